@@ -1,0 +1,107 @@
+//! What was observed of one service or node, step by step, ready to be turned into series.
+use crate::{
+    ids::{NodeId, ServiceId},
+    series::Series,
+    time::{Step, Timestamp},
+};
+use serde::{Deserialize, Serialize};
+
+/// Latency quantiles that are kept for each step; others would need the histograms again.
+pub const KEPT_QUANTILES: [f64; 5] = [0.5, 0.9, 0.95, 0.99, 0.999];
+
+/// One step of one service: merged over all its routes, callers and replicas.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceStep {
+    /// Finished observations, the aborted ones not counted.
+    pub requests: u64,
+    /// Of those, the service's failures.
+    pub server_errors: u64,
+    /// Latency in milliseconds at each of [`KEPT_QUANTILES`].
+    pub latency_ms: [f32; KEPT_QUANTILES.len()],
+}
+
+/// One quantity of a service that can be looked at and forecast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// Latency at the quantile with this place in [`KEPT_QUANTILES`], in milliseconds.
+    Latency(usize),
+    /// Finished requests per second.
+    Throughput,
+    /// Share of requests that the service did not fail, 0 to 1.
+    Availability,
+}
+
+impl Metric {
+    /// The latency metric for a quantile, if that quantile is kept.
+    pub fn latency(quantile: f64) -> Option<Self> {
+        KEPT_QUANTILES.iter().position(|kept| (kept - quantile).abs() < 1e-9).map(Self::Latency)
+    }
+
+    /// Name and unit as text, such as `latency_p99_ms`.
+    pub fn name(self) -> String {
+        match self {
+            Self::Latency(at) => {
+                let percent = KEPT_QUANTILES.get(at).copied().unwrap_or(0.0) * 100.0;
+                // 99.9 becomes p999, as tools in this field write it.
+                format!("latency_p{}_ms", format!("{:.1}", percent).trim_end_matches(".0").replace('.', ""))
+            }
+            Self::Throughput => "throughput_rps".to_owned(),
+            Self::Availability => "availability".to_owned(),
+        }
+    }
+}
+
+/// All observed steps of one service, oldest first; a step without any observation is `None`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceHistory {
+    /// The service that was called.
+    pub service: ServiceId,
+    /// Start of the first step.
+    pub start: Timestamp,
+    /// Length of a step.
+    pub step: Step,
+    /// One entry for each step.
+    pub steps: Vec<Option<ServiceStep>>,
+}
+
+impl ServiceHistory {
+    /// The series of one metric.
+    pub fn series(&self, metric: Metric) -> Series {
+        let value = |step: &Option<ServiceStep>| match (step, metric) {
+            (None, _) => f64::NAN,
+            (Some(s), Metric::Latency(at)) => s.latency_ms.get(at).copied().map_or(f64::NAN, f64::from),
+            (Some(s), Metric::Throughput) => s.requests as f64 / self.step.seconds(),
+            (Some(s), Metric::Availability) if s.requests > 0 => {
+                1.0 - s.server_errors as f64 / s.requests as f64
+            }
+            (Some(_), Metric::Availability) => f64::NAN,
+        };
+        Series::new(self.start, self.step, self.steps.iter().map(value).collect())
+    }
+}
+
+/// CPU of one node that was in use, step by step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeHistory {
+    /// The node.
+    pub node: NodeId,
+    /// Millicores in use by everything on the node.
+    pub cpu_used_millicores: Series,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_have_the_names_of_the_field() {
+        let names: Vec<String> = (0..KEPT_QUANTILES.len()).map(|at| Metric::Latency(at).name()).collect();
+        assert_eq!(
+            names,
+            ["latency_p50_ms", "latency_p90_ms", "latency_p95_ms", "latency_p99_ms", "latency_p999_ms"]
+        );
+        assert_eq!(Metric::latency(0.99), Some(Metric::Latency(3)));
+        assert_eq!(Metric::latency(0.42), None);
+    }
+}

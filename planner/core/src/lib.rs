@@ -1,0 +1,17 @@
+//! The pure core of Foremesh.
+//!
+//! Everything between a stored series and a plan that may be rolled out is here, and all of it is synchronous and
+//! deterministic: the same inputs give the byte-identical plan. There is no clock, no environment, no IO and no
+//! randomness; time is an argument.
+//!
+//! ```text
+//! history ─Series─► forecast ─Forecast─► policy ─Verdict─► placement ─Plan─► verify ─VerifiedPlan─►
+//!     twin ─SimulatedPlan─► trial ─TestedPlan─► rollout ─Outcome─► report
+//! ```
+pub mod history;
+pub mod ids;
+pub mod series;
+pub mod time;
+pub mod topology;
+pub mod units;
+pub mod plan;

@@ -1,0 +1,49 @@
+//! A series: values at fixed steps, with gaps that stay gaps.
+use crate::time::{Step, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// Values of one quantity, one for each step from `start` on; a step without data is `NaN`, never a made-up number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Series {
+    start: Timestamp,
+    step: Step,
+    values: Vec<f64>,
+}
+
+impl Series {
+    /// A series whose first value belongs to the step that starts at `start`.
+    pub fn new(start: Timestamp, step: Step, values: Vec<f64>) -> Self {
+        Self { start: step.floor(start), step, values }
+    }
+
+    /// Start of the first step.
+    pub fn start(&self) -> Timestamp {
+        self.start
+    }
+
+    /// Length of a step.
+    pub fn step(&self) -> Step {
+        self.step
+    }
+
+    /// One value for each step, `NaN` for a gap.
+    pub fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// Start of the first step that is not in the series any more.
+    pub fn end(&self) -> Timestamp {
+        self.start.plus_ms(self.step.ms().saturating_mul(self.values.len() as i64))
+    }
+
+    /// Steps that have a value.
+    pub fn observed(&self) -> usize {
+        self.values.iter().filter(|v| v.is_finite()).count()
+    }
+
+    /// End of the last step that has a value: how old the newest number is.
+    pub fn last_observed_end(&self) -> Option<Timestamp> {
+        let last = self.values.iter().rposition(|v| v.is_finite())?;
+        Some(self.start.plus_ms(self.step.ms().saturating_mul(last as i64 + 1)))
+    }
+}

@@ -1,0 +1,1 @@
+//! Foremesh planner.

@@ -1,0 +1,2 @@
+//! Foremesh.
+fn main() {}
