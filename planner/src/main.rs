@@ -1,2 +1,46 @@
-//! Foremesh.
-fn main() {}
+//! The `foremesh` command.
+use clap::{CommandFactory as _, Parser as _};
+use foremesh::{
+    app,
+    args::{Args, BenchCommand, Command},
+    bench, check, cli, demo, telemetry,
+};
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    if let Err(error) = telemetry::start(&args.log, args.log_format) {
+        eprintln!("foremesh: {error:#}");
+        return ExitCode::from(2);
+    }
+    run(args.command).await.unwrap_or_else(|error| {
+        eprintln!("foremesh: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(args) => app::serve(&args).await,
+        Command::Check(args) => check::check(&args).await,
+        Command::Demo(args) => demo::demo(&args).await,
+        Command::Services(args) => cli::services(&args).await,
+        Command::Forecast(args) => cli::forecast(&args).await,
+        Command::Plans(args) => cli::plans(&args).await,
+        Command::Explain(args) => cli::explain(&args).await,
+        Command::Moves(args) => cli::moves(&args).await,
+        Command::Abort(args) => cli::abort(&args).await,
+        Command::Openapi => {
+            println!("{}", foremesh::api::openapi_json()?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Bench(BenchCommand::Ingest(args)) => bench::ingest(args).await,
+        Command::Bench(BenchCommand::IngestServer(args)) => bench::ingest_server(args).await,
+        Command::Completion { shell } => {
+            clap_complete::generate(shell, &mut Args::command(), "foremesh", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::DemoPart(part) => part.run().await.map(|()| ExitCode::SUCCESS).map_err(Into::into),
+    }
+}

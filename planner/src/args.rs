@@ -1,0 +1,177 @@
+//! The command line: every command, its arguments, and the environment variables that stand for them.
+use crate::{settings::Span, telemetry::LogFormat};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Moves services of a mesh to a better host before they become slow.
+///
+/// The planner takes latency summaries from the proxies of a mesh, forecasts each service's latency, and moves a
+/// service when a policy says so: the new replica is started and ready first, then traffic goes over step by step.
+///
+/// Data goes to stdout, progress and logs to stderr. Exit codes: 0 all is well, 1 an error, 2 wrong usage,
+/// 3 something is at risk or would change.
+#[derive(Debug, Parser)]
+#[command(name = "foremesh", version, max_term_width = 100)]
+pub struct Args {
+    /// What to log, such as `info` or `foremesh::rollout=debug,info`.
+    #[arg(long, env = "FOREMESH_LOG", default_value = "info", global = true)]
+    pub log: String,
+    /// How log lines look.
+    #[arg(long, env = "FOREMESH_LOG_FORMAT", value_enum, default_value_t, global = true)]
+    pub log_format: LogFormat,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What `foremesh` can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs the planner: ingest, forecasts, decisions, moves, API.
+    Serve(ServeArgs),
+    /// Checks settings, policies and hosts without changing anything.
+    Check(CheckArgs),
+    /// Runs the whole loop on this machine: emulated hosts, real Envoys, a compressed day, and a comparison.
+    Demo(DemoArgs),
+    /// Lists services with their measured latency, objective and risk.
+    Services(QueryArgs),
+    /// Shows the forecast of one service with its bands.
+    Forecast(ForecastArgs),
+    /// Lists the plans that were made, newest first.
+    Plans(QueryArgs),
+    /// Says in words why a plan was made, or why the last pass decided as it did.
+    Explain(ExplainArgs),
+    /// Lists relocations with their state, newest first.
+    Moves(QueryArgs),
+    /// Stops a running relocation and takes it back.
+    Abort(AbortArgs),
+    /// Prints the `OpenAPI` description of the HTTP API.
+    Openapi,
+    /// Measures parts of the planner on this machine.
+    #[command(subcommand)]
+    Bench(BenchCommand),
+    /// Prints a completion script for a shell.
+    Completion {
+        /// The shell to complete for.
+        shell: clap_complete::Shell,
+    },
+    /// Parts of the demo that run as processes of their own.
+    #[command(subcommand, hide = true)]
+    DemoPart(foremesh_demo::Part),
+}
+
+/// Arguments of `foremesh serve`.
+#[derive(Debug, ClapArgs)]
+pub struct ServeArgs {
+    /// Settings file; `foremesh check` tells what is wrong with one.
+    #[arg(long, short, env = "FOREMESH_CONFIG", default_value = "/etc/foremesh/foremesh.yaml")]
+    pub config: PathBuf,
+}
+
+/// Arguments of `foremesh check`.
+#[derive(Debug, ClapArgs)]
+pub struct CheckArgs {
+    /// Settings file.
+    #[arg(long, short, env = "FOREMESH_CONFIG", default_value = "/etc/foremesh/foremesh.yaml")]
+    pub config: PathBuf,
+    /// Do not ask the hosts; check the files only.
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// Arguments of `foremesh demo`.
+#[derive(Debug, ClapArgs)]
+pub struct DemoArgs {
+    /// The built filter module.
+    #[arg(long, default_value = "build/foremesh_filter.wasm")]
+    pub filter: PathBuf,
+    /// The Envoy binary; found on PATH or in build/bin when not given.
+    #[arg(long)]
+    pub envoy: Option<PathBuf>,
+    /// Fewer and shorter days: about one minute instead of three.
+    #[arg(long)]
+    pub quick: bool,
+    /// Keep the directory with logs, configuration and state.
+    #[arg(long)]
+    pub keep: bool,
+    /// How to print the result; `json` prints one line.
+    #[arg(long, short, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+}
+
+/// Where a running planner is, and how to print its answer.
+#[derive(Debug, ClapArgs)]
+pub struct QueryArgs {
+    /// Address of the planner.
+    #[arg(long, env = "FOREMESH_SERVER", default_value = "http://127.0.0.1:8700")]
+    pub server: String,
+    /// How to print the result.
+    #[arg(long, short, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+}
+
+/// Arguments of `foremesh forecast`.
+#[derive(Debug, ClapArgs)]
+pub struct ForecastArgs {
+    /// The service.
+    pub service: String,
+    /// What to forecast: `latency`, `throughput` or `availability`.
+    #[arg(long, default_value = "latency")]
+    pub metric: String,
+    /// Quantile of latency: 0.5, 0.9, 0.95, 0.99 or 0.999.
+    #[arg(long, default_value_t = 0.99)]
+    pub quantile: f64,
+    /// How far to look ahead.
+    #[arg(long)]
+    pub horizon: Option<Span>,
+    /// The planner and the output.
+    #[command(flatten)]
+    pub query: QueryArgs,
+}
+
+/// Arguments of `foremesh explain`.
+#[derive(Debug, ClapArgs)]
+pub struct ExplainArgs {
+    /// A plan's id; the last pass when not given.
+    pub plan: Option<String>,
+    /// The planner and the output.
+    #[command(flatten)]
+    pub query: QueryArgs,
+}
+
+/// Arguments of `foremesh abort`.
+#[derive(Debug, ClapArgs)]
+pub struct AbortArgs {
+    /// The relocation's id, as `foremesh moves` shows it.
+    pub relocation: String,
+    /// Why, for the audit trail.
+    #[arg(long)]
+    pub reason: String,
+    /// Who, for the audit trail.
+    #[arg(long, env = "USER", default_value = "unknown")]
+    pub by: String,
+    /// The planner and the output.
+    #[command(flatten)]
+    pub query: QueryArgs,
+}
+
+/// What `foremesh bench` can measure.
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Durable summaries per second of one core.
+    Ingest(crate::bench::IngestArgs),
+    /// The server side of `bench ingest`, in a process of its own so that its CPU time is its own.
+    #[command(hide = true)]
+    IngestServer(crate::bench::IngestServerArgs),
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+    /// For people who keep files.
+    Yaml,
+}

@@ -1,0 +1,234 @@
+//! The audit trail: one record for each decision, in an append-only table.
+//!
+//! Append-only is enforced by the database itself: triggers refuse updates and deletes, so that neither a later
+//! version of the planner nor a person with `sqlite3` changes the past by accident.
+use foremesh_core::time::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::Value;
+use std::{
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+const SCHEMA_VERSION: i64 = 1;
+const SCHEMA: &str = "
+CREATE TABLE audit (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at_ms INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    plan TEXT,
+    record TEXT NOT NULL CHECK (json_valid(record))
+);
+CREATE INDEX audit_by_plan ON audit (plan) WHERE plan IS NOT NULL;
+CREATE INDEX audit_by_kind ON audit (kind, id);
+CREATE TRIGGER audit_is_never_updated BEFORE UPDATE ON audit
+BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END;
+CREATE TRIGGER audit_is_never_deleted BEFORE DELETE ON audit
+BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END;
+";
+
+/// The audit trail in one SQLite file.
+#[derive(Debug)]
+pub struct Audit {
+    path: PathBuf,
+    connection: Mutex<Connection>,
+}
+
+/// Why the audit trail could not be opened, written or read. Nothing is decided without it.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// The database refused.
+    #[error("audit trail `{path}` cannot be {action}; check that the disk has room and the file is writable")]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// The cause.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// Written by a newer planner.
+    #[error(
+        "audit trail `{path}` has schema version {found}, but this planner knows {SCHEMA_VERSION} at most; \
+         run the planner that wrote it, or point `stateDirectory` elsewhere"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+    },
+}
+
+/// What a record is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// One pass of the control loop and what it decided, also when that was nothing.
+    Decision,
+    /// A plan that was made.
+    Plan,
+    /// A rollout changed its state.
+    Rollout,
+    /// The planner started or stopped, a person intervened, or a proxy fell silent.
+    Event,
+}
+
+impl Kind {
+    /// As text, in the table and in the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Decision => "decision",
+            Self::Plan => "plan",
+            Self::Rollout => "rollout",
+            Self::Event => "event",
+        }
+    }
+}
+
+/// A record as it was written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Counts up without reuse.
+    pub id: i64,
+    /// When it was written.
+    pub at: Timestamp,
+    /// What it is about.
+    pub kind: String,
+    /// The plan that it belongs to.
+    pub plan: Option<String>,
+    /// The record itself.
+    pub record: Value,
+}
+
+impl Audit {
+    /// Opens the trail, making the file when it is missing.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, or was written by a newer planner.
+    pub fn open(path: &Path) -> Result<Self, AuditError> {
+        let fail = |action| {
+            move |source| AuditError::Database { path: path.to_owned(), action, source }
+        };
+        let connection = Connection::open(path).map_err(fail("opened"))?;
+        connection
+            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000;")
+            .map_err(fail("opened"))?;
+        let found: i64 =
+            connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(fail("opened"))?;
+        match found {
+            SCHEMA_VERSION => {}
+            0 => connection
+                .execute_batch(&format!("BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"))
+                .map_err(fail("created"))?,
+            found => return Err(AuditError::Newer { path: path.to_owned(), found }),
+        }
+        Ok(Self { path: path.to_owned(), connection: Mutex::new(connection) })
+    }
+
+    /// Writes one record; it is durable when this returns.
+    ///
+    /// # Errors
+    /// When the database refuses: the caller must not act on a decision that is not on record.
+    pub fn append(&self, at: Timestamp, kind: Kind, plan: Option<&str>, record: &Value) -> Result<i64, AuditError> {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        connection
+            .prepare_cached("INSERT INTO audit (at_ms, kind, plan, record) VALUES (?1, ?2, ?3, ?4)")
+            .and_then(|mut insert| insert.execute(params![at.unix_ms(), kind.name(), plan, record.to_string()]))
+            .map_err(|source| AuditError::Database { path: self.path.clone(), action: "written", source })?;
+        Ok(connection.last_insert_rowid())
+    }
+
+    /// The newest records of one kind (or of all), newest first, older than `before` when given.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn newest(&self, kind: Option<Kind>, before: Option<i64>, limit: u32) -> Result<Vec<Entry>, AuditError> {
+        self.select(
+            "SELECT id, at_ms, kind, plan, record FROM audit
+             WHERE (?1 IS NULL OR kind = ?1) AND (?2 IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3",
+            params![kind.map(Kind::name), before, limit],
+        )
+    }
+
+    /// Everything about one plan, oldest first.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn of_plan(&self, plan: &str) -> Result<Vec<Entry>, AuditError> {
+        self.select("SELECT id, at_ms, kind, plan, record FROM audit WHERE plan = ?1 ORDER BY id", params![plan])
+    }
+
+    /// The newest plan and its generation, so that a restarted planner counts on from there.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn last_generation(&self) -> Result<Option<(String, u64)>, AuditError> {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        connection
+            .query_row(
+                "SELECT plan, json_extract(record, '$.generation') FROM audit
+                 WHERE kind = 'plan' ORDER BY id DESC LIMIT 1",
+                [],
+                |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?.cast_unsigned())),
+            )
+            .optional()
+            .map_err(|source| AuditError::Database { path: self.path.clone(), action: "read", source })
+    }
+
+    fn select(&self, sql: &str, arguments: impl rusqlite::Params) -> Result<Vec<Entry>, AuditError> {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = || {
+            let mut statement = connection.prepare_cached(sql)?;
+            let rows = statement.query_map(arguments, |row| {
+                let text: String = row.get(4)?;
+                Ok(Entry {
+                    id: row.get(0)?,
+                    at: Timestamp::from_unix_ms(row.get(1)?),
+                    kind: row.get(2)?,
+                    plan: row.get(3)?,
+                    record: serde_json::from_str(&text).unwrap_or(Value::String(text)),
+                })
+            })?;
+            rows.collect()
+        };
+        read().map_err(|source| AuditError::Database { path: self.path.clone(), action: "read", source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_past_cannot_be_changed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("audit.db");
+        let audit = Audit::open(&path).unwrap();
+        let at = Timestamp::from_unix_ms(5);
+        audit.append(at, Kind::Plan, Some("plan-1"), &json!({"generation": 7})).unwrap();
+        audit.append(at, Kind::Decision, None, &json!({"nothing": "because"})).unwrap();
+        drop(audit);
+
+        let other = Connection::open(&path).unwrap();
+        for change in ["UPDATE audit SET record = '{}'", "DELETE FROM audit"] {
+            assert!(other.execute(change, []).unwrap_err().to_string().contains("append-only"), "{change}");
+        }
+        let again = Audit::open(&path).unwrap();
+        assert_eq!(again.last_generation().unwrap(), Some(("plan-1".to_owned(), 7)));
+        let entries = again.newest(None, None, 10).unwrap();
+        assert_eq!(entries.iter().map(|e| e.id).collect::<Vec<_>>(), [2, 1]);
+        assert_eq!(again.newest(Some(Kind::Decision), None, 10).unwrap().len(), 1);
+        assert_eq!(again.of_plan("plan-1").unwrap()[0].record["generation"], 7);
+    }
+
+    #[test]
+    fn a_newer_trail_is_refused_by_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("audit.db");
+        Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 9").unwrap();
+        let text = Audit::open(&path).unwrap_err().to_string();
+        assert!(text.contains("audit.db` has schema version 9, but this planner knows 1 at most"), "{text}");
+    }
+}

@@ -1,0 +1,170 @@
+//! The commands that ask a running planner and print its answer.
+use crate::{
+    args::{AbortArgs, ExplainArgs, ForecastArgs, Output, QueryArgs},
+    client::request,
+};
+use comfy_table::{Table, presets};
+use hyper::Method;
+use serde_json::Value;
+use std::process::ExitCode;
+
+/// Exit code for "something is at risk or would change".
+const AT_RISK: u8 = 3;
+
+/// Lists services; the exit code says whether one is at risk.
+///
+/// # Errors
+/// When the planner does not answer.
+pub async fn services(args: &QueryArgs) -> anyhow::Result<ExitCode> {
+    let answer = request(&args.server, Method::GET, "/api/v1/services").await?;
+    print(&answer, args.output, |answer| {
+        rows(answer, "services", &[
+            ("SERVICE", "/id"), ("P99 MS", "/measured/latency_p99_ms"), ("RPS", "/measured/throughput_rps"),
+            ("PREDICTED MS", "/predicted/worst_ms"), ("OBJECTIVE MS", "/objective_ms"),
+            ("RISK", "/predicted/breach_probability"), ("NODES", "/nodes"), ("SAYS", "/verdict"),
+        ])
+    });
+    let risky = items(&answer, "services").iter().any(|s| s.pointer("/verdict").and_then(Value::as_str) == Some("breach"));
+    Ok(if risky { ExitCode::from(AT_RISK) } else { ExitCode::SUCCESS })
+}
+
+/// Shows one forecast.
+///
+/// # Errors
+/// When the planner does not answer, or has no forecast for that service.
+pub async fn forecast(args: &ForecastArgs) -> anyhow::Result<ExitCode> {
+    let mut path = format!("/api/v1/services/{}/forecast?metric={}&quantile={}", args.service, args.metric, args.quantile);
+    if let Some(horizon) = args.horizon {
+        path.push_str(&format!("&horizon={}ms", horizon.ms()));
+    }
+    let answer = request(&args.query.server, Method::GET, &path).await?;
+    print(&answer, args.query.output, |answer| {
+        let mut table = rows(answer, "steps", &[
+            ("FROM", "/start"), ("Q05", "/quantiles/0.05"), ("Q50", "/quantiles/0.5"), ("Q95", "/quantiles/0.95"),
+        ]);
+        table.add_row(["".to_owned()]);
+        format!("{}: model {}, made {}, data {} ms old, backtest error {} over {} origins\n{table}",
+            text(answer, "/metric"), text(answer, "/model"), text(answer, "/made_at"), text(answer, "/data_age_ms"),
+            text(answer, "/backtest/mae"), text(answer, "/backtest/origins"))
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Lists plans.
+///
+/// # Errors
+/// When the planner does not answer.
+pub async fn plans(args: &QueryArgs) -> anyhow::Result<ExitCode> {
+    let answer = request(&args.server, Method::GET, "/api/v1/plans").await?;
+    print(&answer, args.output, |answer| {
+        rows(answer, "plans", &[
+            ("PLAN", "/id"), ("MADE", "/made_at"), ("GENERATION", "/generation"), ("MOVES", "/summary"), ("MODE", "/mode"),
+        ])
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says why.
+///
+/// # Errors
+/// When the planner does not answer, or does not know that plan.
+pub async fn explain(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
+    let path = match &args.plan {
+        Some(plan) => format!("/api/v1/plans/{plan}"),
+        None => "/api/v1/decisions/last".to_owned(),
+    };
+    let answer = request(&args.query.server, Method::GET, &path).await?;
+    print(&answer, args.query.output, |answer| text(answer, "/explanation"));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Lists relocations.
+///
+/// # Errors
+/// When the planner does not answer.
+pub async fn moves(args: &QueryArgs) -> anyhow::Result<ExitCode> {
+    let answer = request(&args.server, Method::GET, "/api/v1/relocations").await?;
+    print(&answer, args.output, |answer| {
+        rows(answer, "relocations", &[
+            ("RELOCATION", "/id"), ("WORKLOAD", "/workload"), ("FROM", "/from"), ("TO", "/to"), ("STATE", "/state"),
+            ("SINCE", "/since"), ("BECAUSE", "/why"),
+        ])
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Takes a running relocation back.
+///
+/// # Errors
+/// When the planner does not answer, or the relocation is over already.
+pub async fn abort(args: &AbortArgs) -> anyhow::Result<ExitCode> {
+    let query = format!("by={}&reason={}", escape(&args.by), escape(&args.reason));
+    let path = format!("/api/v1/relocations/{}/abort?{query}", args.relocation);
+    let answer = request(&args.query.server, Method::POST, &path).await?;
+    print(&answer, args.query.output, |answer| format!("relocation {} is being taken back", text(answer, "/id")));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Percent-encodes all but the unreserved characters of RFC 3986.
+fn escape(raw: &str) -> String {
+    let mut escaped = String::with_capacity(raw.len());
+    for byte in raw.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => escaped.push(char::from(byte)),
+            _ => escaped.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    escaped
+}
+
+fn print<T: std::fmt::Display>(answer: &Value, output: Output, table: impl Fn(&Value) -> T) {
+    match output {
+        Output::Table => println!("{}", table(answer)),
+        Output::Json => println!("{answer}"),
+        Output::Yaml => print!("{}", yaml_serde::to_string(answer).unwrap_or_else(|error| error.to_string())),
+    }
+}
+
+fn items<'a>(answer: &'a Value, list: &str) -> &'a [Value] {
+    answer.get(list).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+fn rows(answer: &Value, list: &str, columns: &[(&str, &str)]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(columns.iter().map(|(title, _)| *title));
+    for item in items(answer, list) {
+        table.add_row(columns.iter().map(|(_, pointer)| text(item, pointer)));
+    }
+    table
+}
+
+/// The value at a JSON pointer as a person would write it; `-` when there is none.
+fn text(value: &Value, pointer: &str) -> String {
+    match value.pointer(pointer) {
+        None | Some(Value::Null) => "-".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Number(number)) => match number.as_f64() {
+            Some(float) if number.is_f64() => format!("{float:.2}"),
+            _ => number.to_string(),
+        },
+        Some(Value::Array(items)) => items.iter().map(|item| text(item, "")).collect::<Vec<_>>().join(", "),
+        Some(other) => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_carry_any_reason() {
+        assert_eq!(escape("too slow & odd"), "too%20slow%20%26%20odd");
+    }
+
+    #[test]
+    fn missing_values_are_shown_as_missing() {
+        let value = serde_json::json!({"a": null, "b": 1.5, "c": 3, "d": ["x", "y"]});
+        let shown: Vec<String> = ["/a", "/b", "/c", "/d", "/e"].iter().map(|p| text(&value, p)).collect();
+        assert_eq!(shown, ["-", "1.50", "3", "x, y", "-"]);
+    }
+}

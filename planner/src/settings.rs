@@ -1,0 +1,223 @@
+//! The settings file of `foremesh serve`: what is read, its defaults and its limits.
+//!
+//! Every error names the file, the field, the value, the limit and the remedy, because it is read by somebody whose
+//! planner has just refused to start.
+mod span;
+
+pub use span::Span;
+
+use crate::{hosts, rollout, store};
+use serde::Deserialize;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+/// Settings of the planner, as read from a YAML file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Settings {
+    /// Address that ingest, API and metrics are served on.
+    #[serde(default = "default_listen")]
+    pub listen: SocketAddr,
+    /// Directory of everything that must outlive the process.
+    pub state_directory: PathBuf,
+    /// Where services run.
+    pub platform: Platform,
+    /// Policy files, or directories of `*.yaml` files; relative to the settings file.
+    pub policies: Vec<PathBuf>,
+    /// Length of one step of a series.
+    #[serde(default = "default_step")]
+    pub step: Span,
+    /// Length of the season that the seasonal models repeat.
+    #[serde(default = "default_season")]
+    pub season: Span,
+    /// How far forecasts look ahead.
+    #[serde(default = "default_horizon")]
+    pub horizon: Span,
+    /// Time between two passes of the control loop.
+    #[serde(default = "default_interval")]
+    pub interval: Span,
+    /// How late a proxy's summary may arrive and still count for its step: a step is forecast from only when it
+    /// ended this long ago. At least the proxies' push interval.
+    #[serde(default = "default_lateness")]
+    pub lateness: Span,
+    /// How old the newest data may be before the planner counts itself blind.
+    #[serde(default = "default_stale_after")]
+    pub stale_after: Span,
+    /// How long a proxy that pushed before may be silent while its service has traffic, before it is reported.
+    #[serde(default = "default_silent_after")]
+    pub silent_after: Span,
+    /// What summaries may look like and how many may wait.
+    #[serde(default)]
+    pub ingest: Ingest,
+    /// How long history is kept.
+    #[serde(default)]
+    pub store: store::StoreSettings,
+    /// How moves are carried out.
+    #[serde(default)]
+    pub rollout: rollout::RolloutSettings,
+}
+
+/// Where services run; exactly one platform is set.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Platform {
+    /// Plain hosts, described by this file; relative to the settings file.
+    pub hosts: PathBuf,
+}
+
+/// Limits of the ingest.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Ingest {
+    /// Largest body of one summary in bytes.
+    pub max_body_bytes: usize,
+    /// Summaries that may wait for the disk; the next one is answered 503.
+    pub queue: usize,
+}
+
+impl Default for Ingest {
+    fn default() -> Self {
+        Self { max_body_bytes: 1 << 20, queue: 1024 }
+    }
+}
+
+/// Why settings were refused.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file could not be read.
+    #[error("settings file `{path}` cannot be read; give an existing file with --config")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not YAML, or has a field that is not known or a value of the wrong kind.
+    #[error("settings file `{path}`: {problem}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What the parser said, with line and column.
+        problem: String,
+    },
+    /// A value is outside its limits.
+    #[error("settings file `{path}`: `{field}` is {value}, but must be {limit}; {remedy}")]
+    Limit {
+        /// The file.
+        path: PathBuf,
+        /// The field.
+        field: &'static str,
+        /// What was given.
+        value: String,
+        /// What is allowed.
+        limit: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+}
+
+impl Settings {
+    /// Reads and checks the settings file.
+    ///
+    /// # Errors
+    /// When the file cannot be read or parsed, or a value is outside its limits.
+    pub fn read(path: &Path) -> Result<Self, SettingsError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| SettingsError::Read { path: path.to_owned(), source })?;
+        Self::parse(path, &text)
+    }
+
+    /// Checks settings that were read from `path`; relative paths in them start at its directory.
+    ///
+    /// # Errors
+    /// As [`Settings::read`].
+    pub fn parse(path: &Path, text: &str) -> Result<Self, SettingsError> {
+        let mut settings: Self = yaml_serde::from_str(text)
+            .map_err(|error| SettingsError::Parse { path: path.to_owned(), problem: error.to_string() })?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        for relative in std::iter::once(&mut settings.state_directory)
+            .chain(std::iter::once(&mut settings.platform.hosts))
+            .chain(&mut settings.policies)
+        {
+            *relative = base.join(&*relative);
+        }
+        settings.check(path)?;
+        Ok(settings)
+    }
+
+    fn check(&self, path: &Path) -> Result<(), SettingsError> {
+        let refuse = |field, value: String, limit: String, remedy| {
+            Err(SettingsError::Limit { path: path.to_owned(), field, value, limit, remedy })
+        };
+        if self.policies.is_empty() {
+            return refuse("policies", "empty".into(), "at least one file or directory".into(),
+                "without a policy the planner would never act; start with one in mode `observe`");
+        }
+        if self.step.ms() < 100 {
+            return refuse("step", self.step.to_string(), "100ms or more".into(), "60s suits most meshes");
+        }
+        if self.season.ms() % self.step.ms() != 0 || self.season.ms() < 2 * self.step.ms() {
+            return refuse("season", self.season.to_string(), format!("a multiple of `step` ({}), two steps at least", self.step),
+                "24h suits services whose load follows the day");
+        }
+        if self.horizon.ms() < self.step.ms() || self.horizon.ms() > self.season.ms() {
+            return refuse("horizon", self.horizon.to_string(), format!("from one step ({}) to one season ({})", self.step, self.season),
+                "60m suits most policies; no policy can look further ahead than this");
+        }
+        if self.interval.ms() < 50 {
+            return refuse("interval", self.interval.to_string(), "50ms or more".into(), "30s suits most meshes");
+        }
+        Ok(())
+    }
+
+    /// The hosts file's path.
+    pub fn hosts_file(&self) -> &Path {
+        &self.platform.hosts
+    }
+
+    /// Reads the hosts file.
+    ///
+    /// # Errors
+    /// As [`hosts::HostsFile::read`].
+    pub fn read_hosts(&self) -> Result<hosts::HostsFile, hosts::HostsFileError> {
+        hosts::HostsFile::read(&self.platform.hosts)
+    }
+}
+
+fn default_listen() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 8700))
+}
+
+const fn default_step() -> Span {
+    Span::from_secs(60)
+}
+
+const fn default_season() -> Span {
+    Span::from_secs(24 * 3600)
+}
+
+const fn default_horizon() -> Span {
+    Span::from_secs(3600)
+}
+
+const fn default_interval() -> Span {
+    Span::from_secs(30)
+}
+
+const fn default_lateness() -> Span {
+    Span::from_secs(5)
+}
+
+const fn default_stale_after() -> Span {
+    Span::from_secs(5 * 60)
+}
+
+const fn default_silent_after() -> Span {
+    Span::from_secs(2 * 60)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,30 @@
+use super::*;
+
+const GOOD: &str = "stateDirectory: state\nplatform: {hosts: hosts.yaml}\npolicies: [policies]\n";
+
+fn problem_of(extra: &str) -> String {
+    Settings::parse(Path::new("/etc/foremesh/foremesh.yaml"), &format!("{GOOD}{extra}")).unwrap_err().to_string()
+}
+
+#[test]
+fn paths_start_at_the_settings_file() {
+    let settings = Settings::parse(Path::new("/etc/foremesh/foremesh.yaml"), GOOD).unwrap();
+    assert_eq!(settings.hosts_file(), Path::new("/etc/foremesh/hosts.yaml"));
+    assert_eq!(settings.policies, [Path::new("/etc/foremesh/policies")]);
+    assert_eq!(settings.step, Span::from_secs(60));
+}
+
+#[test]
+fn each_bad_setting_gets_one_clear_error() {
+    for (name, extra, want) in [
+        ("unknown field", "intervall: 30s\n", "unknown field `intervall`"),
+        ("no unit", "interval: \"30\"\n", "`30` is not a length of time; write a number and a unit, such as 250ms, 30s, 15m or 24h"),
+        ("season not whole steps", "step: 7s\n", "`season` is 1day, but must be a multiple of `step` (7s), two steps at least; 24h suits"),
+        ("horizon over season", "horizon: 48h\n", "`horizon` is 2days, but must be from one step (1m) to one season (1day)"),
+        ("step too short", "step: 1ms\n", "`step` is 1ms, but must be 100ms or more; 60s suits most meshes"),
+    ] {
+        let text = problem_of(extra);
+        assert!(text.contains(want), "case {name}: {text}");
+        assert!(text.starts_with("settings file `/etc/foremesh/foremesh.yaml`: "), "case {name}: {text}");
+    }
+}
