@@ -6,7 +6,8 @@ mod span;
 
 pub use span::Span;
 
-use crate::{hosts, rollout, store};
+use crate::{hosts, rollout::RolloutSettings};
+use foremesh_core::inputs::Settings as Caution;
 use serde::Deserialize;
 use std::{
     net::SocketAddr,
@@ -53,10 +54,13 @@ pub struct Settings {
     pub ingest: Ingest,
     /// How long history is kept.
     #[serde(default)]
-    pub store: store::StoreSettings,
+    pub retention: Retention,
     /// How moves are carried out.
     #[serde(default)]
-    pub rollout: rollout::RolloutSettings,
+    pub rollout: RolloutSettings,
+    /// How carefully to plan.
+    #[serde(default)]
+    pub planning: Caution,
 }
 
 /// Where services run; exactly one platform is set.
@@ -80,6 +84,29 @@ pub struct Ingest {
 impl Default for Ingest {
     fn default() -> Self {
         Self { max_body_bytes: 1 << 20, queue: 1024 }
+    }
+}
+
+/// How long steps are kept after their start, by their length.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Retention {
+    /// Steps of length `step`.
+    pub step: Span,
+    /// Roll-ups of ten steps.
+    pub ten_steps: Span,
+    /// Roll-ups of sixty steps.
+    pub sixty_steps: Span,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        const DAY_SECONDS: u32 = 24 * 3600;
+        Self {
+            step: Span::from_secs(2 * DAY_SECONDS),
+            ten_steps: Span::from_secs(14 * DAY_SECONDS),
+            sixty_steps: Span::from_secs(400 * DAY_SECONDS),
+        }
     }
 }
 

@@ -1,46 +1,40 @@
-//! A length of time written as people write it: `250ms`, `30s`, `15m`, `24h`.
+//! A length of time in a settings file or an argument: `250ms`, `30s`, `15m`, `24h`.
+use foremesh_core::duration::{format_ms, parse_ms};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::{fmt, time::Duration};
 
-/// A length of time in whole milliseconds.
+/// A length of time in whole milliseconds, 0 or more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Span(Duration);
+pub struct Span(i64);
 
 impl Span {
     /// A span of whole seconds.
-    pub const fn from_secs(seconds: u64) -> Self {
-        Self(Duration::from_secs(seconds))
+    pub const fn from_secs(seconds: u32) -> Self {
+        Self(seconds as i64 * 1000)
     }
 
-    /// A span of milliseconds.
-    pub const fn from_ms(ms: u64) -> Self {
-        Self(Duration::from_millis(ms))
-    }
-
-    /// Its length in milliseconds, at most `i64::MAX`.
-    pub fn ms(self) -> i64 {
-        i64::try_from(self.0.as_millis()).unwrap_or(i64::MAX)
-    }
-
-    /// The same as a duration.
-    pub const fn duration(self) -> Duration {
+    /// Its length in milliseconds.
+    pub const fn ms(self) -> i64 {
         self.0
+    }
+
+    /// The same for timers.
+    pub const fn duration(self) -> Duration {
+        Duration::from_millis(self.0.unsigned_abs())
     }
 }
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", humantime::format_duration(self.0))
+        f.write_str(&format_ms(self.0))
     }
 }
 
 impl std::str::FromStr for Span {
-    type Err = String;
+    type Err = foremesh_core::duration::DurationError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        humantime::parse_duration(text)
-            .map(Self)
-            .map_err(|_| format!("`{text}` is not a length of time; write a number and a unit, such as 250ms, 30s, 15m or 24h"))
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        parse_ms(text).map(Self)
     }
 }
 

@@ -18,9 +18,9 @@ fn paths_start_at_the_settings_file() {
 fn each_bad_setting_gets_one_clear_error() {
     for (name, extra, want) in [
         ("unknown field", "intervall: 30s\n", "unknown field `intervall`"),
-        ("no unit", "interval: \"30\"\n", "`30` is not a length of time; write a number and a unit, such as 250ms, 30s, 15m or 24h"),
-        ("season not whole steps", "step: 7s\n", "`season` is 1day, but must be a multiple of `step` (7s), two steps at least; 24h suits"),
-        ("horizon over season", "horizon: 48h\n", "`horizon` is 2days, but must be from one step (1m) to one season (1day)"),
+        ("no unit", "interval: \"30\"\n", "`30` is not a duration; write a whole number and a unit, such as 250ms, 30s, 15m, 2h or 1d"),
+        ("season not whole steps", "step: 7s\n", "`season` is 1d, but must be a multiple of `step` (7s), two steps at least; 24h suits"),
+        ("horizon over season", "horizon: 48h\n", "`horizon` is 2d, but must be from one step (1m) to one season (1d)"),
         ("step too short", "step: 1ms\n", "`step` is 1ms, but must be 100ms or more; 60s suits most meshes"),
     ] {
         let text = problem_of(extra);

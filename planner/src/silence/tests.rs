@@ -1,0 +1,92 @@
+use super::*;
+
+const LIMIT_MS: i64 = 10_000;
+const NOW: Timestamp = Timestamp::from_unix_ms(1_000_000);
+
+fn stream(workload: &str, epoch: u64, first_ago_ms: i64, last_ago_ms: i64) -> ProxyStream {
+    ProxyStream {
+        proxy: Proxy { workload: workload.to_owned(), pod: format!("{workload}-1"), ..Proxy::default() },
+        epoch,
+        first_seen: NOW.plus_ms(-first_ago_ms),
+        last_seen: NOW.plus_ms(-last_ago_ms),
+        newest_sequence: 1,
+        missing: 0,
+        summaries: 1,
+        observations: 1,
+        cumulative: 1,
+        lost: 0,
+        before_first: 0,
+        duplicates: 0,
+        overflow: 0,
+        failed_pushes: 0,
+        fallbacks: 0,
+        config_error: String::new(),
+        ahead: 0,
+    }
+}
+
+fn key(direction: Direction, caller: &str, callee: &str) -> SeriesKey {
+    SeriesKey {
+        direction,
+        caller: caller.to_owned(),
+        callee: callee.to_owned(),
+        route: String::new(),
+        node: String::new(),
+        zone: String::new(),
+    }
+}
+
+#[test]
+fn silence_is_a_fault_only_against_a_witness() {
+    let shop_silent = [stream("shop", 1, 90_000, 30_000), stream("edge", 2, 90_000, 0)];
+    let edge_silent = [stream("shop", 1, 90_000, 0), stream("edge", 2, 90_000, 30_000)];
+    let calls = key(Direction::Outbound, "edge", "shop");
+    let called = key(Direction::Inbound, "", "shop");
+    let cases: &[(&str, &[ProxyStream], Vec<SeriesKey>, &[&str])] = &[
+        ("no traffic, no fault", &shop_silent, vec![], &[]),
+        ("its caller saw calls", &shop_silent, vec![calls.clone()], &["shop"]),
+        ("the callee saw its calls", &edge_silent, vec![called.clone()], &["edge"]),
+        ("others have traffic", &shop_silent, vec![key(Direction::Outbound, "edge", "cart")], &[]),
+        ("nobody is silent", &[stream("shop", 1, 90_000, 10_000)], vec![calls.clone()], &[]),
+    ];
+    for (name, streams, recent, want) in cases {
+        let evidence = Evidence {
+            streams,
+            known: &[calls.clone(), called.clone()],
+            recent: &recent.iter().cloned().collect(),
+            now: NOW,
+            limit_ms: LIMIT_MS,
+        };
+        let found: Vec<String> = silent_proxies(&evidence).into_iter().map(|silent| silent.workload).collect();
+        assert_eq!(&found, want, "case: {name}");
+    }
+}
+
+#[test]
+fn a_worker_is_silent_beside_its_sibling_but_not_after_a_restart() {
+    for (name, streams, want) in [
+        ("sibling lives on", [stream("shop", 1, 90_000, 30_000), stream("shop", 2, 90_000, 0)], vec![Some(1)]),
+        ("restarted", [stream("shop", 1, 90_000, 30_000), stream("shop", 2, 29_000, 0)], vec![]),
+    ] {
+        let evidence =
+            Evidence { streams: &streams, known: &[], recent: &BTreeSet::new(), now: NOW, limit_ms: LIMIT_MS };
+        let found: Vec<Option<u64>> = silent_proxies(&evidence).into_iter().map(|silent| silent.worker).collect();
+        assert_eq!(found, want, "case: {name}");
+    }
+}
+
+#[test]
+fn the_report_says_how_it_is_known_and_what_to_do() {
+    let evidence = Evidence {
+        streams: &[stream("shop", 1, 90_000, 30_000)],
+        known: &[],
+        recent: &BTreeSet::from([key(Direction::Outbound, "edge", "shop")]),
+        now: NOW,
+        limit_ms: LIMIT_MS,
+    };
+    assert_eq!(
+        silent_proxies(&evidence)[0].detail,
+        "nothing was received for 30 s but `edge` reports calls to it; its filter may have been switched off after a \
+         fault: see the proxy's log and its `wasm` statistics, and change its configuration to start the filter again"
+    );
+}
