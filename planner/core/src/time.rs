@@ -59,6 +59,11 @@ impl Step {
         self.0 as f64 / 1e3
     }
 
+    /// Length of so many steps in milliseconds.
+    pub fn times(self, steps: usize) -> i64 {
+        self.0.saturating_mul(i64::try_from(steps).unwrap_or(i64::MAX))
+    }
+
     /// Start of the step that holds `at`.
     pub const fn floor(self, at: Timestamp) -> Timestamp {
         Timestamp(at.0.div_euclid(self.0) * self.0)
@@ -104,6 +109,9 @@ mod tests {
 
     #[test]
     fn a_step_of_nothing_is_refused() {
-        assert_eq!(Step::from_ms(0).unwrap_err().to_string(), "a step must be at least 1 ms long, but 0 ms were given");
+        assert_eq!(
+            Step::from_ms(0).unwrap_err().to_string(),
+            "a step must be at least 1 ms long, but 0 ms were given"
+        );
     }
 }
