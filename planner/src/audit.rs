@@ -66,8 +66,10 @@ pub enum AuditError {
 pub enum Kind {
     /// One pass of the control loop and what it decided, also when that was nothing.
     Decision,
-    /// A plan that was made.
+    /// A plan that was made and is carried out.
     Plan,
+    /// A plan that a policy in mode `recommend` would carry out; each once.
+    Recommendation,
     /// A rollout changed its state.
     Rollout,
     /// The planner started or stopped, a person intervened, or a proxy fell silent.
@@ -80,6 +82,7 @@ impl Kind {
         match self {
             Self::Decision => "decision",
             Self::Plan => "plan",
+            Self::Recommendation => "recommendation",
             Self::Rollout => "rollout",
             Self::Event => "event",
         }

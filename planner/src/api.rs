@@ -1,0 +1,113 @@
+//! The HTTP API: what developers and dashboards read, and the little that operators change.
+//!
+//! Every number has a unit in its name and comes with its age. Errors are RFC 9457 problems that say what to do.
+mod decisions;
+mod health;
+mod nodes;
+mod relocations;
+mod services;
+mod time_text;
+
+use crate::{
+    audit::Audit, clock::Clock, metrics::Metrics, observed::SharedObserved, problem::Problem, published::Published,
+    published::View, rollout::Rollouts, store::SeriesStore,
+};
+use axum::{Router, http::Uri, routing::get};
+use foremesh_core::forecast::ForecastSettings;
+use std::sync::Arc;
+use utoipa::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// What the API answers from.
+#[derive(Clone, Debug)]
+pub struct ApiState {
+    /// Tells the time.
+    pub clock: Clock,
+    /// The newest pass.
+    pub published: Arc<Published>,
+    /// What was observed.
+    pub observed: SharedObserved,
+    /// Where observations are.
+    pub store: Arc<dyn SeriesStore>,
+    /// Carries plans out.
+    pub rollouts: Arc<Rollouts>,
+    /// What was decided.
+    pub audit: Arc<Audit>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// How forecasts are made, the same as in the loop.
+    pub forecast: ForecastSettings,
+    /// A pass older than this, in milliseconds, means that the planner is not ready.
+    pub pass_limit_ms: i64,
+}
+
+impl ApiState {
+    /// The newest pass, or why there is none yet.
+    fn view(&self) -> Result<Arc<View>, Problem> {
+        self.published.view().ok_or_else(|| {
+            let why = self.published.failure().map_or_else(
+                || "the planner has just started".to_owned(),
+                |(_, why)| format!("the last pass failed: {why}"),
+            );
+            Problem::unavailable(format!("there is no decision yet, because {why}; ask again in a moment"))
+        })
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Foremesh planner",
+        description = "Forecasts, decisions and moves of a Foremesh planner. Latencies are in milliseconds, times are \
+                       RFC 3339 in UTC. Errors are RFC 9457 problem documents."
+    ),
+    tags(
+        (name = "services", description = "What services do, and what they will do"),
+        (name = "decisions", description = "What was decided and why"),
+        (name = "moves", description = "Relocations and their state"),
+        (name = "platform", description = "Nodes and proxies"),
+        (name = "health", description = "For probes and scrapers")
+    )
+)]
+struct Description;
+
+fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(services::list))
+        .routes(routes!(services::one))
+        .routes(routes!(services::forecast))
+        .routes(routes!(services::history))
+        .routes(routes!(nodes::list))
+        .routes(routes!(nodes::proxies))
+        .routes(routes!(decisions::plans))
+        .routes(routes!(decisions::plan))
+        .routes(routes!(decisions::last))
+        .routes(routes!(decisions::list))
+        .routes(routes!(relocations::list))
+        .routes(routes!(relocations::one))
+        .routes(routes!(relocations::abort))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::metrics))
+}
+
+/// All routes of the API with their description at `/api/v1/openapi.json`.
+pub fn router(state: ApiState) -> Router {
+    let (router, description) = routes().split_for_parts();
+    let description = Arc::new(description);
+    router
+        .route("/api/v1/openapi.json", get(move || async move { axum::Json((*description).clone()) }))
+        .fallback(|uri: Uri| async move {
+            Problem::not_found(format!("there is nothing at `{}`; /api/v1/openapi.json lists all paths", uri.path()))
+        })
+        .with_state(state)
+}
+
+/// The `OpenAPI` description as JSON text.
+///
+/// # Errors
+/// When it has no JSON form.
+pub fn openapi_json() -> anyhow::Result<String> {
+    let (_, description) = routes().split_for_parts();
+    Ok(description.to_pretty_json()?)
+}

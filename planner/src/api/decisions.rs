@@ -1,0 +1,179 @@
+//! What was decided, and why.
+use super::{ApiState, time_text::rfc3339};
+use crate::{
+    audit::{Entry, Kind},
+    problem::Problem,
+};
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+/// Most entries in one answer, and how many there are when the caller does not say.
+const MAX_ENTRIES: u32 = 1000;
+const DEFAULT_ENTRIES: u32 = 100;
+
+/// Which entries.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Page {
+    /// Most entries to return, up to 1000; 100 when not given.
+    limit: Option<u32>,
+    /// Only entries older than the one with this number.
+    before: Option<i64>,
+}
+
+impl Page {
+    fn limit(&self) -> u32 {
+        self.limit.unwrap_or(DEFAULT_ENTRIES).min(MAX_ENTRIES)
+    }
+}
+
+/// Plans.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Plans {
+    /// Newest first; plans that were only recommended are among them.
+    plans: Vec<PlanSummary>,
+}
+
+/// One plan in a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PlanSummary {
+    /// Its id.
+    id: String,
+    /// Number of its audit entry.
+    entry: i64,
+    /// When it was made.
+    made_at: String,
+    /// Counts plans up.
+    generation: Option<u64>,
+    /// `auto` when it is carried out, `recommend` when it is only shown.
+    mode: String,
+    /// Its moves, such as `shop: host-a to host-b`.
+    summary: Vec<String>,
+}
+
+fn summary(entry: &Entry) -> PlanSummary {
+    let text = |pointer: &str| entry.record.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let moves = entry.record.pointer("/plan/moves").and_then(Value::as_array).cloned().unwrap_or_default();
+    let line = |planned: &Value| {
+        let part = |name: &str| planned.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        format!("{}: {} to {}", part("workload"), part("from"), part("to"))
+    };
+    PlanSummary {
+        id: text("/plan/id"),
+        entry: entry.id,
+        made_at: rfc3339(entry.at),
+        generation: entry.record.pointer("/plan/generation").and_then(Value::as_u64),
+        mode: text("/mode"),
+        summary: moves.iter().map(line).collect(),
+    }
+}
+
+/// The plans that were made, newest first.
+#[utoipa::path(get, path = "/api/v1/plans", tag = "decisions", params(Page), responses((status = 200, body = Plans)))]
+pub(super) async fn plans(State(state): State<ApiState>, Query(page): Query<Page>) -> Result<Json<Plans>, Problem> {
+    let mut entries = Vec::new();
+    for kind in [Kind::Plan, Kind::Recommendation] {
+        entries.extend(state.audit.newest(Some(kind), page.before, page.limit()).map_err(|e| fault(&e))?);
+    }
+    entries.sort_by_key(|entry| -entry.id);
+    entries.truncate(page.limit() as usize);
+    Ok(Json(Plans { plans: entries.iter().map(summary).collect() }))
+}
+
+/// One plan with everything that is on record about it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PlanDetail {
+    /// Its id.
+    id: String,
+    /// Why it was made, in words.
+    explanation: String,
+    /// The plan itself.
+    plan: Value,
+    /// Everything on record about it, oldest first.
+    record: Vec<AuditEntry>,
+}
+
+/// One entry of the audit trail.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AuditEntry {
+    /// Counts up without reuse.
+    entry: i64,
+    /// When it was written.
+    at: String,
+    /// `decision`, `plan`, `recommendation`, `rollout` or `event`.
+    kind: String,
+    /// The plan that it belongs to.
+    plan: Option<String>,
+    /// What was seen, decided or done.
+    record: Value,
+}
+
+impl From<Entry> for AuditEntry {
+    fn from(entry: Entry) -> Self {
+        Self { entry: entry.id, at: rfc3339(entry.at), kind: entry.kind, plan: entry.plan, record: entry.record }
+    }
+}
+
+/// One plan: why it was made, and what became of it.
+#[utoipa::path(get, path = "/api/v1/plans/{id}", tag = "decisions",
+    params(("id" = String, Path, description = "Id of the plan")),
+    responses((status = 200, body = PlanDetail), (status = 404, description = "No such plan", body = Problem))
+)]
+pub(super) async fn plan(State(state): State<ApiState>, Path(id): Path<String>) -> Result<Json<PlanDetail>, Problem> {
+    let entries = state.audit.of_plan(&id).map_err(|e| fault(&e))?;
+    let made = entries.iter().find(|entry| entry.record.get("plan").is_some_and(Value::is_object));
+    let made = made.ok_or_else(|| {
+        Problem::not_found(format!("there is no plan `{id}`; /api/v1/plans lists those that were made"))
+    })?;
+    let explanation = made.record.get("explanation").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let plan = made.record.get("plan").cloned().unwrap_or_default();
+    Ok(Json(PlanDetail { id, explanation, plan, record: entries.into_iter().map(AuditEntry::from).collect() }))
+}
+
+/// The newest pass.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct LastDecision {
+    /// When it was made.
+    at: String,
+    /// Which pass it was since the planner started.
+    pass: u64,
+    /// What was decided about each service, in words.
+    explanation: String,
+}
+
+/// What the newest pass decided about every service, also where that was nothing.
+#[utoipa::path(get, path = "/api/v1/decisions/last", tag = "decisions", responses(
+    (status = 200, body = LastDecision),
+    (status = 503, description = "No pass was made yet", body = Problem)
+))]
+pub(super) async fn last(State(state): State<ApiState>) -> Result<Json<LastDecision>, Problem> {
+    let view = state.view()?;
+    let mut text: Vec<String> = view.records.iter().map(foremesh_core::report::AuditRecord::explain).collect();
+    if text.is_empty() {
+        text.push("no policy is about a service that was seen".to_owned());
+    }
+    Ok(Json(LastDecision { at: rfc3339(view.at), pass: view.pass, explanation: text.join("\n") }))
+}
+
+/// The audit trail.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Trail {
+    /// Newest first.
+    entries: Vec<AuditEntry>,
+}
+
+/// The audit trail, newest first.
+#[utoipa::path(get, path = "/api/v1/decisions", tag = "decisions", params(Page), responses((status = 200, body = Trail)))]
+pub(super) async fn list(State(state): State<ApiState>, Query(page): Query<Page>) -> Result<Json<Trail>, Problem> {
+    let entries = state.audit.newest(None, page.before, page.limit()).map_err(|e| fault(&e))?;
+    Ok(Json(Trail { entries: entries.into_iter().map(AuditEntry::from).collect() }))
+}
+
+fn fault(error: &crate::audit::AuditError) -> Problem {
+    Problem::internal(crate::control::chain(error))
+}

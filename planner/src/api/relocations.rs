@@ -1,0 +1,171 @@
+//! Relocations: where each one stands and how it got there.
+use super::{ApiState, time_text::rfc3339};
+use crate::problem::Problem;
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+};
+use foremesh_core::rollout::{RolloutRecord, TrialNote};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+/// All relocations.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Relocations {
+    /// Newest first.
+    relocations: Vec<Relocation>,
+}
+
+/// One relocation.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Relocation {
+    /// Its id.
+    id: String,
+    /// The plan that it is from.
+    plan: String,
+    /// What moves.
+    workload: String,
+    /// Where it was.
+    from: String,
+    /// Where it goes.
+    to: String,
+    /// Where it stands: `Pending`, `Trial`, `Reserving`, `Surging`, `Ramping(n)`, `Draining`, `Settling`, `Succeeded`,
+    /// `RollingBack(…)`, `RolledBack`, `Aborted` or `Failed`.
+    state: String,
+    /// Whether it is over.
+    over: bool,
+    /// Since when.
+    since: String,
+    /// When it must have left this state; then it goes back, or a human is told.
+    deadline: String,
+    /// Why it is in this state, with the numbers.
+    why: String,
+    /// How the plan was tried, or who waived the trial and why.
+    trial: String,
+    /// Start of the breach that it is to avoid.
+    breach_at: String,
+    /// Probability of that breach when nothing is done.
+    breach_probability: f64,
+    /// Predicted latency without the move, in milliseconds.
+    stay_ms: f64,
+    /// Predicted latency with the move, in milliseconds.
+    move_ms: f64,
+    /// The objective in milliseconds.
+    objective_ms: f64,
+    /// Every change of state so far, oldest first.
+    history: Vec<Transition>,
+}
+
+/// One change of state.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Transition {
+    /// When.
+    at: String,
+    /// The state that was left.
+    from: String,
+    /// The state that was entered.
+    to: String,
+    /// Why, with the numbers.
+    why: String,
+}
+
+impl From<&RolloutRecord> for Relocation {
+    fn from(record: &RolloutRecord) -> Self {
+        let planned = &record.relocation;
+        let reason = &planned.reason;
+        Self {
+            id: record.id.to_string(),
+            plan: record.plan.to_string(),
+            workload: planned.workload.to_string(),
+            from: planned.from.to_string(),
+            to: planned.to.to_string(),
+            state: record.state.to_string(),
+            over: record.state.is_last(),
+            since: rfc3339(record.entered_at),
+            deadline: rfc3339(record.deadline),
+            why: record.why().to_owned(),
+            trial: match &record.trial {
+                TrialNote::Passed { summary } => format!("passed: {summary}"),
+                TrialNote::Waived { by, why } => format!("waived by {by}: {why}"),
+            },
+            breach_at: rfc3339(reason.breach_at),
+            breach_probability: reason.breach_probability.get(),
+            stay_ms: reason.stay_ms,
+            move_ms: reason.move_ms,
+            objective_ms: reason.objective_ms,
+            history: record
+                .history
+                .iter()
+                .map(|change| Transition {
+                    at: rfc3339(change.at),
+                    from: change.from.to_string(),
+                    to: change.to.to_string(),
+                    why: change.why.clone(),
+                })
+                .collect(),
+        }
+    }
+}
+
+/// Every relocation with its state, newest first.
+#[utoipa::path(get, path = "/api/v1/relocations", tag = "moves", responses((status = 200, body = Relocations)))]
+pub(super) async fn list(State(state): State<ApiState>) -> Json<Relocations> {
+    let mut records = state.rollouts.records();
+    records.sort_by_key(|record| std::cmp::Reverse((record.generation, record.id.clone())));
+    Json(Relocations { relocations: records.iter().map(Relocation::from).collect() })
+}
+
+fn find(state: &ApiState, id: &str) -> Result<RolloutRecord, Problem> {
+    state.rollouts.records().into_iter().find(|record| record.id.as_str() == id).ok_or_else(|| {
+        Problem::not_found(format!("there is no relocation `{id}`; /api/v1/relocations lists them all"))
+    })
+}
+
+/// One relocation.
+#[utoipa::path(get, path = "/api/v1/relocations/{id}", tag = "moves",
+    params(("id" = String, Path, description = "Id of the relocation")),
+    responses((status = 200, body = Relocation), (status = 404, description = "No such relocation", body = Problem))
+)]
+pub(super) async fn one(State(state): State<ApiState>, Path(id): Path<String>) -> Result<Json<Relocation>, Problem> {
+    Ok(Json(Relocation::from(&find(&state, &id)?)))
+}
+
+/// Who stops a relocation, and why.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AbortQuery {
+    /// Who.
+    by: String,
+    /// Why.
+    reason: String,
+}
+
+/// Takes a relocation back: traffic returns to the source first, then the new replica is stopped.
+#[utoipa::path(post, path = "/api/v1/relocations/{id}/abort", tag = "moves",
+    params(("id" = String, Path, description = "Id of the relocation"), AbortQuery),
+    responses(
+        (status = 200, description = "It is being taken back", body = Relocation),
+        (status = 404, description = "No such relocation", body = Problem),
+        (status = 409, description = "It is over, or past the point of return", body = Problem)
+    )
+)]
+pub(super) async fn abort(
+    State(state): State<ApiState>,
+    Path(id): Path<String>,
+    Query(query): Query<AbortQuery>,
+) -> Result<Json<Relocation>, Problem> {
+    let record = find(&state, &id)?;
+    if record.state.is_past_return() {
+        return Err(Problem::conflict(format!(
+            "relocation `{id}` is {} and cannot be taken back any more: {}",
+            record.state,
+            record.why()
+        )));
+    }
+    state
+        .rollouts
+        .abort(&record.id, &query.by, &query.reason)
+        .await
+        .map_err(|error| Problem::conflict(crate::control::chain(&error)))?;
+    Ok(Json(Relocation::from(&find(&state, &id)?)))
+}

@@ -1,0 +1,407 @@
+//! What services do, and what they will do.
+use super::{ApiState, time_text::{parse, rfc3339}};
+use crate::{problem::Problem, published::View, settings::Span};
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+};
+use foremesh_core::{
+    forecast::{self as core_forecast, LEVELS},
+    history::{KEPT_QUANTILES, Metric},
+    ids::ServiceId,
+    policy::Verdict,
+    time::Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::{IntoParams, ToSchema};
+
+/// Most steps of history in one answer.
+const MAX_HISTORY_STEPS: usize = 20_000;
+
+/// All services.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Services {
+    /// When the pass that this shows was made.
+    at: String,
+    /// Age of that pass in milliseconds.
+    age_ms: i64,
+    /// Every service that was ever called, in the order of their names.
+    services: Vec<Service>,
+}
+
+/// One service.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Service {
+    /// Its name.
+    id: String,
+    /// What it did in the newest complete steps.
+    measured: Option<MeasuredService>,
+    /// What a policy's decisive rule says of it; none when no policy is about it.
+    predicted: Option<PredictedService>,
+    /// The objective of that rule in milliseconds.
+    objective_ms: Option<f64>,
+    /// `healthy`, `breach`, `unknown` or `no_policy`.
+    verdict: &'static str,
+    /// What was decided about it, in one sentence.
+    says: String,
+    /// Nodes that its replicas run on.
+    nodes: Vec<String>,
+}
+
+/// What a service did.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct MeasuredService {
+    /// End of the newest step looked at.
+    at: String,
+    /// Median latency in milliseconds.
+    latency_p50_ms: f64,
+    /// 99th percentile of latency in milliseconds.
+    latency_p99_ms: f64,
+    /// Finished requests per second.
+    throughput_rps: f64,
+}
+
+/// What a service will do.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PredictedService {
+    /// Highest predicted latency within the rule's look-ahead, in milliseconds.
+    worst_ms: Option<f64>,
+    /// Probability of a breach (or of the worst single step, when no breach is predicted).
+    breach_probability: Option<f64>,
+    /// Start of the first predicted breach.
+    breach_at: Option<String>,
+    /// The model that says so.
+    model: Option<String>,
+    /// Why nothing can be said.
+    unknown_because: Option<String>,
+}
+
+fn service(view: &View, id: &ServiceId) -> Service {
+    let known = view.inputs.services.get(id).and_then(|known| known.measured);
+    let record = view.records.iter().find(|record| record.service == *id);
+    let (verdict, predicted) = match record.map(|record| &record.seen.verdict) {
+        None => ("no_policy", None),
+        Some(Verdict::Healthy(healthy)) => (
+            "healthy",
+            Some((Some(healthy.worst_ms), Some(healthy.highest_probability.get()), None, None)),
+        ),
+        Some(Verdict::Breach(breach)) => (
+            "breach",
+            Some((Some(breach.worst_ms), Some(breach.probability.get()), Some(rfc3339(breach.at)), None)),
+        ),
+        Some(Verdict::Unknown { why }) => ("unknown", Some((None, None, None, Some(why.to_string())))),
+    };
+    let workloads = view.inputs.snapshot.workloads.values().filter(|workload| workload.service == *id);
+    let mut nodes: Vec<String> =
+        workloads.flat_map(|workload| workload.replicas.values()).map(|replica| replica.node.to_string()).collect();
+    nodes.sort();
+    nodes.dedup();
+    Service {
+        id: id.to_string(),
+        measured: known.map(|known| MeasuredService {
+            at: rfc3339(known.at),
+            latency_p50_ms: known.latency(0.5).unwrap_or(f64::NAN),
+            latency_p99_ms: known.latency(0.99).unwrap_or(f64::NAN),
+            throughput_rps: known.throughput_rps,
+        }),
+        predicted: predicted.map(|(worst_ms, breach_probability, breach_at, unknown_because)| PredictedService {
+            worst_ms,
+            breach_probability,
+            breach_at,
+            model: record.and_then(|record| record.seen.model.clone()),
+            unknown_because,
+        }),
+        objective_ms: record.map(|record| record.seen.objective_ms),
+        verdict,
+        says: record.map_or_else(
+            || "no policy is about this service".to_owned(),
+            |record| record.explain().lines().next().unwrap_or_default().to_owned(),
+        ),
+        nodes,
+    }
+}
+
+/// Every service with what it does, what is predicted and what was decided.
+#[utoipa::path(get, path = "/api/v1/services", tag = "services", responses(
+    (status = 200, body = Services),
+    (status = 503, description = "No pass was made yet", body = Problem)
+))]
+pub(super) async fn list(State(state): State<ApiState>) -> Result<Json<Services>, Problem> {
+    let view = state.view()?;
+    Ok(Json(Services {
+        at: rfc3339(view.at),
+        age_ms: state.clock.now().ms_since(view.at),
+        services: view.inputs.services.keys().map(|id| service(&view, id)).collect(),
+    }))
+}
+
+/// One service, with the last decision about it in words.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ServiceDetail {
+    #[serde(flatten)]
+    service: Service,
+    /// The last decision about it, in words.
+    explanation: String,
+}
+
+/// One service.
+#[utoipa::path(get, path = "/api/v1/services/{id}", tag = "services",
+    params(("id" = String, Path, description = "Name of the service")),
+    responses(
+        (status = 200, body = ServiceDetail),
+        (status = 404, description = "No such service", body = Problem)
+    )
+)]
+pub(super) async fn one(State(state): State<ApiState>, Path(id): Path<String>) -> Result<Json<ServiceDetail>, Problem> {
+    let view = state.view()?;
+    let id = ServiceId::new(id);
+    if !view.inputs.services.contains_key(&id) {
+        return Err(no_such_service(&id, view.inputs.services.keys()));
+    }
+    let record = view.records.iter().find(|record| record.service == id);
+    Ok(Json(ServiceDetail {
+        service: service(&view, &id),
+        explanation: record.map_or_else(|| "no policy is about this service".to_owned(), |record| record.explain()),
+    }))
+}
+
+fn no_such_service<'a>(id: &ServiceId, known: impl Iterator<Item = &'a ServiceId>) -> Problem {
+    let mut some: Vec<&str> = known.map(ServiceId::as_str).take(10).collect();
+    some.sort_unstable();
+    let list = if some.is_empty() { "none yet".to_owned() } else { some.join(", ") };
+    Problem::not_found(format!(
+        "no proxy has reported calls of service `{id}`; known services: {list}. The name is the host part of the \
+         proxy's cluster name"
+    ))
+}
+
+/// Which metric of a service.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ForecastQuery {
+    /// `latency`, `throughput` or `availability`; latency when not given.
+    metric: Option<String>,
+    /// Quantile of latency: 0.5, 0.9, 0.95, 0.99 or 0.999; 0.99 when not given.
+    quantile: Option<f64>,
+    /// How far to look ahead, such as `30m`; the planner's horizon when not given, and at most.
+    horizon: Option<String>,
+}
+
+fn metric_of(metric: Option<&str>, quantile: Option<f64>) -> Result<Metric, Problem> {
+    match metric.unwrap_or("latency") {
+        "latency" => {
+            let quantile = quantile.unwrap_or(0.99);
+            Metric::latency(quantile).ok_or_else(|| {
+                let kept = KEPT_QUANTILES.map(|kept| kept.to_string()).join(", ");
+                Problem::bad_request(format!("`quantile` is {quantile}, but must be one of {kept}"))
+            })
+        }
+        "throughput" => Ok(Metric::Throughput),
+        "availability" => Ok(Metric::Availability),
+        other => Err(Problem::bad_request(format!(
+            "`metric` is `{other}`, but must be one of latency, throughput, availability"
+        ))),
+    }
+}
+
+/// A forecast with its bands.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ForecastAnswer {
+    /// The service.
+    service: String,
+    /// The metric with its unit, such as `latency_p99_ms`.
+    metric: String,
+    /// When it was made.
+    made_at: String,
+    /// Age of the newest measured value at that time, in milliseconds.
+    data_age_ms: i64,
+    /// The model or models that made it.
+    model: String,
+    /// How well those did on the past.
+    backtest: Backtest,
+    /// Length of a step in milliseconds.
+    step_ms: i64,
+    /// One entry for each step, the nearest first.
+    steps: Vec<ForecastPoint>,
+}
+
+/// How well a model did on the past.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Backtest {
+    /// Mean absolute error in the metric's unit.
+    mae: f64,
+    /// Origins in the past that it was replayed from.
+    origins: usize,
+}
+
+/// One step of a forecast.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ForecastPoint {
+    /// Start of the step.
+    start: String,
+    /// What the model says.
+    point: f64,
+    /// Value at each level: with probability 0.9 the true value is below that at `0.9`.
+    quantiles: BTreeMap<String, f64>,
+}
+
+/// The forecast of one metric of a service, with bands, model and age.
+#[utoipa::path(get, path = "/api/v1/services/{id}/forecast", tag = "services",
+    params(("id" = String, Path, description = "Name of the service"), ForecastQuery),
+    responses(
+        (status = 200, body = ForecastAnswer),
+        (status = 400, description = "A parameter is wrong", body = Problem),
+        (status = 404, description = "No such service", body = Problem),
+        (status = 409, description = "No forecast can be made, and why", body = Problem)
+    )
+)]
+pub(super) async fn forecast(
+    State(state): State<ApiState>,
+    Path(id): Path<String>,
+    Query(query): Query<ForecastQuery>,
+) -> Result<Json<ForecastAnswer>, Problem> {
+    let metric = metric_of(query.metric.as_deref(), query.quantile)?;
+    let mut how = state.forecast;
+    if let Some(text) = query.horizon {
+        let span: Span = text.parse().map_err(|error| Problem::bad_request(format!("`horizon`: {error}")))?;
+        let step_ms = state.store.levels().base().step.ms();
+        let steps = usize::try_from(span.ms() / step_ms).unwrap_or(usize::MAX);
+        if steps < 1 || steps > how.horizon {
+            return Err(Problem::bad_request(format!(
+                "`horizon` is {span}, but must be from one step ({step_ms} ms) to the planner's horizon ({} ms)",
+                step_ms.saturating_mul(how.horizon as i64)
+            )));
+        }
+        how.horizon = steps;
+    }
+    let changed = crate::control::last_change(&state.rollouts.records(), &ServiceId::new(&*id));
+    let made = state.observed.forecast(&ServiceId::new(&*id), metric, changed, &how, state.clock.now()).await;
+    let made = made.ok_or_else(|| {
+        let known = state.observed.service_names();
+        no_such_service(&ServiceId::new(&*id), known.iter())
+    })?;
+    let made = made.map_err(|error| {
+        let since = changed.map_or_else(String::new, |at| {
+            format!(" (the service was moved at {}, and latency before that is not learnt from)", rfc3339(at))
+        });
+        Problem::conflict(format!("{} of `{id}` cannot be forecast: {error}{since}", metric.name()))
+    })?;
+    Ok(Json(answer(made)))
+}
+
+fn answer(made: core_forecast::Forecast) -> ForecastAnswer {
+    let steps = made.steps.iter().map(|step| ForecastPoint {
+        start: rfc3339(step.at),
+        point: step.point,
+        quantiles: LEVELS.iter().zip(step.quantiles).map(|(level, value)| (level.to_string(), value)).collect(),
+    });
+    ForecastAnswer {
+        steps: steps.collect(),
+        service: made.subject,
+        metric: made.metric,
+        made_at: rfc3339(made.made_at),
+        data_age_ms: made.data_age_ms,
+        model: made.model,
+        backtest: Backtest { mae: made.backtest_mae, origins: made.backtest_origins },
+        step_ms: made.step.ms(),
+    }
+}
+
+/// Which part of a history.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HistoryQuery {
+    /// `latency`, `throughput` or `availability`; latency when not given.
+    metric: Option<String>,
+    /// Quantile of latency: 0.5, 0.9, 0.95, 0.99 or 0.999; 0.99 when not given.
+    quantile: Option<f64>,
+    /// First moment, RFC 3339; one hour before `to` when not given.
+    from: Option<String>,
+    /// First moment after the last, RFC 3339; now when not given.
+    to: Option<String>,
+    /// 0 for steps of base length, 1 for ten, 2 for sixty of them; 0 when not given.
+    level: Option<u8>,
+}
+
+/// Measured values, step by step.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct HistoryAnswer {
+    /// The service.
+    service: String,
+    /// The metric with its unit.
+    metric: String,
+    /// Length of a step in milliseconds.
+    step_ms: i64,
+    /// Steps with data, the oldest first; a step without data is left out.
+    steps: Vec<HistoryPoint>,
+}
+
+/// One measured step.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct HistoryPoint {
+    /// Start of the step.
+    start: String,
+    /// The value.
+    value: f64,
+    /// Finished requests that it is made of.
+    requests: u64,
+}
+
+/// What was measured of one metric of a service.
+#[utoipa::path(get, path = "/api/v1/services/{id}/history", tag = "services",
+    params(("id" = String, Path, description = "Name of the service"), HistoryQuery),
+    responses(
+        (status = 200, body = HistoryAnswer),
+        (status = 400, description = "A parameter is wrong", body = Problem),
+        (status = 404, description = "No such service", body = Problem)
+    )
+)]
+pub(super) async fn history(
+    State(state): State<ApiState>,
+    Path(id): Path<String>,
+    Query(query): Query<HistoryQuery>,
+) -> Result<Json<HistoryAnswer>, Problem> {
+    let metric = metric_of(query.metric.as_deref(), query.quantile)?;
+    let number = query.level.unwrap_or(0);
+    let level = state
+        .store
+        .levels()
+        .get(number)
+        .ok_or_else(|| Problem::bad_request(format!("`level` is {number}, but must be 0, 1 or 2")))?;
+    let to = time_of("to", query.to.as_deref())?.unwrap_or_else(|| state.clock.now());
+    let from = time_of("from", query.from.as_deref())?.unwrap_or_else(|| to.plus_ms(-3_600_000));
+    let steps = level.step.count(from, to);
+    if steps < 0 || steps > MAX_HISTORY_STEPS as i64 {
+        return Err(Problem::bad_request(format!(
+            "`from` to `to` are {steps} steps of {}, but must be from 0 to {MAX_HISTORY_STEPS}; ask for less, or for a \
+             higher `level`",
+            level.step
+        )));
+    }
+    let service = ServiceId::new(&*id);
+    let known = state.observed.service_names();
+    if !known.contains(&service) {
+        return Err(no_such_service(&service, known.iter()));
+    }
+    let rows = state
+        .store
+        .service_range(number, from, to, Some(service))
+        .await
+        .map_err(|error| Problem::internal(crate::control::chain(&error)))?;
+    let steps = rows
+        .into_iter()
+        .filter_map(|row| {
+            let value = row.step.value(metric, level.step)?;
+            Some(HistoryPoint { start: rfc3339(row.start), value, requests: row.step.requests })
+        })
+        .collect();
+    Ok(Json(HistoryAnswer { service: id, metric: metric.name(), step_ms: level.step.ms(), steps }))
+}
+
+fn time_of(name: &str, text: Option<&str>) -> Result<Option<Timestamp>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    parse(text).map(Some).ok_or_else(|| {
+        Problem::bad_request(format!("`{name}` is `{text}`, but must be a time such as 2026-11-24T09:30:00Z"))
+    })
+}

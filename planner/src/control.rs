@@ -1,0 +1,338 @@
+//! The loop. One pass is the flow of the architecture, one call for each arrow; nothing else is decided here.
+mod gather;
+mod intervention;
+mod validity;
+
+pub use gather::{Gathered, PassInputs};
+pub use validity::LatestInputs;
+
+use crate::{
+    audit::{Audit, AuditError, Kind},
+    clock::Clock,
+    metrics::Metrics,
+    observed::Observed,
+    platform::{Inventory, PlatformError},
+    published::{Published, View},
+    rollout::{RolloutError, Rollouts},
+    silence::{Evidence, SilentProxy, silent_proxies},
+    store::{RangeQuery, SeriesStore, StoreError},
+};
+use foremesh_core::{
+    decide::{Decision, decide},
+    history::Metric,
+    ids::PlanId,
+    inputs::Settings as Caution,
+    plan::{DigestError, Plan},
+    policy::RelocationPolicy,
+    report::{AuditRecord, Decided, records},
+    time::Step,
+    trial::{TestedPlan, waive},
+    twin::simulate,
+    verify::verify,
+};
+use serde_json::json;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+/// What the loop works with.
+#[derive(Debug)]
+pub struct Parts {
+    /// Tells the time.
+    pub clock: Clock,
+    /// Where observations are.
+    pub store: Arc<dyn SeriesStore>,
+    /// What was observed, in memory.
+    pub observed: Observed,
+    /// What runs where.
+    pub inventory: Arc<dyn Inventory>,
+    /// Carries plans out.
+    pub rollouts: Arc<Rollouts>,
+    /// Where decisions are recorded.
+    pub audit: Arc<Audit>,
+    /// What the API shows.
+    pub published: Arc<Published>,
+    /// What rollouts validate against.
+    pub latest: Arc<LatestInputs>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+}
+
+/// How the loop works.
+#[derive(Clone, Debug)]
+pub struct ControlSettings {
+    /// Time between two passes.
+    pub interval: Duration,
+    /// Length of a step.
+    pub step: Step,
+    /// Steps of a season.
+    pub season_steps: usize,
+    /// Steps that are forecast.
+    pub horizon_steps: usize,
+    /// How long after its end a step is taken as complete, in milliseconds.
+    pub lateness_ms: i64,
+    /// Oldest age of data that anything is decided on, in milliseconds.
+    pub stale_after_ms: i64,
+    /// Longest silence of a proxy with traffic, in milliseconds.
+    pub silent_after_ms: i64,
+    /// How carefully to plan.
+    pub caution: Caution,
+    /// What the operators want.
+    pub policies: Vec<RelocationPolicy>,
+}
+
+/// Why a pass did not come to a decision. Nothing moves then.
+#[derive(Debug, thiserror::Error)]
+pub enum PassError {
+    /// The platform did not answer.
+    #[error("the platform could not be asked what runs where")]
+    Inventory(#[from] PlatformError),
+    /// The store did not answer.
+    #[error("the history could not be read")]
+    Store(#[from] StoreError),
+    /// The decision could not be recorded, and an unrecorded decision is not acted on.
+    #[error("the decision could not be recorded")]
+    Audit(#[from] AuditError),
+    /// The inputs have no canonical form.
+    #[error("the inputs of the decision could not be digested")]
+    Digest(#[from] DigestError),
+    /// The decision took a panic with it.
+    #[error("the decision ended in a fault of the planner")]
+    Fault(#[from] tokio::task::JoinError),
+}
+
+/// The loop and what it remembers between passes.
+#[derive(Debug)]
+pub struct Control {
+    parts: Parts,
+    settings: ControlSettings,
+    pass: u64,
+    newest: Option<(PlanId, u64)>,
+    /// What was last recorded of each service, so that an unchanged "nothing to do" is counted and not repeated.
+    recorded: BTreeMap<String, (u64, String)>,
+    silent: Vec<SilentProxy>,
+}
+
+impl Control {
+    /// A loop that counts on from the newest recorded plan.
+    ///
+    /// # Errors
+    /// When the audit trail cannot be read.
+    pub fn new(parts: Parts, settings: ControlSettings) -> Result<Self, AuditError> {
+        let newest = parts.audit.last_generation()?.map(|(plan, generation)| (PlanId::new(plan), generation));
+        Ok(Self { parts, settings, pass: 0, newest, recorded: BTreeMap::new(), silent: Vec::new() })
+    }
+
+    /// Runs passes until `stop` says so.
+    pub async fn run(mut self, mut stop: tokio::sync::watch::Receiver<bool>) {
+        let mut ticks = tokio::time::interval(self.settings.interval);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                _ = stop.changed() => return,
+            }
+            match self.pass().await {
+                Ok(()) => self.parts.metrics.pass_succeeded(),
+                Err(error) => {
+                    self.parts.metrics.pass_failed();
+                    let why = chain(&error);
+                    tracing::warn!(error = %why, "no decision in this pass, so nothing moves");
+                    self.parts.published.failed(self.parts.clock.now(), why);
+                }
+            }
+        }
+    }
+
+    /// One pass: from what was observed to what is done about it.
+    ///
+    /// # Errors
+    /// When a step could not be made; nothing was moved then.
+    pub async fn pass(&mut self) -> Result<(), PassError> {
+        self.pass += 1;
+        let now = self.parts.clock.now();
+        let snapshot = self.parts.inventory.snapshot().await?;
+        let gathered = gather::gather(&mut self.parts, &self.settings, snapshot, self.newest.clone(), now).await?;
+        let inputs = Arc::new(gathered.inputs);
+        self.parts.latest.replace(Arc::clone(&inputs));
+
+        let for_decision = Arc::clone(&inputs);
+        let pass = self.pass;
+        let (decision, records) = tokio::task::spawn_blocking(move || {
+            let borrowed = for_decision.borrow();
+            let decision = decide(&borrowed)?;
+            let records = records(&borrowed, &decision, pass);
+            Ok::<_, DigestError>((decision, records))
+        })
+        .await??;
+
+        self.record(&inputs, &decision, &records)?;
+        if let Some(plan) = decision.plan.clone() {
+            self.carry_out(plan, &inputs).await?;
+        }
+        self.watch_for_silence(&inputs).await?;
+        self.parts.published.replace(View {
+            at: now,
+            pass,
+            inputs,
+            decision,
+            records,
+            silent: self.silent.clone(),
+        });
+        Ok(())
+    }
+
+    /// Verify, simulate, try, roll out. Each step takes the type that the step before gave.
+    async fn carry_out(&mut self, plan: Plan, inputs: &PassInputs) -> Result<(), PassError> {
+        let id = plan.id.clone();
+        match self.tested(plan, inputs) {
+            Ok(tested) => match self.parts.rollouts.start(tested).await {
+                Ok(rollouts) => {
+                    tracing::info!(plan = %id, rollouts = rollouts.len(), "rollout accepted");
+                }
+                Err(error) => self.refused(&id, inputs, "rollout", &chain(&error))?,
+            },
+            Err(refusal) => self.refused(&id, inputs, refusal.step, &refusal.why)?,
+        }
+        Ok(())
+    }
+
+    fn tested(&self, plan: Plan, inputs: &PassInputs) -> Result<TestedPlan, Refusal> {
+        let borrowed = inputs.borrow();
+        let waiver = inputs.waiver_of(&plan).ok_or_else(|| Refusal {
+            step: "trial",
+            why: "no policy waives the trial, and there is no staging mesh to run it in".to_owned(),
+        })?;
+        let verified =
+            verify(plan, &borrowed).map_err(|error| Refusal { step: "verify", why: error.to_string() })?;
+        let simulated =
+            simulate(verified, &borrowed).map_err(|error| Refusal { step: "simulate", why: error.to_string() })?;
+        Ok(waive(simulated, &waiver.by, &waiver.reason, borrowed.now))
+    }
+
+    fn refused(&self, plan: &PlanId, inputs: &PassInputs, step: &str, why: &str) -> Result<(), AuditError> {
+        tracing::warn!(plan = %plan, step, why, "plan refused");
+        let record = json!({"event": "plan_refused", "step": step, "why": why});
+        self.parts.audit.append(inputs.now, Kind::Event, Some(plan.as_str()), &record).map(|_| ())
+    }
+
+    /// One record for the pass; a service whose decision did not change is named with the pass that recorded it.
+    fn record(
+        &mut self,
+        inputs: &PassInputs,
+        decision: &Decision,
+        records: &[AuditRecord],
+    ) -> Result<(), AuditError> {
+        let mut services = Vec::new();
+        let mut unchanged = BTreeMap::new();
+        for record in records {
+            let name = record.service.to_string();
+            let kind = kind_of(&record.decided);
+            match self.recorded.get(&name) {
+                Some((since, last)) if *last == kind => {
+                    unchanged.insert(name, *since);
+                }
+                _ => {
+                    services.push(json!({"record": record, "explanation": record.explain()}));
+                    self.recorded.insert(name, (self.pass, kind));
+                }
+            }
+        }
+        let plan = decision.plan.as_ref();
+        let pass = json!({"pass": self.pass, "services": services, "unchanged_since_pass": unchanged});
+        let audit = &self.parts.audit;
+        audit.append(inputs.now, Kind::Decision, plan.map(|plan| plan.id.as_str()), &pass)?;
+        for (plan, mode) in [(plan, "auto"), (decision.recommended.as_ref(), "recommend")] {
+            let Some(plan) = plan else { continue };
+            let explanation: Vec<String> = records
+                .iter()
+                .filter(|record| plan.moves.iter().any(|planned| planned.service == record.service))
+                .map(AuditRecord::explain)
+                .collect();
+            let mut record = json!({"plan": plan, "mode": mode, "explanation": explanation.join("\n")});
+            if mode == "auto" {
+                record["generation"] = plan.generation.into();
+                audit.append(inputs.now, Kind::Plan, Some(plan.id.as_str()), &record)?;
+                self.newest = Some((plan.id.clone(), plan.generation));
+            } else if self.parts.published.newest_recommendation().as_deref() != Some(plan.id.as_str()) {
+                audit.append(inputs.now, Kind::Recommendation, Some(plan.id.as_str()), &record)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn watch_for_silence(&mut self, inputs: &PassInputs) -> Result<(), PassError> {
+        let query = RangeQuery {
+            from: inputs.now.plus_ms(-self.settings.silent_after_ms),
+            to: inputs.now,
+            ..RangeQuery::default()
+        };
+        let recent: BTreeSet<_> = self
+            .parts
+            .store
+            .range(query)
+            .await?
+            .into_iter()
+            .filter(|step| step.counts.all() > 0)
+            .map(|step| (*step.key).clone())
+            .collect();
+        let found = silent_proxies(&Evidence {
+            streams: &self.parts.store.streams().await?,
+            known: &self.parts.store.series().await?,
+            recent: &recent,
+            now: inputs.now,
+            limit_ms: self.settings.silent_after_ms,
+        });
+        self.parts.metrics.silent_proxies(found.len());
+        let same = |a: &SilentProxy, b: &SilentProxy| (&a.workload, &a.pod, a.worker) == (&b.workload, &b.pod, b.worker);
+        for silent in &found {
+            if !self.silent.iter().any(|before| same(before, silent)) {
+                tracing::warn!(workload = silent.workload, pod = silent.pod, detail = silent.detail, "proxy is silent");
+                let record = json!({"event": "proxy_silent", "proxy": silent});
+                self.parts.audit.append(inputs.now, Kind::Event, None, &record)?;
+            }
+        }
+        for before in &self.silent {
+            if !found.iter().any(|silent| same(before, silent)) {
+                tracing::info!(workload = before.workload, pod = before.pod, "proxy reports again");
+                let record = json!({"event": "proxy_reports_again", "workload": before.workload, "pod": before.pod});
+                self.parts.audit.append(inputs.now, Kind::Event, None, &record)?;
+            }
+        }
+        self.silent = found;
+        Ok(())
+    }
+}
+
+/// A plan that did not get to the rollout.
+struct Refusal {
+    step: &'static str,
+    why: String,
+}
+
+/// What makes a decision another one: its kind and reason, without the numbers that change with every pass.
+fn kind_of(decided: &Decided) -> String {
+    match decided {
+        Decided::Move(planned) => format!("move {}", planned.plan),
+        Decided::Recommend(planned) => format!("recommend {} {}", planned.planned.from, planned.planned.to),
+        Decided::Nothing { because } => {
+            let tagged = serde_json::to_value(because).unwrap_or_default();
+            let kind = tagged.get("kind").and_then(serde_json::Value::as_str).unwrap_or("unknown");
+            format!("nothing {kind}")
+        }
+    }
+}
+
+/// An error with its causes, as one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        cause = source.source();
+    }
+    text
+}

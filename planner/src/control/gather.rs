@@ -1,0 +1,194 @@
+//! The first half of a pass: from the store and the platform to the inputs of the decision.
+use super::{ControlSettings, Parts, PassError, intervention};
+use crate::store::{Gauge, GaugeMetric, GaugeSubject};
+use foremesh_core::{
+    forecast::{Excluded, ForecastSettings, forecast},
+    history::{Metric, ServiceHistory},
+    ids::{NodeId, PlanId, ServiceId, WorkloadId},
+    inputs::{InFlight, Inputs, MaybeForecast, Measured, ServiceInputs, Settings},
+    plan::Plan,
+    policy::{Condition, PastMove, RelocationPolicy, Waiver},
+    series::Series,
+    time::Timestamp,
+    topology::Snapshot,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// The inputs of one pass, owned, so that they outlive it: rollouts validate against them and the API shows them.
+#[derive(Clone, Debug)]
+pub struct PassInputs {
+    /// The moment of the pass.
+    pub now: Timestamp,
+    /// What the platform reported.
+    pub snapshot: Snapshot,
+    /// What is known of each service.
+    pub services: BTreeMap<ServiceId, ServiceInputs>,
+    /// CPU in use, forecast for each node.
+    pub nodes: BTreeMap<NodeId, MaybeForecast>,
+    /// The policies in force.
+    pub policies: Arc<Vec<RelocationPolicy>>,
+    /// Moves that are over.
+    pub past_moves: Vec<PastMove>,
+    /// Moves that are not over.
+    pub in_flight: Vec<InFlight>,
+    /// How long moves take, as measured.
+    pub move_duration_ms: BTreeMap<WorkloadId, i64>,
+    /// How carefully to plan.
+    pub settings: Settings,
+    /// The newest plan.
+    pub newest: Option<(PlanId, u64)>,
+}
+
+impl PassInputs {
+    /// The same for the pure core.
+    pub fn borrow(&self) -> Inputs<'_> {
+        Inputs {
+            now: self.now,
+            snapshot: &self.snapshot,
+            services: &self.services,
+            nodes: &self.nodes,
+            policies: &self.policies,
+            past_moves: &self.past_moves,
+            in_flight: &self.in_flight,
+            move_duration_ms: &self.move_duration_ms,
+            settings: &self.settings,
+            newest_generation: self.newest.as_ref().map_or(0, |(_, generation)| *generation),
+            parent: self.newest.as_ref().map(|(plan, _)| plan),
+        }
+    }
+
+    /// The waiver that lets a plan through without a trial: that of the policy of its first move. A plan is made of
+    /// moves that policies in mode `auto` asked for, and each of those has one.
+    pub fn waiver_of(&self, plan: &Plan) -> Option<&Waiver> {
+        let policy = &plan.moves.first()?.reason.policy;
+        self.policies.iter().find(|candidate| candidate.id == *policy)?.waiver.as_ref()
+    }
+}
+
+/// What the first half of a pass found.
+#[derive(Debug)]
+pub struct Gathered {
+    /// The inputs of the decision.
+    pub inputs: PassInputs,
+}
+
+pub(super) async fn gather(
+    parts: &mut Parts,
+    settings: &ControlSettings,
+    snapshot: Snapshot,
+    newest: Option<(PlanId, u64)>,
+    now: Timestamp,
+) -> Result<Gathered, PassError> {
+    parts.store.append_gauges(gauges(&snapshot)).await?;
+    parts.store.flush(now).await?;
+    // A step is complete when its last summary had the time to arrive.
+    let complete = settings.step.floor(now.plus_ms(-settings.lateness_ms));
+    parts.observed.refresh(&*parts.store, complete).await?;
+
+    let past_moves = parts.rollouts.past_moves();
+    let moved = intervention::last_changes(&parts.rollouts.records());
+    let histories = parts.observed.services();
+    let nodes = parts.observed.nodes();
+    let policies = Arc::new(settings.policies.clone());
+    let how = ForecastSettings::new(settings.horizon_steps, Some(settings.season_steps), settings.stale_after_ms);
+
+    let for_services = Arc::clone(&policies);
+    let (services, nodes) = tokio::task::spawn_blocking(move || {
+        let services = histories
+            .iter()
+            .map(|history| {
+                let metrics = metrics_of(&for_services, &history.service);
+                (history.service.clone(), service_inputs(history, &metrics, moved.get(&history.service), &how, now))
+            })
+            .collect();
+        let nodes = nodes
+            .iter()
+            .map(|history| {
+                let series = &history.cpu_used_millicores;
+                let name = GaugeMetric::CpuUsedMillicores.name();
+                (history.node.clone(), forecast(history.node.as_str(), name, series, &[], &how, now))
+            })
+            .collect();
+        (services, nodes)
+    })
+    .await?;
+
+    Ok(Gathered {
+        inputs: PassInputs {
+            now,
+            snapshot,
+            services,
+            nodes,
+            policies,
+            in_flight: parts.rollouts.in_flight(),
+            move_duration_ms: parts.rollouts.measured_durations(),
+            past_moves,
+            settings: settings.caution,
+            newest,
+        },
+    })
+}
+
+fn service_inputs(
+    history: &ServiceHistory,
+    metrics: &BTreeSet<Metric>,
+    changed: Option<&Timestamp>,
+    how: &ForecastSettings,
+    now: Timestamp,
+) -> ServiceInputs {
+    let forecast_one = |metric: &Metric| {
+        let series: Series = history.series(*metric);
+        let excluded = excluded(*metric, &series, changed);
+        (*metric, forecast(history.service.as_str(), &metric.name(), &series, &excluded, how, now))
+    };
+    ServiceInputs {
+        measured: Measured::newest(history),
+        forecasts: metrics.iter().map(forecast_one).collect(),
+    }
+}
+
+/// What a forecast of `metric` must not learn from after the service changed its place.
+///
+/// Latency belongs to the place: what was measured on the old node says nothing of the new one. Traffic does not.
+pub(crate) fn excluded(metric: Metric, series: &Series, changed: Option<&Timestamp>) -> Vec<Excluded> {
+    match (metric, changed) {
+        (Metric::Latency(_) | Metric::Availability, Some(at)) => {
+            vec![Excluded { from: series.start(), to: *at }]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The metrics that policies look at, and the throughput that the twin needs.
+fn metrics_of(policies: &[RelocationPolicy], service: &ServiceId) -> BTreeSet<Metric> {
+    let rules = policies.iter().filter(|policy| policy.selects(service)).flat_map(|policy| &policy.rules);
+    let mut metrics: BTreeSet<Metric> = rules
+        .filter_map(|rule| {
+            let Condition::PredictedLatency(latency) = &rule.when;
+            Metric::latency(latency.quantile.get())
+        })
+        .collect();
+    metrics.insert(Metric::Throughput);
+    metrics
+}
+
+fn gauges(snapshot: &Snapshot) -> Vec<Gauge> {
+    let gauge = |subject, used: f64| Gauge {
+        subject,
+        metric: GaugeMetric::CpuUsedMillicores,
+        at: snapshot.taken_at,
+        value: used,
+    };
+    let nodes = snapshot
+        .nodes
+        .iter()
+        .filter_map(|(node, state)| Some(gauge(GaugeSubject::Node(node.clone()), state.used?.get())));
+    let workloads = snapshot
+        .workloads
+        .iter()
+        .filter_map(|(workload, state)| Some(gauge(GaugeSubject::Workload(workload.clone()), state.used?.get())));
+    nodes.chain(workloads).collect()
+}

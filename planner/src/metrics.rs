@@ -1,0 +1,181 @@
+//! The planner's own metrics, in the OpenMetrics text format.
+//!
+//! Forecasts are metrics too, so that any dashboard can draw them beside what was measured.
+use crate::published::View;
+use foremesh_core::{
+    forecast::LEVELS,
+    history::{KEPT_QUANTILES, Metric},
+    rollout::RolloutRecord,
+};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
+};
+
+type FloatGauge<L> = Family<L, Gauge<f64, AtomicU64>>;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabel {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabel {
+    state: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ForecastLabels {
+    service: String,
+    quantile: String,
+    horizon_seconds: String,
+    level: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LatencyLabels {
+    service: String,
+    quantile: String,
+}
+
+/// Everything that is counted outside the ingest and the store, and the registry of it all.
+pub struct Metrics {
+    registry: Mutex<Registry>,
+    passes: Family<ResultLabel, Counter>,
+    pass_age_seconds: Gauge<f64, AtomicU64>,
+    silent_proxies: Gauge,
+    relocations: Family<StateLabel, Gauge>,
+    forecast_seconds: FloatGauge<ForecastLabels>,
+    latency_seconds: FloatGauge<LatencyLabels>,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("foremesh");
+        let metrics = Self {
+            passes: Family::default(),
+            pass_age_seconds: Gauge::default(),
+            silent_proxies: Gauge::default(),
+            relocations: Family::default(),
+            forecast_seconds: Family::default(),
+            latency_seconds: Family::default(),
+            registry: Mutex::default(),
+        };
+        registry.register("passes", "Passes of the control loop by result", metrics.passes.clone());
+        registry.register(
+            "decision_time_seconds",
+            "When the newest decision was made, in seconds since 1970; alert when it falls behind",
+            metrics.pass_age_seconds.clone(),
+        );
+        registry.register(
+            "silent_proxies",
+            "Proxies that should report and do not",
+            metrics.silent_proxies.clone(),
+        );
+        registry.register("relocations", "Relocations by state", metrics.relocations.clone());
+        registry.register(
+            "forecast_latency_seconds",
+            "Forecast latency of a service at a horizon, by level of the band",
+            metrics.forecast_seconds.clone(),
+        );
+        registry.register(
+            "service_latency_seconds",
+            "Measured latency of a service over its newest steps",
+            metrics.latency_seconds.clone(),
+        );
+        *metrics.registry() = registry;
+        metrics
+    }
+}
+
+impl Metrics {
+    /// The registry, for parts that bring their own metrics.
+    pub fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A pass came to a decision.
+    pub fn pass_succeeded(&self) {
+        self.passes.get_or_create(&ResultLabel { result: "decided" }).inc();
+    }
+
+    /// A pass came to none.
+    pub fn pass_failed(&self) {
+        self.passes.get_or_create(&ResultLabel { result: "failed" }).inc();
+    }
+
+    /// So many proxies are silent.
+    pub fn silent_proxies(&self, count: usize) {
+        self.silent_proxies.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Everything as text.
+    ///
+    /// # Errors
+    /// When a metric cannot be written.
+    pub fn encode(&self, view: Option<&View>, rollouts: &[RolloutRecord]) -> Result<String, fmt::Error> {
+        self.show_rollouts(rollouts);
+        if let Some(view) = view {
+            self.show_view(view);
+        }
+        let mut text = String::new();
+        encode(&mut text, &self.registry())?;
+        Ok(text)
+    }
+
+    fn show_rollouts(&self, rollouts: &[RolloutRecord]) {
+        let mut by_state: BTreeMap<&str, i64> = BTreeMap::new();
+        for record in rollouts {
+            *by_state.entry(record.state.phase().name()).or_default() += 1;
+        }
+        self.relocations.clear();
+        for (state, count) in by_state {
+            self.relocations.get_or_create(&StateLabel { state: state.to_owned() }).set(count);
+        }
+    }
+
+    /// Forecasts of services that are gone must go too, so the families are filled anew.
+    fn show_view(&self, view: &View) {
+        self.pass_age_seconds.set(view.at.unix_ms() as f64 / 1e3);
+        self.forecast_seconds.clear();
+        self.latency_seconds.clear();
+        for (service, known) in &view.inputs.services {
+            if let Some(measured) = known.measured {
+                for (quantile, latency_ms) in KEPT_QUANTILES.iter().zip(measured.latency_ms) {
+                    let labels = LatencyLabels { service: service.to_string(), quantile: quantile.to_string() };
+                    self.latency_seconds.get_or_create(&labels).set(latency_ms / 1e3);
+                }
+            }
+            for (metric, forecast) in &known.forecasts {
+                let (Metric::Latency(at), Ok(forecast)) = (metric, forecast) else { continue };
+                let quantile = KEPT_QUANTILES.get(*at).copied().unwrap_or_default().to_string();
+                let middle = forecast.steps.len() / 2;
+                for index in [0, middle, forecast.steps.len().saturating_sub(1)] {
+                    let Some(step) = forecast.steps.get(index) else { continue };
+                    let ahead = step.at.ms_since(forecast.made_at).max(0) / 1000;
+                    for (level, value_ms) in LEVELS.iter().zip(step.quantiles) {
+                        let labels = ForecastLabels {
+                            service: service.to_string(),
+                            quantile: quantile.clone(),
+                            horizon_seconds: ahead.to_string(),
+                            level: level.to_string(),
+                        };
+                        self.forecast_seconds.get_or_create(&labels).set(value_ms / 1e3);
+                    }
+                }
+            }
+        }
+    }
+}
