@@ -239,6 +239,13 @@ impl Recorder {
         Some(at)
     }
 
+    /// Begins the live window anew at `now_unix_ms`, if nothing was observed in it.
+    pub fn restart_window(&mut self, now_unix_ms: u64) {
+        if self.live == 0 {
+            self.start_unix_ms = self.start_unix_ms.max(now_unix_ms);
+        }
+    }
+
     /// Takes the live window out as the next summary of this epoch; `None` when nothing was observed.
     ///
     /// A clock that went backwards gives an empty window (`end == start`), never a negative one.
