@@ -141,6 +141,9 @@ pub enum Direction {
 impl RouteWindow {
     /// All observations, the aborted ones included.
     pub fn observations(&self) -> u64 {
-        self.ok.saturating_add(self.client_error).saturating_add(self.server_error).saturating_add(self.aborted)
+        self.ok
+            .saturating_add(self.client_error)
+            .saturating_add(self.server_error)
+            .saturating_add(self.aborted)
     }
 }
