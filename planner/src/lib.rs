@@ -1,1 +1,4 @@
 //! Foremesh planner.
+pub mod clock;
+pub mod ingest;
+pub mod store;

@@ -307,6 +307,30 @@ impl Accumulator {
         None
     }
 
+    /// [`Self::quantile`] for several quantiles, given in ascending order, in one pass.
+    pub fn quantiles<const N: usize>(&self, ascending: [f64; N]) -> Option<[u64; N]> {
+        if self.total == 0 {
+            return None;
+        }
+        let mut ranks = ascending
+            .map(|quantile| ((quantile.clamp(0.0, 1.0) * self.total as f64).ceil() as u64).max(1))
+            .into_iter();
+        let mut values = [0; N];
+        let mut seen = 0_u64;
+        let mut cells = self.counts.iter().enumerate();
+        let mut highest = 0;
+        for value in &mut values {
+            let rank = ranks.next().unwrap_or(self.total);
+            while seen < rank {
+                let Some((bucket, count)) = cells.next() else { break };
+                seen = seen.saturating_add(*count);
+                highest = bucket;
+            }
+            *value = lowest_of(highest + 1) - 1;
+        }
+        Some(values)
+    }
+
     /// The sum as V2, not compressed; the same bytes as [`encode_histogram`] of the same values gives, but for the
     /// highest trackable value in the header.
     pub fn encode(&self) -> Vec<u8> {

@@ -1,0 +1,175 @@
+//! Takes summaries from proxies: `POST /v1/summaries`.
+//!
+//! An answer of 200 means that the summary is durable and counted once, also when it was sent before. Any other
+//! answer means that this request changed nothing: 400, 413 and 415 say what the sender has to change, 408 and 503
+//! say to send the same bytes again later. One sender's bad summary never harms another's.
+pub mod body;
+pub mod metrics;
+pub mod problem;
+
+use crate::{
+    clock::Clock,
+    store::{Appended, SeriesStore, StoreError, Summary},
+};
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::State,
+    http::HeaderMap,
+    routing::post,
+};
+use body::{Encoding, MediaType};
+use bytes::Bytes;
+use foremesh_summary::{Limits, PUSH_PATH, WindowSummary, decode, encode, from_json};
+use metrics::{IngestMetrics, Outcome};
+use problem::Problem;
+use std::{future::Future, io, sync::Arc, time::Duration};
+use tokio::{
+    net::TcpListener,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
+
+/// Settings of ingest.
+#[derive(Clone, Debug)]
+pub struct IngestSettings {
+    /// What one summary may hold; `body_bytes` counts before and after decompression.
+    pub limits: Limits,
+    /// Bytes of bodies that may be in memory at once, from their first byte until they are durable.
+    pub in_flight_bytes: usize,
+    /// How long a sender may take to send a body.
+    pub body_timeout: Duration,
+}
+
+impl Default for IngestSettings {
+    /// 1 MiB for a summary (512 routes with long histograms are half of that), 64 MiB in flight, 10 s for a body.
+    fn default() -> Self {
+        Self {
+            limits: Limits { body_bytes: 1 << 20, ..Limits::default() },
+            in_flight_bytes: 64 << 20,
+            body_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What ingest works with; clones share it.
+#[derive(Clone, Debug)]
+pub struct IngestState {
+    store: Arc<dyn SeriesStore>,
+    clock: Clock,
+    metrics: IngestMetrics,
+    settings: Arc<IngestSettings>,
+    /// One permit for each KiB in flight.
+    in_flight: Arc<Semaphore>,
+}
+
+impl IngestState {
+    /// Ingest into `store`.
+    pub fn new(
+        store: Arc<dyn SeriesStore>,
+        clock: Clock,
+        metrics: IngestMetrics,
+        settings: IngestSettings,
+    ) -> Self {
+        // A limit below one body would refuse every body.
+        let permits = kib(settings.in_flight_bytes.max(settings.limits.body_bytes)) as usize;
+        Self {
+            store,
+            clock,
+            metrics,
+            settings: Arc::new(settings),
+            in_flight: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
+        }
+    }
+
+    /// Holds memory for a body of `length` bytes until the permit is dropped.
+    fn reserve(&self, length: usize) -> Result<OwnedSemaphorePermit, Problem> {
+        Arc::clone(&self.in_flight).try_acquire_many_owned(kib(length)).map_err(|_| Problem::overloaded(&self.settings))
+    }
+}
+
+fn kib(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(1024).max(1)).unwrap_or(u32::MAX)
+}
+
+/// The routes of ingest, to be merged into the planner's router.
+pub fn router(state: IngestState) -> Router {
+    Router::new().route(PUSH_PATH, post(accept)).with_state(state)
+}
+
+/// Serves a router until `shutdown` is ready; accepted requests are finished before it returns.
+///
+/// # Errors
+/// When the listener fails for good.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    axum::serve(listener, router).with_graceful_shutdown(shutdown).await
+}
+
+async fn accept(
+    State(state): State<IngestState>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<serde_json::Value>, Problem> {
+    let started = Instant::now();
+    let result = take(&state, &headers, body).await;
+    let outcome = match &result {
+        Ok(Appended::Stored) => Outcome::Stored,
+        Ok(Appended::Duplicate) => Outcome::Duplicate,
+        Err(problem) => problem.outcome(),
+    };
+    state.metrics.count(outcome, started.elapsed());
+    match result? {
+        Appended::Stored => Ok(Json(serde_json::json!({ "result": "stored" }))),
+        Appended::Duplicate => Ok(Json(serde_json::json!({ "result": "duplicate" }))),
+    }
+}
+
+async fn take(state: &IngestState, headers: &HeaderMap, body: Body) -> Result<Appended, Problem> {
+    let media = MediaType::of(headers)?;
+    let encoding = Encoding::of(headers)?;
+    let limit = state.settings.limits.body_bytes;
+    let length = body::announced_length(headers, limit)?;
+    // What a compressed body grows to is known only when it is there.
+    let permit = state.reserve(if encoding == Encoding::Identity { length.unwrap_or(limit) } else { limit })?;
+    let raw = body::read(body, limit, state.settings.body_timeout).await?;
+    let plain = encoding.decode(raw, limit)?;
+    let (message, bytes) = parse(media, plain, &state.settings.limits)?;
+    let observations = message.routes.iter().fold(0_u64, |sum, route| sum.saturating_add(route.observations()));
+    let summary = Summary { message, body: bytes, received: state.clock.now() };
+    let appended = state.store.append(summary).await?;
+    drop(permit);
+    if appended == Appended::Stored {
+        state.metrics.observations.inc_by(observations);
+        state.metrics.bytes.inc_by(length.unwrap_or_default() as u64);
+    }
+    Ok(appended)
+}
+
+/// The message and its protobuf bytes.
+fn parse(media: MediaType, body: Bytes, limits: &Limits) -> Result<(WindowSummary, Bytes), Problem> {
+    match media {
+        MediaType::Protobuf => Ok((decode(&body, limits)?, body)),
+        MediaType::Json => {
+            let message = from_json(&body, limits)?;
+            let bytes = encode(&message).into();
+            Ok((message, bytes))
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Forgotten { .. } => Self::refused("sequence is too old", &error),
+            // Whatever else went wrong, the summary is not durable: its sender keeps it and sends it again.
+            other => Self::not_durable(&other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,318 @@
+//! Keeps what proxies observed: the port [`SeriesStore`] and its embedded adapter, [`sqlite::SqliteStore`].
+//!
+//! A summary is *appended* (durable when the call returns), waits in the inbox, and is *flushed* into steps of three
+//! levels, whose counts and histograms are sums of what was observed in them. Reads see what was flushed.
+//!
+//! A summary belongs as a whole to the step that holds the midpoint of its window, and never to a step after the one
+//! in which it was received (a proxy whose clock is ahead cannot have seen the future). So an outage of the planner,
+//! after which a proxy delivers one long window, costs resolution in time but no observation.
+pub mod error;
+pub mod health;
+pub mod metrics;
+pub mod settings;
+pub mod sqlite;
+pub mod streams;
+
+pub use error::StoreError;
+pub use health::Health;
+pub use foremesh_summary::Accumulator as Histogram;
+pub use settings::{Level, Levels, StoreSettings};
+pub use sqlite::SqliteStore;
+pub use streams::ProxyStream;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use foremesh_core::{
+    history::ServiceStep,
+    ids::{NodeId, ServiceId, WorkloadId},
+    time::Timestamp,
+};
+use foremesh_summary::wire::{Direction, WindowSummary};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
+
+/// Name of the series that takes what no longer fits under a limit.
+pub const OTHER: &str = "_other";
+
+/// A checked summary on its way into the store.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// The message, already checked by [`foremesh_summary::check`].
+    pub message: WindowSummary,
+    /// The same message in protobuf, which is what is made durable.
+    pub body: Bytes,
+    /// When it arrived, by the planner's clock.
+    pub received: Timestamp,
+}
+
+/// What became of a summary. Both mean that it is durable and counted once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// New.
+    Stored,
+    /// It had been stored before; nothing was changed.
+    Duplicate,
+}
+
+/// What a series of observations is about. Ordered, so that listings are stable.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SeriesKey {
+    /// Which end measured.
+    pub direction: Direction,
+    /// Workload that called: the proxy's own (outbound), or the peer where it was known (inbound).
+    pub caller: String,
+    /// Service that was called.
+    pub callee: String,
+    /// Route name; empty when the proxy's configuration gives none.
+    pub route: String,
+    /// Node of the proxy that measured: the callee's node (inbound) or the caller's (outbound).
+    pub node: String,
+    /// Zone of that node.
+    pub zone: String,
+}
+
+/// Observations by how they ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Without an error.
+    pub ok: u64,
+    /// The caller's mistake.
+    pub client_error: u64,
+    /// The service's failure.
+    pub server_error: u64,
+    /// The caller went away.
+    pub aborted: u64,
+    /// Sum of the latencies, in microseconds.
+    pub sum_us: u64,
+}
+
+impl Counts {
+    /// Finished observations: all but the aborted ones.
+    pub fn finished(&self) -> u64 {
+        self.ok.saturating_add(self.client_error).saturating_add(self.server_error)
+    }
+
+    /// All observations.
+    pub fn all(&self) -> u64 {
+        self.finished().saturating_add(self.aborted)
+    }
+
+    /// Adds other observations.
+    pub fn add(&mut self, other: &Self) {
+        self.ok = self.ok.saturating_add(other.ok);
+        self.client_error = self.client_error.saturating_add(other.client_error);
+        self.server_error = self.server_error.saturating_add(other.server_error);
+        self.aborted = self.aborted.saturating_add(other.aborted);
+        self.sum_us = self.sum_us.saturating_add(other.sum_us);
+    }
+}
+
+/// One step of one series.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeriesStep {
+    /// What it is about.
+    pub key: Arc<SeriesKey>,
+    /// Start of the step.
+    pub start: Timestamp,
+    /// Observations by how they ended.
+    pub counts: Counts,
+    /// Responses by gRPC status, where there were any.
+    pub grpc: BTreeMap<u32, u64>,
+    /// Latencies of the finished observations.
+    pub latency: Histogram,
+}
+
+/// Which steps to read: those that start in `from..to`, of the series that match every filter given.
+#[derive(Clone, Debug, Default)]
+pub struct RangeQuery {
+    /// Level: 0 for base steps, then 1 and 2 for the roll-ups.
+    pub level: u8,
+    /// Start of the first step.
+    pub from: Timestamp,
+    /// Start of the first step after the range.
+    pub to: Timestamp,
+    /// Only what this end measured.
+    pub direction: Option<Direction>,
+    /// Only calls of this service.
+    pub callee: Option<ServiceId>,
+    /// Only calls by this workload.
+    pub caller: Option<WorkloadId>,
+    /// Only what proxies on this node measured.
+    pub node: Option<NodeId>,
+}
+
+/// One step of one service, merged over its series: the callers' view where any caller measured in that step, else
+/// the service's own proxies' view.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceRow {
+    /// The service that was called.
+    pub service: ServiceId,
+    /// Start of the step.
+    pub start: Timestamp,
+    /// What was observed.
+    pub step: ServiceStep,
+}
+
+/// What a gauge is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum GaugeSubject {
+    /// A node.
+    Node(NodeId),
+    /// A workload, all its replicas.
+    Workload(WorkloadId),
+}
+
+/// A measured level, as opposed to counted observations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum GaugeMetric {
+    /// CPU in use, in millicores.
+    CpuUsedMillicores,
+}
+
+impl GaugeMetric {
+    /// Name in the store.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CpuUsedMillicores => "cpu_used_millicores",
+        }
+    }
+}
+
+/// One reading of a gauge.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gauge {
+    /// What was measured.
+    pub subject: GaugeSubject,
+    /// Which quantity.
+    pub metric: GaugeMetric,
+    /// When.
+    pub at: Timestamp,
+    /// How much; readings that are not finite are left out.
+    pub value: f64,
+}
+
+/// Mean of the readings of one gauge in one step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GaugeStep {
+    /// What was measured.
+    pub subject: GaugeSubject,
+    /// Start of the step.
+    pub start: Timestamp,
+    /// Mean of the readings.
+    pub mean: f64,
+    /// Number of readings.
+    pub readings: u64,
+}
+
+/// Which base steps were written since this was last asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Too many to name: read everything again.
+    pub everything: bool,
+    /// Base steps with new observations, and the services they are about.
+    pub steps: BTreeMap<Timestamp, BTreeSet<ServiceId>>,
+    /// Base steps with new gauge readings.
+    pub gauge_steps: BTreeSet<Timestamp>,
+}
+
+/// Keeps observations by series and step. Implemented by an embedded file and, beyond one machine, by a server.
+#[async_trait]
+pub trait SeriesStore: Send + Sync + fmt::Debug {
+    /// Makes summaries durable; each is counted once however often it is appended.
+    ///
+    /// # Errors
+    /// [`StoreError::Forgotten`] for one that cannot be told from a duplicate any more; any other error means that it
+    /// is not durable and must not be acknowledged.
+    async fn append(&self, summary: Summary) -> Result<Appended, StoreError>;
+
+    /// Makes gauge readings durable and readable.
+    ///
+    /// # Errors
+    /// When they are not durable.
+    async fn append_gauges(&self, gauges: Vec<Gauge>) -> Result<(), StoreError>;
+
+    /// Merges what was appended into steps, so that reads see it; forgets what is over its retention at `now`.
+    ///
+    /// # Errors
+    /// When the store cannot be written; nothing is lost, the next call tries again.
+    async fn flush(&self, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Base steps that changed since the last call. There is one reader: a second one would miss what the first took.
+    ///
+    /// # Errors
+    /// When the store is closed.
+    async fn changes(&self) -> Result<Changes, StoreError>;
+
+    /// Steps series by series, ordered by start, with their histograms.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn range(&self, query: RangeQuery) -> Result<Vec<SeriesStep>, StoreError>;
+
+    /// Steps service by service, ordered by start; `service` limits to one.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn service_range(
+        &self,
+        level: u8,
+        from: Timestamp,
+        to: Timestamp,
+        service: Option<ServiceId>,
+    ) -> Result<Vec<ServiceRow>, StoreError>;
+
+    /// Gauge steps that start in `from..to`, ordered by start, for one subject or for all.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn gauge_range(
+        &self,
+        level: u8,
+        from: Timestamp,
+        to: Timestamp,
+        metric: GaugeMetric,
+        subject: Option<GaugeSubject>,
+    ) -> Result<Vec<GaugeStep>, StoreError>;
+
+    /// Every series that was ever observed and is not forgotten.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn series(&self) -> Result<Vec<SeriesKey>, StoreError>;
+
+    /// Every service that was ever called, without the overflow series.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn services(&self) -> Result<Vec<ServiceId>, StoreError>;
+
+    /// Every proxy worker that has sent within the retention.
+    ///
+    /// # Errors
+    /// When the store is closed.
+    async fn streams(&self) -> Result<Vec<ProxyStream>, StoreError>;
+
+    /// Steps and retention of each level.
+    fn levels(&self) -> &Levels;
+
+    /// Whether appends work.
+    fn health(&self) -> Health;
+}
+
+/// Proxies of which every worker has been silent for longer than `limit_ms`, each by its worker that sent last.
+///
+/// A filter does not send while its proxy has no traffic, so silence alone is not a fault: compare with the proxies
+/// that should have traffic.
+pub fn silent(streams: &[ProxyStream], now: Timestamp, limit_ms: i64) -> Vec<ProxyStream> {
+    let mut latest: BTreeMap<[&str; 5], &ProxyStream> = BTreeMap::new();
+    for stream in streams {
+        let entry = latest.entry(streams::identity(&stream.proxy)).or_insert(stream);
+        if stream.last_seen > entry.last_seen {
+            *entry = stream;
+        }
+    }
+    latest.into_values().filter(|stream| now.ms_since(stream.last_seen) > limit_ms).cloned().collect()
+}
