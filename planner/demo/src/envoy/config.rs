@@ -1,0 +1,197 @@
+//! Turns typed settings into Envoy configurations; the text comes from `envoy-config/`, which people use as well.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+const HOST: &str = include_str!("../../../../envoy-config/host.yaml");
+const EDGE: &str = include_str!("../../../../envoy-config/edge.yaml");
+const STATIC_ENDPOINTS: &str = include_str!("../../../../envoy-config/endpoints-static.yaml");
+
+/// Why no configuration was made.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A value could change the structure of the file.
+    #[error(
+        "`{value}` cannot be the {name} of an Envoy configuration: use letters, digits and . _ - / : + @ only"
+    )]
+    Value {
+        /// Name of the placeholder.
+        name: &'static str,
+        /// The value as given.
+        value: String,
+    },
+    /// The template has a placeholder without a value; a mistake in `envoy-config/`.
+    #[error("the template has the placeholder `{name}`, which nothing fills in")]
+    Placeholder {
+        /// Text of the placeholder.
+        name: String,
+    },
+    /// A block of the template has no begin or no end; a mistake in `envoy-config/`.
+    #[error("the template has no block `{name}`")]
+    Block {
+        /// Name of the block.
+        name: &'static str,
+    },
+}
+
+/// Who a proxy is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Workload behind this proxy.
+    pub workload: String,
+    /// Name of this instance; unique in the mesh.
+    pub pod: String,
+    /// Host on which it runs.
+    pub node: String,
+    /// Zone of the host.
+    pub zone: String,
+}
+
+/// The Foremesh filter in the chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilterConfig {
+    /// The module.
+    pub module: PathBuf,
+    /// Milliseconds between two summaries.
+    pub interval_ms: u64,
+    /// Where summaries go.
+    pub planner: PlannerAddress,
+}
+
+/// Address of the planner as the proxies reach it.
+pub type PlannerAddress = SocketAddr;
+
+/// Envoy beside a service (`envoy-config/host.yaml`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostConfig {
+    /// Who this proxy is.
+    pub identity: Identity,
+    /// Name of the service.
+    pub service: String,
+    /// Name of its route.
+    pub route: String,
+    /// Where this Envoy accepts requests.
+    pub listen: SocketAddr,
+    /// Port of the service on loopback.
+    pub service_port: u16,
+    /// Port of the admin interface on loopback.
+    pub admin_port: u16,
+    /// The filter; `None` leaves it out.
+    pub filter: Option<FilterConfig>,
+}
+
+/// Envoy in front of a service (`envoy-config/edge.yaml`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EdgeConfig {
+    /// Who this proxy is.
+    pub identity: Identity,
+    /// Name of the service that it leads to.
+    pub service: String,
+    /// Name of the route.
+    pub route: String,
+    /// Where this Envoy accepts requests.
+    pub listen: SocketAddr,
+    /// Port of the admin interface on loopback.
+    pub admin_port: u16,
+    /// Where the endpoints come from.
+    pub endpoints: Endpoints,
+    /// The filter; `None` leaves it out.
+    pub filter: Option<FilterConfig>,
+}
+
+/// Source of the endpoints behind the edge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoints {
+    /// A file that the planner replaces; the name must end in `.pb`.
+    File(PathBuf),
+    /// One endpoint that never changes.
+    Static(SocketAddr),
+}
+
+impl HostConfig {
+    /// The configuration as YAML.
+    pub fn render(&self) -> Result<String, ConfigError> {
+        let mut values = common(&self.identity, &self.service, &self.route, self.listen, self.admin_port);
+        values.insert("SERVICE_PORT", self.service_port.to_string());
+        fill(&with_filter(HOST, self.filter.as_ref(), &mut values)?, &values)
+    }
+}
+
+impl EdgeConfig {
+    /// The configuration as YAML.
+    pub fn render(&self) -> Result<String, ConfigError> {
+        let mut values = common(&self.identity, &self.service, &self.route, self.listen, self.admin_port);
+        let mut text = with_filter(EDGE, self.filter.as_ref(), &mut values)?;
+        match &self.endpoints {
+            Endpoints::File(file) => {
+                let directory = file.parent().unwrap_or(Path::new("."));
+                values.insert("EDS_FILE", file.display().to_string());
+                values.insert("EDS_DIRECTORY", directory.display().to_string());
+            }
+            Endpoints::Static(address) => {
+                values.insert("ENDPOINT_ADDRESS", address.ip().to_string());
+                values.insert("ENDPOINT_PORT", address.port().to_string());
+                text = replace_block(&text, "endpoints", STATIC_ENDPOINTS)?;
+            }
+        }
+        fill(&text, &values)
+    }
+}
+
+type Values = BTreeMap<&'static str, String>;
+
+fn common(identity: &Identity, service: &str, route: &str, listen: SocketAddr, admin_port: u16) -> Values {
+    BTreeMap::from([
+        ("WORKLOAD", identity.workload.clone()),
+        ("POD", identity.pod.clone()),
+        ("NODE", identity.node.clone()),
+        ("ZONE", identity.zone.clone()),
+        ("SERVICE", service.to_owned()),
+        ("ROUTE", route.to_owned()),
+        ("LISTEN_ADDRESS", listen.ip().to_string()),
+        ("LISTEN_PORT", listen.port().to_string()),
+        ("ADMIN_PORT", admin_port.to_string()),
+    ])
+}
+
+fn with_filter(
+    template: &str,
+    filter: Option<&FilterConfig>,
+    values: &mut Values,
+) -> Result<String, ConfigError> {
+    let Some(filter) = filter else {
+        return replace_block(&replace_block(template, "filter", "")?, "planner", "");
+    };
+    values.insert("WASM_FILE", filter.module.display().to_string());
+    values.insert("INTERVAL_MS", filter.interval_ms.to_string());
+    values.insert("PLANNER_ADDRESS", filter.planner.ip().to_string());
+    values.insert("PLANNER_PORT", filter.planner.port().to_string());
+    Ok(template.to_owned())
+}
+
+/// Replaces the lines from `# begin NAME` to `# end NAME`, both included.
+fn replace_block(text: &str, name: &'static str, with: &str) -> Result<String, ConfigError> {
+    let missing = ConfigError::Block { name };
+    let (begin, end) = (format!("# begin {name}\n"), format!("# end {name}\n"));
+    let Some((before, rest)) = text.split_once(&begin) else { return Err(missing) };
+    let Some((_, after)) = rest.split_once(&end) else { return Err(missing) };
+    Ok(format!("{}\n{with}{after}", before.trim_end()))
+}
+
+fn fill(template: &str, values: &Values) -> Result<String, ConfigError> {
+    let mut text = template.to_owned();
+    for (name, value) in values {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/:+@".contains(c);
+        if value.is_empty() || !value.chars().all(allowed) {
+            return Err(ConfigError::Value { name, value: value.clone() });
+        }
+        text = text.replace(&format!("${{{name}}}"), value);
+    }
+    let Some((_, rest)) = text.split_once("${") else { return Ok(text) };
+    let name = rest.split('}').next().unwrap_or_default().to_owned();
+    Err(ConfigError::Placeholder { name })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! Free ports on loopback.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, TcpListener};
+
+use rand::RngExt;
+
+/// Lowest port that is tried; below it live the well-known services.
+const LOWEST: u16 = 10_240;
+
+/// First port that Linux gives to outgoing connections when nothing else is configured.
+const DEFAULT_EPHEMERAL: u16 = 32_768;
+
+/// Fewest ports below the outgoing ones that make a search worth it.
+const MIN_SPAN: u16 = 1_000;
+
+/// Why no free ports were found.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "found {found} of {wanted} free ports in {tries} tries from {lowest} to {highest}: end other servers on loopback"
+)]
+pub struct PortError {
+    found: usize,
+    wanted: usize,
+    tries: usize,
+    lowest: u16,
+    highest: u16,
+}
+
+/// Finds different ports on which nobody listens now.
+///
+/// They are not reserved: another process may take one before it is used, so the user tries again with other
+/// ports. They lie below the range that the kernel gives to outgoing connections, because a service may start minutes
+/// after its port was chosen, and by then a port from that range may belong to a connection of the load.
+pub fn free_ports(wanted: usize) -> Result<Vec<u16>, PortError> {
+    let (lowest, highest) = range(first_ephemeral());
+    let tries = 100 * wanted;
+    let mut random = rand::rng();
+    let mut found = BTreeSet::new();
+    for _ in 0..tries {
+        if found.len() == wanted {
+            break;
+        }
+        let port = random.random_range(lowest..highest);
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            found.insert(port);
+        }
+    }
+    if found.len() < wanted {
+        return Err(PortError { found: found.len(), wanted, tries, lowest, highest });
+    }
+    Ok(found.into_iter().collect())
+}
+
+fn first_ephemeral() -> u16 {
+    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    text.split_whitespace().next().and_then(|low| low.parse().ok()).unwrap_or(DEFAULT_EPHEMERAL)
+}
+
+/// Ports to choose from: from the lowest up to the ephemeral ones, or all above the lowest where those begin low.
+fn range(first_ephemeral: u16) -> (u16, u16) {
+    if first_ephemeral >= LOWEST + MIN_SPAN { (LOWEST, first_ephemeral) } else { (LOWEST, u16::MAX) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_different_and_free() {
+        let ports = free_ports(20).unwrap();
+        assert_eq!(ports.iter().collect::<BTreeSet<_>>().len(), 20);
+        assert!(ports.iter().all(|port| *port >= LOWEST));
+    }
+
+    #[test]
+    fn outgoing_ports_are_avoided_where_that_is_possible() {
+        for (first, want) in
+            [(32_768, (LOWEST, 32_768)), (1_024, (LOWEST, u16::MAX)), (10_300, (LOWEST, u16::MAX))]
+        {
+            assert_eq!(range(first), want, "outgoing ports start at {first}");
+        }
+    }
+}
