@@ -1,0 +1,233 @@
+//! The composition root: builds every part, connects them, and takes them down in order.
+use crate::{
+    api::{self, ApiState},
+    args::ServeArgs,
+    audit::{Audit, Kind},
+    clock::Clock,
+    control::{Control, ControlSettings, LatestInputs, Parts},
+    hosts::HostsPlatform,
+    ingest::{self, IngestSettings, IngestState, metrics::IngestMetrics},
+    metrics::Metrics,
+    observed::{Observed, ObservedSettings},
+    policies,
+    published::Published,
+    rollout::{Rollouts, RolloutParts},
+    settings::Settings,
+    store::{Level, Levels, SeriesStore, SqliteStore, StoreSettings, metrics::StoreMetrics},
+};
+use anyhow::Context as _;
+use axum::Router;
+use foremesh_core::{forecast::ForecastSettings, policy::RelocationPolicy, time::Step};
+use serde_json::json;
+use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
+use tokio::{
+    net::TcpListener,
+    sync::{RwLock, watch},
+    task::JoinHandle,
+};
+
+/// How long requests and the running pass may take to end once the planner was asked to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Runs the planner until it is asked to stop.
+///
+/// # Errors
+/// When a part cannot be started; nothing was changed then.
+pub async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
+    let settings = Settings::read(&args.config)?;
+    let policies = policies::read_all(&settings.policies)?;
+    let hosts = settings.read_hosts()?;
+    std::fs::create_dir_all(&settings.state_directory).with_context(|| {
+        format!("state directory `{}` cannot be made; check its owner and rights", settings.state_directory.display())
+    })?;
+    let listener = TcpListener::bind(settings.listen).await.with_context(|| {
+        format!("address {} cannot be listened on; stop what uses it, or change `listen`", settings.listen)
+    })?;
+    let platform = Arc::new(HostsPlatform::open(hosts, &settings.state_directory.join("placements.json"))?);
+    platform.publish_missing_endpoints().await?;
+    let planner = Planner::start(&settings, policies, platform).await?;
+    tracing::info!(address = %settings.listen, "planner ready");
+    planner.serve_until(listener, terminated()).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// All parts, running.
+#[derive(Debug)]
+pub struct Planner {
+    router: Router,
+    audit: Arc<Audit>,
+    clock: Clock,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Planner {
+    /// Builds and starts every part but the listener.
+    ///
+    /// # Errors
+    /// When a file of the state directory cannot be opened.
+    pub async fn start(
+        settings: &Settings,
+        policies: Vec<RelocationPolicy>,
+        platform: Arc<HostsPlatform>,
+    ) -> anyhow::Result<Self> {
+        let clock = Clock::System;
+        let step = Step::from_ms(settings.step.ms())?;
+        let control_settings = control_settings(settings, policies, step);
+        let (store_metrics, ingest_metrics, metrics) =
+            (StoreMetrics::default(), IngestMetrics::default(), Arc::new(Metrics::default()));
+        {
+            let mut registry = metrics.registry();
+            store_metrics.register(&mut registry);
+            ingest_metrics.register(&mut registry);
+        }
+        let state = |name: &str| settings.state_directory.join(name);
+        let audit = Arc::new(Audit::open(&state("audit.db"))?);
+        let store = open_store(&state("series.db"), settings, step, &clock, store_metrics)?;
+        let keep = ObservedSettings { keep_ms: settings.retention.step.ms(), settle_ms: settings.lateness.ms() };
+        let observed = Arc::new(RwLock::new(Observed::backfill(Arc::clone(&store), keep, clock.now()).await?));
+        let (published, latest) = (Arc::new(Published::default()), Arc::new(LatestInputs::default()));
+        let rollouts = Arc::new(Rollouts::open(
+            &state("rollouts.db"),
+            RolloutParts {
+                clock: clock.clone(),
+                relocator: Arc::clone(&platform) as _,
+                shifter: Arc::clone(&platform) as _,
+                gates: Arc::new(StoreGates(Arc::clone(&store))),
+                judge: Arc::clone(&latest) as _,
+                outcomes: Arc::new(AuditedOutcomes(Arc::clone(&audit))),
+            },
+            settings.rollout.limits(),
+        )?);
+        audit.append(clock.now(), Kind::Event, None, &started(&rollouts))?;
+
+        let (stop, stopped) = watch::channel(false);
+        let api_state = ApiState {
+            clock: clock.clone(),
+            published: Arc::clone(&published),
+            observed: Arc::clone(&observed),
+            store: Arc::clone(&store),
+            rollouts: Arc::clone(&rollouts),
+            audit: Arc::clone(&audit),
+            metrics: Arc::clone(&metrics),
+            forecast: ForecastSettings::new(
+                control_settings.horizon_steps,
+                Some(control_settings.season_steps),
+                control_settings.stale_after_ms,
+            ),
+            pass_limit_ms: settings.stale_after.ms().max(3 * settings.interval.ms()),
+        };
+        let limits = IngestSettings::with_body_bytes(settings.ingest.max_body_bytes, settings.ingest.in_flight_bytes);
+        let ingest = IngestState::new(Arc::clone(&store), clock.clone(), ingest_metrics, limits);
+        let router = ingest::router(ingest).merge(api::router(api_state));
+        let parts = Parts {
+            clock: clock.clone(),
+            store,
+            observed,
+            inventory: platform,
+            rollouts: Arc::clone(&rollouts),
+            audit: Arc::clone(&audit),
+            published,
+            latest,
+            metrics,
+        };
+        let control = Control::new(parts, control_settings)?;
+        let tasks = vec![
+            tokio::spawn(rollouts.run(stopped.clone())),
+            tokio::spawn(control.run(stopped)),
+        ];
+        Ok(Self { router, audit, clock, stop, tasks })
+    }
+
+    /// Serves until `stop` is ready, then finishes what was accepted and stops the parts.
+    ///
+    /// # Errors
+    /// When the listener fails, or the end cannot be recorded.
+    pub async fn serve_until(
+        self,
+        listener: TcpListener,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> anyhow::Result<()> {
+        let (begun, mut draining) = watch::channel(false);
+        let ended = async move {
+            stop.await;
+            let _ = begun.send(true);
+        };
+        let serving = ingest::serve(listener, self.router, ended);
+        let too_long = async {
+            let _ = draining.wait_for(|begun| *begun).await;
+            tokio::time::sleep(DRAIN).await;
+        };
+        tokio::select! {
+            served = serving => served.context("the listener failed")?,
+            () = too_long => tracing::warn!("some requests did not end in time and were cut off"),
+        }
+        let _ = self.stop.send(true);
+        for task in self.tasks {
+            if tokio::time::timeout(DRAIN, task).await.is_err() {
+                tracing::warn!("a part did not end in time; what it was doing is resumed at the next start");
+            }
+        }
+        self.audit.append(self.clock.now(), Kind::Event, None, &json!({"event": "planner_stopped"}))?;
+        Ok(())
+    }
+}
+
+fn started(rollouts: &Rollouts) -> serde_json::Value {
+    let resumed: Vec<_> = rollouts
+        .records()
+        .iter()
+        .filter(|record| !record.state.is_last())
+        .map(|record| json!({"relocation": record.id, "state": record.state.to_string()}))
+        .collect();
+    json!({"event": "planner_started", "version": env!("CARGO_PKG_VERSION"), "resumes": resumed})
+}
+
+fn open_store(
+    path: &Path,
+    settings: &Settings,
+    step: Step,
+    clock: &Clock,
+    metrics: StoreMetrics,
+) -> anyhow::Result<Arc<dyn SeriesStore>> {
+    let retention = &settings.retention;
+    let level = |times: i64, kept: i64| -> anyhow::Result<Level> {
+        Ok(Level { step: Step::from_ms(step.ms().saturating_mul(times))?, retention_ms: kept })
+    };
+    let levels = Levels::new([
+        level(1, retention.step.ms())?,
+        level(10, retention.ten_steps.ms())?,
+        level(60, retention.sixty_steps.ms())?,
+    ])?;
+    let how = StoreSettings { levels, ..StoreSettings::from_base(step) };
+    Ok(Arc::new(SqliteStore::open(path, how, clock.clone(), metrics)?))
+}
+
+fn control_settings(settings: &Settings, policies: Vec<RelocationPolicy>, step: Step) -> ControlSettings {
+    let steps = |ms: i64| usize::try_from(ms / step.ms()).unwrap_or(usize::MAX);
+    ControlSettings {
+        interval: settings.interval.duration(),
+        step,
+        season_steps: steps(settings.season.ms()),
+        // The first step has begun already, so one more is needed to look a whole horizon ahead.
+        horizon_steps: steps(settings.horizon.ms()) + 1,
+        stale_after_ms: settings.stale_after.ms(),
+        silent_after_ms: settings.silent_after.ms(),
+        caution: settings.planning,
+        policies,
+    }
+}
+
+/// Ready when the process is asked to stop: Ctrl-C, or SIGTERM as supervisors send it.
+async fn terminated() {
+    let interrupt = tokio::signal::ctrl_c();
+    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = interrupt => {}
+            _ = terminate.recv() => {}
+        },
+        Err(_) => {
+            let _ = interrupt.await;
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! `foremesh check`: what would go wrong, found before it does.
+use crate::{args::CheckArgs, control::chain, hosts::HostsPlatform, platform::Inventory as _, policies, settings::Settings};
+use foremesh_core::{
+    policy::{Condition, Mode},
+    topology::{NodeState, Snapshot},
+};
+use std::process::ExitCode;
+
+/// What was found.
+#[derive(Debug, Default)]
+struct Report {
+    errors: usize,
+    warnings: usize,
+}
+
+impl Report {
+    fn ok(&self, what: &str) {
+        println!("ok       {what}");
+    }
+
+    fn warning(&mut self, what: &str) {
+        self.warnings += 1;
+        println!("warning  {what}");
+    }
+
+    fn error(&mut self, what: &str) {
+        self.errors += 1;
+        println!("error    {what}");
+    }
+
+    fn exit(&self) -> ExitCode {
+        match (self.errors, self.warnings) {
+            (0, 0) => ExitCode::SUCCESS,
+            (0, _) => ExitCode::from(3),
+            _ => ExitCode::FAILURE,
+        }
+    }
+}
+
+/// Checks settings, policies and hosts; changes nothing.
+///
+/// # Errors
+/// Never for what it finds, which is printed; the exit code is 1 for errors and 3 for warnings alone.
+pub async fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let mut report = Report::default();
+    let settings = match Settings::read(&args.config) {
+        Ok(settings) => settings,
+        Err(error) => {
+            report.error(&chain(&error));
+            return Ok(report.exit());
+        }
+    };
+    report.ok(&format!("settings `{}`", args.config.display()));
+    check_policies(&settings, &mut report);
+    match settings.read_hosts() {
+        Err(error) => report.error(&chain(&error)),
+        Ok(hosts) => {
+            report.ok(&format!("hosts file `{}`", settings.hosts_file().display()));
+            if !args.offline {
+                match HostsPlatform::open(hosts, &settings.state_directory.join("placements.json")) {
+                    Err(error) => report.error(&chain(&error)),
+                    Ok(platform) => match platform.snapshot().await {
+                        Ok(snapshot) => check_hosts(&snapshot, &mut report),
+                        Err(error) => report.error(&chain(&error)),
+                    },
+                }
+            }
+        }
+    }
+    Ok(report.exit())
+}
+
+fn check_policies(settings: &Settings, report: &mut Report) {
+    let policies = match policies::read_all(&settings.policies) {
+        Ok(policies) => policies,
+        Err(error) => return report.error(&chain(&error)),
+    };
+    for policy in &policies {
+        let longest = policy.rules.iter().map(|rule| rule.when.within_ms()).max().unwrap_or(0);
+        if longest > settings.horizon.ms() {
+            report.error(&format!(
+                "policy `{}` looks {longest} ms ahead, but the planner's `horizon` is {}; lengthen `horizon` or shorten \
+                 `within`",
+                policy.id, settings.horizon
+            ));
+            continue;
+        }
+        for rule in &policy.rules {
+            let Condition::PredictedLatency(latency) = &rule.when;
+            let needed_ms = settings.step.ms().saturating_mul(latency.of as i64);
+            if needed_ms > latency.within_ms {
+                report.warning(&format!(
+                    "policy `{}`, rule `{}` wants {} of {} steps of {}, which is longer than its look-ahead",
+                    policy.id, rule.name, latency.steps, latency.of, settings.step
+                ));
+            }
+        }
+        if policy.mode == Mode::Auto && policy.waiver.is_some() {
+            report.warning(&format!("policy `{}` moves without a trial, as its waiver says", policy.id));
+        } else {
+            report.ok(&format!("policy `{}`, mode {}", policy.id, policy.mode.name()));
+        }
+    }
+}
+
+fn check_hosts(snapshot: &Snapshot, report: &mut Report) {
+    for (id, node) in &snapshot.nodes {
+        match &node.state {
+            NodeState::Unreachable(why) => report.error(&format!("host `{id}` is unreachable: {why}")),
+            NodeState::Cordoned => report.ok(&format!("host `{id}`, cordoned")),
+            NodeState::Ready if node.used.is_none() => report.warning(&format!(
+                "host `{id}` does not tell its CPU use, so nothing is ever moved to it; give it a `usage` command"
+            )),
+            NodeState::Ready => report.ok(&format!("host `{id}`")),
+        }
+    }
+    for (id, workload) in &snapshot.workloads {
+        if workload.replicas.is_empty() {
+            report.error(&format!("workload `{id}` runs nowhere; start it, or correct `runsOn` in the hosts file"));
+        }
+        for (replica, placed) in workload.replicas.iter().filter(|(_, placed)| !placed.ready) {
+            report.warning(&format!("replica `{replica}` on `{}` does not answer its ready check", placed.node));
+        }
+    }
+}
