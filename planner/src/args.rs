@@ -56,8 +56,8 @@ pub enum Command {
         shell: clap_complete::Shell,
     },
     /// Parts of the demo that run as processes of their own.
-    #[command(subcommand, hide = true)]
-    DemoPart(foremesh_demo::Part),
+    #[command(hide = true)]
+    DemoPart(foremesh_demo::EmulateArgs),
 }
 
 /// Arguments of `foremesh serve`.
@@ -88,7 +88,14 @@ pub struct DemoArgs {
     /// The Envoy binary; found on PATH or in build/bin when not given.
     #[arg(long)]
     pub envoy: Option<PathBuf>,
-    /// Fewer and shorter days: about one minute instead of three.
+    /// Where programs are looked for.
+    #[arg(long, env = "PATH", hide = true)]
+    pub search_path: Option<String>,
+    /// Exit with 1 unless the promises hold: moved before the breach, no failed request during the move, 5 times
+    /// fewer violation seconds.
+    #[arg(long)]
+    pub verify: bool,
+    /// Fewer and shorter days: about one minute and a half instead of three.
     #[arg(long)]
     pub quick: bool,
     /// Keep the directory with logs, configuration and state.

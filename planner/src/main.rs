@@ -41,6 +41,6 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             clap_complete::generate(shell, &mut Args::command(), "foremesh", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
         }
-        Command::DemoPart(part) => part.run().await.map(|()| ExitCode::SUCCESS).map_err(Into::into),
+        Command::DemoPart(part) => Ok(foremesh_demo::run(part, &["demo-part".to_owned()]).await),
     }
 }
