@@ -13,9 +13,7 @@ use crate::{
     ids::{NodeId, ReplicaId, ServiceId, WorkloadId},
     inputs::Inputs,
     plan::{Move, MoveReason, Rejection, RejectionReason},
-    policy::{
-        Breach, Condition, PredictedLatency, RelocationPolicy, Rule, cooldown,
-    },
+    policy::{Breach, Condition, PredictedLatency, RelocationPolicy, Rule, cooldown},
     time::Timestamp,
     twin::{self, Commitments, Own, TwinUnknown, WorkloadModel},
 };
@@ -63,7 +61,8 @@ struct Chosen<'a> {
     model: WorkloadModel<'a>,
 }
 
-/// Chooses moves for the services at risk. Equal inputs give equal placements; ties go to the smaller node name.
+/// Chooses moves for the services at risk. Equal inputs give equal placements: ties go to the faster node, then to the
+/// smaller name.
 pub fn place<'a>(inputs: &Inputs<'a>, risks: &[Risk<'a>]) -> Placement {
     let mut order: Vec<&Risk<'a>> = risks.iter().collect();
     order.sort_by(|a, b| {
@@ -163,7 +162,9 @@ fn pick<'a>(
     model: WorkloadModel<'a>,
 ) -> Result<(f64, Chosen<'a>), NothingBecause> {
     candidates.sort_by(|a, b| {
-        a.cost.total().total_cmp(&b.cost.total()).then(a.to.cmp(b.to)).then(a.replica.cmp(b.replica))
+        let by_cost = a.cost.total().total_cmp(&b.cost.total());
+        let by_latency = a.fit.move_ms.total_cmp(&b.fit.move_ms);
+        by_cost.then(by_latency).then(a.to.cmp(b.to)).then(a.replica.cmp(b.replica))
     });
     let mut candidates = candidates.into_iter();
     let Some(best) = candidates.next() else {
@@ -183,7 +184,12 @@ fn pick<'a>(
     let of_replica = refused.into_iter().filter(|(replica, _)| *replica == best.replica);
     let mut rejected: Vec<Rejection> = of_replica.map(|(_, rejection)| rejection).collect();
     for other in candidates.filter(|other| other.replica == best.replica) {
-        let why = RejectionReason::CostsMore { cost: other.cost.total(), chosen };
+        let why = RejectionReason::CostsMore {
+            cost: other.cost.total(),
+            predicted_ms: other.fit.move_ms,
+            chosen,
+            chosen_ms: best.fit.move_ms,
+        };
         rejected.push(Rejection { workload: workload_id.clone(), node: other.to.clone(), why });
     }
     rejected.sort_by(|a, b| a.node.cmp(&b.node));

@@ -1,3 +1,9 @@
+#![allow(
+    clippy::float_cmp,
+    clippy::too_many_lines,
+    clippy::type_complexity,
+    reason = "tables of exact results"
+)]
 use super::*;
 use proptest::prelude::*;
 
@@ -12,7 +18,7 @@ fn series(values: Vec<f64>) -> Series {
 }
 
 fn made(values: Vec<f64>, settings: &ForecastSettings) -> Forecast {
-    let now = at(values.len() as i64);
+    let now = at(i64::try_from(values.len()).unwrap());
     forecast("cart", "latency_p99_ms", &series(values), &[], settings, now).unwrap()
 }
 
@@ -51,7 +57,7 @@ fn a_season_is_found_and_a_level_shift_is_not_mistaken_for_one() {
     assert!(seasonal.backtest_mae < 1e-9);
 
     // A slow walk without a season: the newest value is the better guess.
-    let walk = (0..96).map(|step| 50.0 + (step as f64 / 9.0).sin() * 5.0 + step as f64 * 0.3).collect();
+    let walk = (0..96).map(f64::from).map(|step| 50.0 + (step / 9.0).sin() * 5.0 + step * 0.3).collect();
     let walking = made(walk, &ForecastSettings::new(4, Some(24), MINUTE));
     assert_eq!(walking.model, "last_value");
     assert_eq!(walking.parts.len(), 4);
@@ -162,7 +168,7 @@ proptest! {
         season in prop::option::of(0_usize..60),
         threshold in 0.0..2e3,
     ) {
-        let now = at(values.len() as i64);
+        let now = at(i64::try_from(values.len()).unwrap());
         let settings = ForecastSettings::new(horizon, season, 10 * MINUTE);
         if let Ok(made) = forecast("cart", "x", &series(values), &[], &settings, now) {
             prop_assert_eq!(made.steps.len(), horizon);
