@@ -1,9 +1,6 @@
 //! The pure part of one pass: assess every service, place those at risk, and say why the others stay.
 //!
 //! [`decide`] is [`assess_services`], [`risks`], [`place`] and [`Plan::build`] in a row; each can be called alone.
-#[cfg(test)]
-mod tests;
-
 use crate::{
     forecast::Forecast,
     history::Metric,

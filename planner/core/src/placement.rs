@@ -4,24 +4,20 @@
 //! after it, and so do the moves in flight. Staying is always a candidate.
 pub(crate) mod constraint;
 mod cost;
-#[cfg(test)]
-mod tests;
+mod nothing;
 
 pub use cost::Cost;
+pub use nothing::NothingBecause;
 
 use crate::{
-    duration::in_words,
     ids::{NodeId, ReplicaId, ServiceId, WorkloadId},
     inputs::Inputs,
     plan::{Move, MoveReason, Rejection, RejectionReason},
-    policy::{
-        Breach, Condition, Cooldown, Mode, PredictedLatency, RelocationPolicy, Rule, UnknownReason, cooldown,
-    },
+    policy::{Breach, Condition, PredictedLatency, RelocationPolicy, Rule, cooldown},
     time::Timestamp,
     twin::{self, Commitments, Own, TwinUnknown, WorkloadModel},
 };
 use constraint::{Demand, Fit};
-use serde::{Deserialize, Serialize};
 
 /// A service for which a breach is predicted.
 #[derive(Clone, Debug)]
@@ -49,121 +45,6 @@ pub struct Placement {
     pub staying: Vec<(ServiceId, NothingBecause)>,
 }
 
-/// Why nothing is done for a service.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
-#[serde(rename_all = "snake_case", tag = "kind")]
-pub enum NothingBecause {
-    /// No breach is predicted.
-    #[error(
-        "no breach is predicted: at most {worst_ms:.1} ms against {objective_ms:.1} ms, highest probability {highest_probability:.2}"
-    )]
-    Healthy {
-        /// Highest latency within the look-ahead, in milliseconds.
-        worst_ms: f64,
-        /// The objective in milliseconds.
-        objective_ms: f64,
-        /// Highest probability of a single step above the objective.
-        highest_probability: f64,
-    },
-    /// Nothing can be said about the future.
-    #[error("the future is not known: {why}")]
-    Unknown {
-        /// Why not.
-        why: UnknownReason,
-    },
-    /// The policy does not allow it to move on its own.
-    #[error("policy `{policy}` only says what it sees: its mode is {}", mode.name())]
-    Mode {
-        /// The policy.
-        policy: String,
-        /// Its mode.
-        mode: Mode,
-    },
-    /// The platform was asked too long ago.
-    #[error("the snapshot is {} old, but at most {} are allowed", in_words(*age_ms), in_words(*limit_ms))]
-    SnapshotStale {
-        /// Its age in milliseconds; negative when it is from the future.
-        age_ms: i64,
-        /// The limit in milliseconds.
-        limit_ms: i64,
-    },
-    /// No workload of the service is managed.
-    #[error("no workload in the snapshot answers for it")]
-    NoWorkload,
-    /// The workload is moving already.
-    #[error("workload `{workload}` is moving already")]
-    RolloutInProgress {
-        /// The workload.
-        workload: WorkloadId,
-    },
-    /// As many moves as allowed run or were chosen.
-    #[error("{limit} moves at the same time are allowed, and that many run or were chosen before it")]
-    LimitReached {
-        /// The limit.
-        limit: usize,
-    },
-    /// Nobody may move it.
-    #[error("workload `{workload}` is pinned: {reason}")]
-    Pinned {
-        /// The workload.
-        workload: WorkloadId,
-        /// Why.
-        reason: String,
-    },
-    /// It moved a short while ago.
-    #[error("workload `{workload}` {rest}")]
-    Cooldown {
-        /// The workload.
-        workload: WorkloadId,
-        /// How long it still rests.
-        rest: Cooldown,
-    },
-    /// A replica is not ready, so something else is going on.
-    #[error("replica `{replica}` of workload `{workload}` is not ready")]
-    NotReady {
-        /// The workload.
-        workload: WorkloadId,
-        /// The replica.
-        replica: ReplicaId,
-    },
-    /// A move would not be over before the breach.
-    #[error("a move takes {}, but the breach begins in {}", in_words(*needed_ms), in_words(*left_ms))]
-    TooLate {
-        /// Time until the breach in milliseconds.
-        left_ms: i64,
-        /// How long the move takes, in milliseconds.
-        needed_ms: i64,
-    },
-    /// What a move would bring is not known.
-    #[error("what a move would bring is not known: {why}")]
-    TwinUnknown {
-        /// Why not.
-        why: TwinUnknown,
-    },
-    /// No node can take it.
-    #[error("none of the nodes can take it")]
-    NoFeasibleNode {
-        /// Why not, node by node.
-        rejected: Vec<Rejection>,
-    },
-    /// There are nodes that could take it, but none where it would be better by the margin.
-    #[error("no node is better by the margin")]
-    NoGain {
-        /// Why not, node by node.
-        rejected: Vec<Rejection>,
-    },
-    /// The best move costs more than the breach.
-    #[error("staying costs {staying:.2}, the cheapest move, to `{node}`, costs {cheapest:.2}")]
-    StayingCostsLess {
-        /// Cost of staying, in tier-weighted requests per second at risk.
-        staying: f64,
-        /// Cost of the cheapest move.
-        cheapest: f64,
-        /// Its target.
-        node: NodeId,
-    },
-}
-
 /// A move that is possible, with what decides between it and others.
 struct Candidate<'a> {
     to: &'a NodeId,
@@ -180,7 +61,8 @@ struct Chosen<'a> {
     model: WorkloadModel<'a>,
 }
 
-/// Chooses moves for the services at risk. Equal inputs give equal placements; ties go to the smaller node name.
+/// Chooses moves for the services at risk. Equal inputs give equal placements: ties go to the faster node, then to the
+/// smaller name.
 pub fn place<'a>(inputs: &Inputs<'a>, risks: &[Risk<'a>]) -> Placement {
     let mut order: Vec<&Risk<'a>> = risks.iter().collect();
     order.sort_by(|a, b| {
@@ -280,7 +162,9 @@ fn pick<'a>(
     model: WorkloadModel<'a>,
 ) -> Result<(f64, Chosen<'a>), NothingBecause> {
     candidates.sort_by(|a, b| {
-        a.cost.total().total_cmp(&b.cost.total()).then(a.to.cmp(b.to)).then(a.replica.cmp(b.replica))
+        let by_cost = a.cost.total().total_cmp(&b.cost.total());
+        let by_latency = a.fit.move_ms.total_cmp(&b.fit.move_ms);
+        by_cost.then(by_latency).then(a.to.cmp(b.to)).then(a.replica.cmp(b.replica))
     });
     let mut candidates = candidates.into_iter();
     let Some(best) = candidates.next() else {
@@ -300,7 +184,12 @@ fn pick<'a>(
     let of_replica = refused.into_iter().filter(|(replica, _)| *replica == best.replica);
     let mut rejected: Vec<Rejection> = of_replica.map(|(_, rejection)| rejection).collect();
     for other in candidates.filter(|other| other.replica == best.replica) {
-        let why = RejectionReason::CostsMore { cost: other.cost.total(), chosen };
+        let why = RejectionReason::CostsMore {
+            cost: other.cost.total(),
+            predicted_ms: other.fit.move_ms,
+            chosen,
+            chosen_ms: best.fit.move_ms,
+        };
         rejected.push(Rejection { workload: workload_id.clone(), node: other.to.clone(), why });
     }
     rejected.sort_by(|a, b| a.node.cmp(&b.node));

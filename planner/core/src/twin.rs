@@ -6,9 +6,6 @@
 //! workload runs now. It says so when it does not know.
 pub mod queueing;
 mod simulate;
-#[cfg(test)]
-mod tests;
-
 pub use simulate::{MovePrediction, SimulatedPlan, SimulationError, simulate};
 
 use crate::{

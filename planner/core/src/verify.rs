@@ -1,7 +1,4 @@
 //! Checks the invariants of a plan, whoever made it, against the world as it is now.
-#[cfg(test)]
-mod tests;
-
 use crate::{
     ids::{NodeId, PlanId, PolicyId, ReplicaId, WorkloadId},
     inputs::Inputs,

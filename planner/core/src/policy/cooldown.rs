@@ -32,7 +32,7 @@ pub struct PastMove {
 
 /// The workload must rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("moved {moves_in_24h} times in 24 h; rests {} longer", in_words(*remaining_ms))]
+#[error("rests {} longer; moves in 24 h: {moves_in_24h}", in_words(*remaining_ms))]
 pub struct Cooldown {
     /// When the rest is over.
     pub until: Timestamp,
@@ -77,6 +77,9 @@ mod tests {
     const MINUTE: i64 = 60_000;
     const HOUR: i64 = 60 * MINUTE;
 
+    /// Name, (minutes since its end, how long it took) of each move, the policy's cooldown, minutes left.
+    type Case = (&'static str, &'static [(i64, i64)], i64, Option<i64>);
+
     fn past(ended_min_ago: i64, took_ms: i64, now: Timestamp) -> PastMove {
         let ended_at = now.plus_ms(-ended_min_ago * MINUTE);
         PastMove {
@@ -93,8 +96,7 @@ mod tests {
     fn the_rest_doubles_with_each_move_of_a_day() {
         let now = Timestamp::from_unix_ms(1_000 * HOUR);
         let quarter = 15 * MINUTE;
-        // name, (minutes since its end, how long it took) of each move, policy's cooldown, minutes left
-        let cases: &[(&str, &[(i64, i64)], i64, Option<i64>)] = &[
+        let cases: &[Case] = &[
             ("never moved", &[], quarter, None),
             ("first move, within 15 min", &[(10, 1)], quarter, Some(5)),
             ("first move, just over", &[(15, 1)], quarter, None),
