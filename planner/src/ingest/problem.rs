@@ -80,7 +80,12 @@ impl Problem {
             field: Some(header.to_owned()),
             value: Some(value.to_owned()),
             limit: Some(known.to_owned()),
-            ..Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Outcome::Unsupported, "body is of an unknown kind", detail)
+            ..Self::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                Outcome::Unsupported,
+                "body is of an unknown kind",
+                detail,
+            )
         }
     }
 
