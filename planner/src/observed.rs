@@ -3,7 +3,7 @@
 //! A step is shown when it ended at least [`ObservedSettings::settle_ms`] ago, because the summaries of its last
 //! seconds arrive after its end; a step that is half there would look like a drop of traffic. What arrives later than
 //! that still changes the step at the next refresh.
-use crate::store::{Changes, GaugeMetric, GaugeSubject, Histogram, RangeQuery, SeriesStore, StoreError};
+use crate::store::{GaugeMetric, GaugeSubject, Histogram, RangeQuery, SeriesStore, StoreError};
 use foremesh_core::{
     history::{NodeHistory, ServiceHistory},
     ids::{NodeId, ServiceId, WorkloadId},
@@ -48,9 +48,10 @@ pub struct Observed {
     services: BTreeMap<ServiceId, ServiceHistory>,
     nodes: BTreeMap<NodeId, NodeHistory>,
     workloads: BTreeMap<WorkloadId, Series>,
-    /// Changed steps that are not shown yet.
-    pending: Changes,
+    /// End of the newest step that is shown.
     end: Timestamp,
+    /// Whether some change may have been missed.
+    stale: bool,
 }
 
 impl Observed {
@@ -71,8 +72,8 @@ impl Observed {
             services: BTreeMap::new(),
             nodes: BTreeMap::new(),
             workloads: BTreeMap::new(),
-            pending: Changes { everything: true, ..Changes::default() },
             end: Timestamp::default(),
+            stale: true,
         };
         observed.refresh(now).await?;
         Ok(observed)
@@ -86,39 +87,33 @@ impl Observed {
     pub async fn refresh(&mut self, now: Timestamp) -> Result<(), StoreError> {
         self.store.flush(now).await?;
         let changes = self.store.changes().await?;
-        let mut pending = std::mem::take(&mut self.pending);
         // Until all was read, the next call must read everything.
-        self.pending.everything = true;
+        let everything = std::mem::replace(&mut self.stale, true) || changes.everything;
         let window = Window::ending(self.step, now.plus_ms(-self.settings.settle_ms), self.settings.keep_ms);
-        if pending.everything || changes.everything {
+        let mut shown_to = self.end.max(window.start);
+        if everything {
             self.services.clear();
             self.nodes.clear();
             self.workloads.clear();
-            pending = Changes::default();
-            self.read_all(window).await?;
-        } else {
-            for (start, services) in changes.steps {
-                pending.steps.entry(start).or_default().extend(services);
-            }
-            pending.gauge_steps.extend(changes.gauge_steps);
-            let later = pending.steps.split_off(&window.end);
-            let later_gauges = pending.gauge_steps.split_off(&window.end);
-            for (from, to) in window.runs(pending.steps.keys().copied()) {
-                self.read_services(window, from, to).await?;
-            }
-            for (from, to) in window.runs(pending.gauge_steps.iter().copied()) {
-                self.read_gauges(window, from, to).await?;
-            }
-            pending = Changes { everything: false, steps: later, gauge_steps: later_gauges };
+            shown_to = window.start;
         }
+        // Steps that are new here are read whole, whenever they were written; older ones when they changed.
+        let older =
+            |starts: &mut dyn Iterator<Item = Timestamp>| window.runs(starts.filter(|at| *at < shown_to));
+        for (from, to) in older(&mut changes.steps.keys().copied()) {
+            self.read_services(window, from, to).await?;
+        }
+        for (from, to) in older(&mut changes.gauge_steps.iter().copied()) {
+            self.read_gauges(window, from, to).await?;
+        }
+        self.read_all(window, shown_to).await?;
         self.slide(window);
-        self.pending = pending;
         self.end = window.end;
+        self.stale = false;
         Ok(())
     }
 
-    async fn read_all(&mut self, window: Window) -> Result<(), StoreError> {
-        let mut from = window.start;
+    async fn read_all(&mut self, window: Window, mut from: Timestamp) -> Result<(), StoreError> {
         while from < window.end {
             let to = from.plus_ms(self.step.ms().saturating_mul(BACKFILL_STEPS)).min(window.end);
             self.read_services(window, from, to).await?;

@@ -17,6 +17,11 @@ use std::path::Path;
 pub(crate) const NOON: i64 = 1_763_985_600_000;
 pub(crate) const MINUTE: i64 = 60_000;
 
+/// A count of milliseconds that fits.
+pub(crate) fn ms(count: u64) -> i64 {
+    i64::try_from(count).unwrap()
+}
+
 pub(crate) fn at(ms: i64) -> Timestamp {
     Timestamp::from_unix_ms(ms)
 }
@@ -41,7 +46,9 @@ pub(crate) fn route(
     server_errors: u64,
 ) -> RouteWindow {
     let mut latency = Histogram::default();
-    latencies_us.iter().for_each(|&us| latency.record(us));
+    for us in latencies_us {
+        latency.record(*us);
+    }
     RouteWindow {
         direction: direction as i32,
         callee: callee.into(),
@@ -187,8 +194,8 @@ async fn roll_ups_are_the_exact_sum_of_base_steps() {
     let store = open(folder.path());
     let mut cumulative = 0;
     for sequence in 1..=150_u64 {
-        let end = NOON + sequence as i64 * 29_000;
-        let latencies: Vec<u64> = (0..sequence % 7 + 1).map(|n| 300 + n * n * 777 + sequence * 13).collect();
+        let end = NOON + ms(sequence) * 29_000;
+        let latencies: Vec<u64> = (0..=sequence % 7).map(|n| 300 + n * n * 777 + sequence * 13).collect();
         let routes =
             ["cart", "payment"].map(|callee| route(Direction::Outbound, callee, &latencies, sequence % 2));
         cumulative += 2 * latencies.len() as u64;

@@ -116,7 +116,7 @@ impl Writer {
             };
             match command {
                 Ok(Command::Append(first)) => {
-                    if let Some(next) = self.append_waiting(first, commands) {
+                    if let Some(next) = self.append_waiting(*first, commands) {
                         self.answer(next);
                     }
                 }
@@ -131,12 +131,12 @@ impl Writer {
     }
 
     /// Commits everything that waits; gives the first command that is something else.
-    fn append_waiting(&mut self, first: Box<Waiting>, commands: &Receiver<Command>) -> Option<Command> {
+    fn append_waiting(&mut self, first: Waiting, commands: &Receiver<Command>) -> Option<Command> {
         let mut batch = vec![first];
         let mut next = None;
         while batch.len() < BATCH {
             match commands.try_recv() {
-                Ok(Command::Append(more)) => batch.push(more),
+                Ok(Command::Append(more)) => batch.push(*more),
                 Ok(other) => {
                     next = Some(other);
                     break;
@@ -151,7 +151,7 @@ impl Writer {
     fn answer(&mut self, command: Command) {
         // A caller that went away does not want its answer.
         match command {
-            Command::Append(waiting) => self.commit(vec![waiting]),
+            Command::Append(waiting) => self.commit(vec![*waiting]),
             Command::Gauges(gauges, reply) => drop(reply.send(self.write_gauges(&gauges))),
             Command::Flush(now, reply) => drop(reply.send(self.flush(now))),
             Command::Changes(reply) => drop(reply.send(Ok(std::mem::take(&mut self.changes)))),
@@ -160,9 +160,9 @@ impl Writer {
     }
 
     /// Makes a batch durable and acknowledges it, or acknowledges nothing of it but what was durable before.
-    fn commit(&mut self, batch: Vec<Box<Waiting>>) {
-        let mut fresh: Vec<(StreamKey, Box<Waiting>)> = Vec::with_capacity(batch.len());
-        let mut again: Vec<(StreamKey, Box<Waiting>)> = Vec::new();
+    fn commit(&mut self, batch: Vec<Waiting>) {
+        let mut fresh: Vec<(StreamKey, Waiting)> = Vec::with_capacity(batch.len());
+        let mut again: Vec<(StreamKey, Waiting)> = Vec::new();
         let mut in_batch: HashSet<(StreamKey, u64)> = HashSet::with_capacity(batch.len());
         for waiting in batch {
             let message = &waiting.summary.message;
@@ -195,7 +195,7 @@ impl Writer {
         }
     }
 
-    fn write_inbox(&mut self, fresh: &[(StreamKey, Box<Waiting>)]) -> Result<(), String> {
+    fn write_inbox(&mut self, fresh: &[(StreamKey, Waiting)]) -> Result<(), String> {
         let started = Instant::now();
         let bytes: usize = fresh.iter().map(|(_, waiting)| waiting.summary.body.len()).sum();
         let written = insert_inbox(&mut self.connection, fresh);
@@ -211,11 +211,11 @@ impl Writer {
         Ok(())
     }
 
-    fn acknowledge(&mut self, fresh: Vec<(StreamKey, Box<Waiting>)>, again: Vec<(StreamKey, Box<Waiting>)>) {
+    fn acknowledge(&mut self, fresh: Vec<(StreamKey, Waiting)>, again: Vec<(StreamKey, Waiting)>) {
         // Acknowledge before merging: what is durable can be merged while the senders go on.
         let mut merge = Vec::with_capacity(fresh.len());
         for (key, waiting) in fresh {
-            let Waiting { summary, queued, reply } = *waiting;
+            let Waiting { summary, queued, reply } = waiting;
             drop(reply.send(Ok(Appended::Stored)));
             merge.push((key, summary, queued));
         }
@@ -362,7 +362,7 @@ pub(super) fn key_of(message: &WindowSummary) -> StreamKey {
     StreamKey::new(proxy_of(message), message.epoch)
 }
 
-fn insert_inbox(connection: &mut Connection, fresh: &[(StreamKey, Box<Waiting>)]) -> rusqlite::Result<()> {
+fn insert_inbox(connection: &mut Connection, fresh: &[(StreamKey, Waiting)]) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     {
         let mut insert =

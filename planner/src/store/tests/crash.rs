@@ -11,7 +11,7 @@ const CHILD: &str = "store::tests::crash::child_that_appends_until_killed";
 fn numbered(sequence: u64) -> Summary {
     let latencies = [1000 + sequence, 2000];
     let routes = vec![route(Direction::Outbound, "cart", &latencies, 0)];
-    summary(proxy("edge", "n1"), 7, sequence, NOON + (sequence as i64) * 10, 2 * sequence, routes)
+    summary(proxy("edge", "n1"), 7, sequence, NOON + ms(sequence) * 10, 2 * sequence, routes)
 }
 
 /// Run by the test below, in a folder of its own, and only there.

@@ -36,7 +36,7 @@ fn sent(stream: usize, number: usize) -> (Summary, u64) {
     let latencies = |number: usize| (0..count(number)).map(|n| 200 + n * 31).collect::<Vec<_>>();
     let cumulative: u64 = (0..=number).map(count).sum();
     let routes = vec![route(Direction::Outbound, "cart", &latencies(number), 0)];
-    let end = NOON + (number * 25_000) as i64;
+    let end = NOON + ms(number as u64 * 25_000);
     let name = if stream == 0 { "edge" } else { "cart" };
     (summary(proxy(name, "n1"), stream as u64 + 1, number as u64 + 1, end, cumulative, routes), count(number))
 }

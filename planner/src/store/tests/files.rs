@@ -98,7 +98,7 @@ async fn a_full_disk_is_not_acknowledged_and_heals() {
         let routes = (0..40)
             .map(|n| route(Direction::Outbound, &format!("service-{n}"), &[sequence * 100, n * 3000], 0))
             .collect();
-        summary(proxy("edge", "n1"), 7, sequence, NOON + sequence as i64, 80 * sequence, routes)
+        summary(proxy("edge", "n1"), 7, sequence, NOON + ms(sequence), 80 * sequence, routes)
     };
     assert_eq!(store.health(), Health::Ready);
     let mut acknowledged = 0;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 fn one(sequence: u64, cumulative: u64) -> Summary {
     let routes = vec![route(Direction::Outbound, "cart", &[10, 20], 0)];
-    summary(proxy("edge", "n1"), 7, sequence, NOON + sequence as i64 * 2000, cumulative, routes)
+    summary(proxy("edge", "n1"), 7, sequence, NOON + ms(sequence) * 2000, cumulative, routes)
 }
 
 #[tokio::test]
@@ -94,7 +94,7 @@ async fn the_number_of_streams_is_bounded() {
     let store = open_with(folder.path(), |settings| settings.max_streams = 5).unwrap();
     for epoch in 1..=9_u64 {
         let routes = vec![route(Direction::Outbound, "cart", &[1], 0)];
-        store.append(summary(proxy("edge", "n1"), epoch, 1, NOON + epoch as i64, 1, routes)).await.unwrap();
+        store.append(summary(proxy("edge", "n1"), epoch, 1, NOON + ms(epoch), 1, routes)).await.unwrap();
     }
     store.flush(at(NOON + 10)).await.unwrap();
     let epochs: Vec<_> = store.streams().await.unwrap().iter().map(|s| s.epoch).collect();
