@@ -11,13 +11,7 @@ use crate::{
     clock::Clock,
     store::{Appended, SeriesStore, StoreError, Summary},
 };
-use axum::{
-    Json, Router,
-    body::Body,
-    extract::State,
-    http::HeaderMap,
-    routing::post,
-};
+use axum::{Json, Router, body::Body, extract::State, http::HeaderMap, routing::post};
 use body::{Encoding, MediaType};
 use bytes::Bytes;
 use foremesh_summary::{Limits, PUSH_PATH, WindowSummary, decode, encode, from_json};
@@ -84,7 +78,9 @@ impl IngestState {
 
     /// Holds memory for a body of `length` bytes until the permit is dropped.
     fn reserve(&self, length: usize) -> Result<OwnedSemaphorePermit, Problem> {
-        Arc::clone(&self.in_flight).try_acquire_many_owned(kib(length)).map_err(|_| Problem::overloaded(&self.settings))
+        Arc::clone(&self.in_flight)
+            .try_acquire_many_owned(kib(length))
+            .map_err(|_| Problem::overloaded(&self.settings))
     }
 }
 
@@ -134,11 +130,13 @@ async fn take(state: &IngestState, headers: &HeaderMap, body: Body) -> Result<Ap
     let limit = state.settings.limits.body_bytes;
     let length = body::announced_length(headers, limit)?;
     // What a compressed body grows to is known only when it is there.
-    let permit = state.reserve(if encoding == Encoding::Identity { length.unwrap_or(limit) } else { limit })?;
+    let permit =
+        state.reserve(if encoding == Encoding::Identity { length.unwrap_or(limit) } else { limit })?;
     let raw = body::read(body, limit, state.settings.body_timeout).await?;
     let plain = encoding.decode(raw, limit)?;
     let (message, bytes) = parse(media, plain, &state.settings.limits)?;
-    let observations = message.routes.iter().fold(0_u64, |sum, route| sum.saturating_add(route.observations()));
+    let observations =
+        message.routes.iter().fold(0_u64, |sum, route| sum.saturating_add(route.observations()));
     let summary = Summary { message, body: bytes, received: state.clock.now() };
     let appended = state.store.append(summary).await?;
     drop(permit);

@@ -1,4 +1,5 @@
 //! Foremesh planner.
 pub mod clock;
 pub mod ingest;
+pub mod observed;
 pub mod store;

@@ -14,8 +14,8 @@ pub mod sqlite;
 pub mod streams;
 
 pub use error::StoreError;
-pub use health::Health;
 pub use foremesh_summary::Accumulator as Histogram;
+pub use health::Health;
 pub use settings::{Level, Levels, StoreSettings};
 pub use sqlite::SqliteStore;
 pub use streams::ProxyStream;
@@ -316,3 +316,6 @@ pub fn silent(streams: &[ProxyStream], now: Timestamp, limit_ms: i64) -> Vec<Pro
     }
     latest.into_values().filter(|stream| now.ms_since(stream.last_seen) > limit_ms).cloned().collect()
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

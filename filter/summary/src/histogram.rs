@@ -307,6 +307,17 @@ impl Accumulator {
         None
     }
 
+    /// Adds all values of another sum.
+    pub fn merge(&mut self, other: &Self) {
+        if self.counts.len() < other.counts.len() {
+            self.counts.resize(other.counts.len(), 0);
+        }
+        for (cell, count) in self.counts.iter_mut().zip(&other.counts) {
+            *cell = cell.saturating_add(*count);
+        }
+        self.total = self.total.saturating_add(other.total);
+    }
+
     /// [`Self::quantile`] for several quantiles, given in ascending order, in one pass.
     pub fn quantiles<const N: usize>(&self, ascending: [f64; N]) -> Option<[u64; N]> {
         if self.total == 0 {

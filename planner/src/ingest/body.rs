@@ -28,7 +28,11 @@ impl MediaType {
         match essence.as_str() {
             "" | "application/x-protobuf" | "application/protobuf" => Ok(Self::Protobuf),
             "application/json" => Ok(Self::Json),
-            _ => Err(Problem::unsupported("content-type", &value, "application/x-protobuf or application/json")),
+            _ => Err(Problem::unsupported(
+                "content-type",
+                &value,
+                "application/x-protobuf or application/json",
+            )),
         }
     }
 }
@@ -51,7 +55,9 @@ impl Encoding {
             "" | "identity" => Ok(Self::Identity),
             "deflate" => Ok(Self::Deflate),
             "gzip" => Ok(Self::Gzip),
-            _ => Err(Problem::unsupported("content-encoding", &value, "deflate (zlib), gzip, or no encoding")),
+            _ => {
+                Err(Problem::unsupported("content-encoding", &value, "deflate (zlib), gzip, or no encoding"))
+            }
         }
     }
 
@@ -85,7 +91,9 @@ fn text(headers: &HeaderMap, name: &HeaderName) -> String {
 pub(super) fn announced_length(headers: &HeaderMap, limit: usize) -> Result<Option<usize>, Problem> {
     let length = text(headers, &header::CONTENT_LENGTH).parse::<usize>().ok();
     match length {
-        Some(length) if length > limit => Err(Problem::too_large(&format!("a body of {length} bytes"), limit)),
+        Some(length) if length > limit => {
+            Err(Problem::too_large(&format!("a body of {length} bytes"), limit))
+        }
         other => Ok(other),
     }
 }

@@ -15,7 +15,11 @@ const RETRY_AFTER_SECONDS: &str = "1";
 /// Why a request was refused, as RFC 9457 has it: `field`, `value`, `limit` and `remedy` are there when one field is
 /// the reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Problem {
+#[serde(transparent)]
+pub struct Problem(Box<Fields>);
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Fields {
     /// Always `about:blank`: the title says what the status means here.
     #[serde(rename = "type")]
     kind: &'static str,
@@ -36,7 +40,7 @@ pub struct Problem {
 
 impl Problem {
     fn new(status: StatusCode, outcome: Outcome, title: &'static str, detail: String) -> Self {
-        Self {
+        Self(Box::new(Fields {
             kind: "about:blank",
             title,
             status: status.as_u16(),
@@ -46,12 +50,12 @@ impl Problem {
             limit: None,
             remedy: None,
             outcome,
-        }
+        }))
     }
 
     /// How the request counts.
     pub(super) fn outcome(&self) -> Outcome {
-        self.outcome
+        self.0.outcome
     }
 
     /// 400: the bytes are not what was announced.
@@ -76,12 +80,12 @@ impl Problem {
     /// 415: a type or encoding that is not read.
     pub(super) fn unsupported(header: &'static str, value: &str, known: &'static str) -> Self {
         let detail = format!("{header} is `{value}`; send {known}");
-        Self {
-            field: Some(header.to_owned()),
-            value: Some(value.to_owned()),
-            limit: Some(known.to_owned()),
-            ..Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Outcome::Unsupported, "body is of an unknown kind", detail)
-        }
+        let title = "body is of an unknown kind";
+        let mut problem = Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Outcome::Unsupported, title, detail);
+        problem.0.field = Some(header.to_owned());
+        problem.0.value = Some(value.to_owned());
+        problem.0.limit = Some(known.to_owned());
+        problem
     }
 
     /// 503: too much in flight.
@@ -109,20 +113,21 @@ impl From<DecodeError> for Problem {
         if let DecodeError::BodyTooLarge { limit, .. } = error {
             return Self::too_large("the summary", limit);
         }
-        let problem = Self::refused("summary is not valid", &error);
+        let mut problem = Self::refused("summary is not valid", &error);
+        let fields = &mut problem.0;
         match error {
-            DecodeError::Field { field, value, limit, remedy } => Self {
-                field: Some(field),
-                value: Some(value),
-                limit: Some(limit),
-                remedy: Some(remedy),
-                ..problem
-            },
-            DecodeError::Histogram { route, .. } => {
-                Self { field: Some(format!("routes[{route}].latency_hdr_v2")), ..problem }
+            DecodeError::Field { field, value, limit, remedy } => {
+                fields.field = Some(field);
+                fields.value = Some(value);
+                fields.limit = Some(limit);
+                fields.remedy = Some(remedy);
             }
-            _ => problem,
+            DecodeError::Histogram { route, .. } => {
+                fields.field = Some(format!("routes[{route}].latency_hdr_v2"))
+            }
+            _ => {}
         }
+        problem
     }
 }
 
@@ -140,7 +145,7 @@ fn with_causes(error: &dyn Error) -> String {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();

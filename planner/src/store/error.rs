@@ -9,7 +9,7 @@ pub enum StoreError {
     Open {
         /// The file.
         path: PathBuf,
-        /// What SQLite said.
+        /// What `SQLite` said.
         #[source]
         source: rusqlite::Error,
     },
@@ -53,7 +53,7 @@ pub enum StoreError {
         from: u32,
         /// Version wanted.
         to: u32,
-        /// What SQLite said.
+        /// What `SQLite` said.
         #[source]
         source: rusqlite::Error,
     },
@@ -73,7 +73,9 @@ pub enum StoreError {
         wanted_ms: i64,
     },
     /// Roll-ups must be made of whole base steps.
-    #[error("step {wanted_ms} ms of level {level} must be a whole multiple of the {below_ms} ms of the level below")]
+    #[error(
+        "step {wanted_ms} ms of level {level} must be a whole multiple of the {below_ms} ms of the level below"
+    )]
     Levels {
         /// Which level.
         level: u8,
@@ -87,7 +89,7 @@ pub enum StoreError {
     Write {
         /// What was tried.
         action: &'static str,
-        /// What SQLite said.
+        /// What `SQLite` said.
         #[source]
         source: rusqlite::Error,
     },
@@ -102,12 +104,14 @@ pub enum StoreError {
     Read {
         /// What was read.
         what: &'static str,
-        /// What SQLite said.
+        /// What `SQLite` said.
         #[source]
         source: rusqlite::Error,
     },
     /// Bytes in the file are not what was written.
-    #[error("the store holds {what} that cannot be read: {reason}; restore the file from a backup, or start with another")]
+    #[error(
+        "the store holds {what} that cannot be read: {reason}; restore the file from a backup, or start with another"
+    )]
     Corrupt {
         /// What.
         what: &'static str,
@@ -115,7 +119,9 @@ pub enum StoreError {
         reason: String,
     },
     /// More is waiting than the limit allows.
-    #[error("{waiting} bytes of summaries wait to become durable, and the limit is {limit}; send again later")]
+    #[error(
+        "{waiting} bytes of summaries wait to become durable, and the limit is {limit}; send again later"
+    )]
     Full {
         /// Bytes that wait.
         waiting: usize,

@@ -57,14 +57,29 @@ impl StoreMetrics {
     pub fn register(&self, registry: &mut Registry) {
         let store = registry.sub_registry_with_prefix("foremesh_store");
         let unit = Unit::Seconds;
-        store.register_with_unit("commit", "Time of a durable commit", unit.clone(), self.commit_seconds.clone());
+        store.register_with_unit(
+            "commit",
+            "Time of a durable commit",
+            unit.clone(),
+            self.commit_seconds.clone(),
+        );
         store.register_with_unit("flush", "Time of a flush into steps", unit, self.flush_seconds.clone());
         store.register("commits", "Durable commits", self.commits.clone());
         store.register("failed_commits", "Commits that failed", self.failed_commits.clone());
         store.register("checkpoints", "Checkpoints of the log into the file", self.checkpoints.clone());
         let unit = Unit::Bytes;
-        store.register_with_unit("durable", "Summaries made durable", unit.clone(), self.durable_bytes.clone());
-        store.register_with_unit("queue", "Summaries that wait for a commit", unit.clone(), self.queue_bytes.clone());
+        store.register_with_unit(
+            "durable",
+            "Summaries made durable",
+            unit.clone(),
+            self.durable_bytes.clone(),
+        );
+        store.register_with_unit(
+            "queue",
+            "Summaries that wait for a commit",
+            unit.clone(),
+            self.queue_bytes.clone(),
+        );
         store.register_with_unit("inbox", "Summaries that wait for a flush", unit, self.inbox_bytes.clone());
         store.register("series", "Series that are told apart", self.series.clone());
         store.register("streams", "Proxy workers that are remembered", self.streams.clone());

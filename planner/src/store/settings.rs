@@ -79,8 +79,11 @@ pub struct StoreSettings {
     pub max_streams: usize,
     /// Series that are told apart; above that, observations go to one series called `_other`.
     pub max_series: usize,
-    /// Memory of SQLite's page cache, in KiB, for the writer and again for the reader.
+    /// Memory of the page cache of `SQLite`, in KiB, for the writer and again for the reader.
     pub cache_kib: u32,
+    /// The file takes at most this many bytes, beside its log; above that, appends fail as on a full disk. Not limited
+    /// when not given.
+    pub max_file_bytes: Option<u64>,
 }
 
 impl StoreSettings {
@@ -95,6 +98,7 @@ impl StoreSettings {
             max_streams: 100_000,
             max_series: 100_000,
             cache_kib: 16 << 10,
+            max_file_bytes: None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The embedded store: one SQLite file in WAL mode, one thread that writes, one connection that reads.
+//! The embedded store: one `SQLite` file in WAL mode, one thread that writes, one connection that reads.
 //!
 //! Why an inbox: a commit costs one fsync however much is in it, so accepted bodies are committed in groups as they
 //! are, and the dear part, merging histograms into rows of three levels, is done once for many of them. A flush moves
@@ -16,9 +16,9 @@ mod writer;
 pub use schema::SCHEMA_VERSION;
 
 use super::{
-    Appended, Changes, Gauge, GaugeMetric, GaugeStep, GaugeSubject, Health, Levels, OTHER, ProxyStream, RangeQuery,
-    SeriesKey, SeriesStep, SeriesStore, ServiceRow, StoreError, StoreSettings, Summary, health::HealthCell,
-    metrics::StoreMetrics, streams::Streams,
+    Appended, Changes, Gauge, GaugeMetric, GaugeStep, GaugeSubject, Health, Levels, OTHER, ProxyStream,
+    RangeQuery, SeriesKey, SeriesStep, SeriesStore, ServiceRow, StoreError, StoreSettings, Summary,
+    health::HealthCell, metrics::StoreMetrics, streams::Streams,
 };
 use crate::clock::Clock;
 use async_trait::async_trait;
@@ -89,8 +89,10 @@ impl SqliteStore {
             // The file is closed before another process may open it.
             drop(lock);
         };
-        let thread =
-            std::thread::Builder::new().name("foremesh-store".to_owned()).spawn(run).map_err(StoreError::Thread)?;
+        let thread = std::thread::Builder::new()
+            .name("foremesh-store".to_owned())
+            .spawn(run)
+            .map_err(StoreError::Thread)?;
         Ok(Self {
             commands: Some(commands),
             thread: Some(thread),
@@ -160,6 +162,10 @@ fn connect(path: &Path, settings: &StoreSettings, read_only: bool) -> Result<Con
     if read_only {
         connection.execute_batch("PRAGMA query_only = ON").map_err(failed)?;
     } else {
+        if let Some(bytes) = settings.max_file_bytes {
+            let pages = (bytes / u64::from(PAGE_BYTES)).max(1);
+            connection.execute_batch(&format!("PRAGMA max_page_count = {pages}")).map_err(failed)?;
+        }
         schema::migrate(&mut connection, path)?;
         schema::check_levels(&connection, path, &settings.levels)?;
     }
@@ -169,7 +175,9 @@ fn connect(path: &Path, settings: &StoreSettings, read_only: bool) -> Result<Con
 /// Brings the writer's memory to where the file is.
 fn load(writer: &mut Writer) -> Result<(), StoreError> {
     let read = |what| move |source| StoreError::Read { what, source };
-    for (at, (id, key)) in read::all_series(&writer.connection).map_err(read("series"))?.into_iter().enumerate() {
+    for (at, (id, key)) in
+        read::all_series(&writer.connection).map_err(read("series"))?.into_iter().enumerate()
+    {
         if id as usize != at + 1 {
             return Err(StoreError::Corrupt { what: "series", reason: format!("id {} is missing", at + 1) });
         }
@@ -181,8 +189,10 @@ fn load(writer: &mut Writer) -> Result<(), StoreError> {
     // Oldest first, one at a time: the inbox may hold many megabytes.
     let mut last = 0_i64;
     while let Some((id, received, body)) = next_inbox(&writer.connection, last).map_err(read("the inbox"))? {
-        let message = WindowSummary::decode(body.as_slice())
-            .map_err(|error| StoreError::Corrupt { what: "a summary in the inbox", reason: error.to_string() })?;
+        let message = WindowSummary::decode(body.as_slice()).map_err(|error| StoreError::Corrupt {
+            what: "a summary in the inbox",
+            reason: error.to_string(),
+        })?;
         writer.apply(writer::key_of(&message), &message, received);
         writer.inbox_bytes += body.len();
         last = id;
@@ -247,8 +257,9 @@ impl SeriesStore for SqliteStore {
         metric: GaugeMetric,
         subject: Option<GaugeSubject>,
     ) -> Result<Vec<GaugeStep>, StoreError> {
-        let query =
-            move |connection: &Connection| gauges::range(connection, level, from, to, metric, subject.as_ref());
+        let query = move |connection: &Connection| {
+            gauges::range(connection, level, from, to, metric, subject.as_ref())
+        };
         self.read("gauges", query).await
     }
 

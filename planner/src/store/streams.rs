@@ -249,8 +249,7 @@ impl Streams {
         received: Timestamp,
         ahead: bool,
     ) {
-        let stream =
-            self.held.entry(key.clone()).or_insert_with(|| Stream::new(message, proxy, received));
+        let stream = self.held.entry(key.clone()).or_insert_with(|| Stream::new(message, proxy, received));
         let before = stream.lost();
         stream.receive(message, proxy, received);
         stream.known.ahead += u64::from(ahead);

@@ -13,7 +13,7 @@ use foremesh_summary::merge_v2;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 /// Rows that one flush deletes at most for each table and level, so that a long backlog does not stall appends.
-const DELETE_CHUNK: usize = 4096;
+const DELETE_CHUNK: u32 = 4096;
 /// A row without its histogram, with its place in the index.
 const ROW_BYTES: usize = 128;
 
@@ -35,8 +35,14 @@ pub(super) struct Source<'a> {
 }
 
 /// Writes everything or nothing.
-pub(super) fn flush(connection: &mut Connection, source: &Source<'_>, now: Timestamp) -> rusqlite::Result<Flushed> {
+pub(super) fn flush(
+    connection: &mut Connection,
+    source: &Source<'_>,
+    now: Timestamp,
+) -> rusqlite::Result<Flushed> {
     let transaction = connection.transaction()?;
+    // First, so that the rows of the steps can use its pages when the disk is full.
+    transaction.execute("DELETE FROM inbox", [])?;
     save_series(&transaction, source.table)?;
     let written_bytes = save_steps(&transaction, source, now)?;
     for stream in source.streams.changed() {
@@ -47,7 +53,6 @@ pub(super) fn flush(connection: &mut Connection, source: &Source<'_>, now: Times
     for stream in forgotten.iter().filter_map(|key| source.streams.get(key)) {
         delete_stream(&transaction, stream)?;
     }
-    transaction.execute("DELETE FROM inbox", [])?;
     let more_to_delete = retain(&transaction, &source.settings.levels, now)?;
     transaction.commit()?;
     Ok(Flushed { forgotten, written_bytes, more_to_delete })
@@ -120,7 +125,11 @@ impl<'t> StepRows<'t> {
         let held = self
             .select
             .query_row(params![self.level, start.unix_ms(), id], |row| {
-                let mut step = OpenStep { counts: read_counts(row, 0)?, grpc: read_grpc(row, 5)?, ..OpenStep::default() };
+                let mut step = OpenStep {
+                    counts: read_counts(row, 0)?,
+                    grpc: read_grpc(row, 5)?,
+                    ..OpenStep::default()
+                };
                 merge_latency(row, 6, &mut step.latency)?;
                 Ok(step)
             })
@@ -171,7 +180,7 @@ fn retain(transaction: &Transaction<'_>, levels: &Levels, now: Timestamp) -> rus
         ))?;
         for (number, level) in levels.iter() {
             let oldest = now.plus_ms(-level.retention_ms).unix_ms();
-            more |= delete.execute(params![number, oldest, DELETE_CHUNK as i64])? == DELETE_CHUNK;
+            more |= delete.execute(params![number, oldest, DELETE_CHUNK])? == DELETE_CHUNK as usize;
         }
     }
     Ok(more)

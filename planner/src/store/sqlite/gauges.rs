@@ -50,20 +50,21 @@ pub(super) fn range(
         "SELECT kind, name, start_ms, sum, count FROM gauges WHERE level = ?1 AND start_ms >= ?2 AND start_ms < ?3
          AND metric = ?4 AND (?5 IS NULL OR kind = ?5) AND (?6 IS NULL OR name = ?6) ORDER BY start_ms, kind, name",
     )?;
-    let rows = select.query_map(params![level, from.unix_ms(), to.unix_ms(), metric.name(), kind, name], |row| {
-        let name: String = row.get(1)?;
-        let node = row.get_ref(0)?.as_str().is_ok_and(|kind| kind == NODE);
-        let readings: i64 = row.get(4)?;
-        Ok(GaugeStep {
-            subject: if node {
-                GaugeSubject::Node(NodeId::new(name))
-            } else {
-                GaugeSubject::Workload(WorkloadId::new(name))
-            },
-            start: Timestamp::from_unix_ms(row.get(2)?),
-            mean: row.get::<_, f64>(3)? / readings.max(1) as f64,
-            readings: readings.max(0) as u64,
-        })
-    })?;
+    let rows =
+        select.query_map(params![level, from.unix_ms(), to.unix_ms(), metric.name(), kind, name], |row| {
+            let name: String = row.get(1)?;
+            let node = row.get_ref(0)?.as_str().is_ok_and(|kind| kind == NODE);
+            let readings: i64 = row.get(4)?;
+            Ok(GaugeStep {
+                subject: if node {
+                    GaugeSubject::Node(NodeId::new(name))
+                } else {
+                    GaugeSubject::Workload(WorkloadId::new(name))
+                },
+                start: Timestamp::from_unix_ms(row.get(2)?),
+                mean: row.get::<_, f64>(3)? / readings.max(1) as f64,
+                readings: readings.max(0) as u64,
+            })
+        })?;
     rows.collect()
 }

@@ -71,8 +71,8 @@ impl SeriesTable {
         if self.keys.len() >= self.limit && names != overflow {
             return self.lookup(direction, overflow);
         }
-        let [caller, callee, route, node, zone] = names.map(str::to_owned);
-        self.insert(SeriesKey { direction, caller, callee, route, node, zone })
+        let [from, to, route, node, zone] = names.map(str::to_owned);
+        self.insert(SeriesKey { direction, caller: from, callee: to, route, node, zone })
     }
 
     /// Series that the file lacks, with their ids.

@@ -4,7 +4,7 @@ use foremesh_summary::merge_v2;
 use rusqlite::{Row, types::Type};
 use std::{collections::BTreeMap, error::Error};
 
-/// A count as SQLite keeps it: 63 bits. Larger ones do not occur, and would be cut to the largest.
+/// A count as `SQLite` keeps it: 63 bits. Larger ones do not occur, and would be cut to the largest.
 pub(super) fn clamped(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
@@ -14,7 +14,7 @@ pub(super) fn user_error(column: usize, error: impl Error + Send + Sync + 'stati
     rusqlite::Error::FromSqlConversionFailure(column, Type::Blob, Box::new(error))
 }
 
-/// Reads ok, client_error, server_error, aborted and sum_us from `first` on.
+/// Reads the five counts from column `first` on, in the order of [`Counts`].
 pub(super) fn read_counts(row: &Row<'_>, first: usize) -> rusqlite::Result<Counts> {
     let count = |at: usize| row.get::<_, i64>(first + at).map(|value| value.max(0) as u64);
     Ok(Counts {

@@ -8,7 +8,7 @@ use foremesh_core::time::Timestamp;
 use foremesh_summary::wire::Proxy;
 use rusqlite::{Connection, Row, Transaction, params};
 
-/// 64 bits as SQLite keeps them.
+/// 64 bits as `SQLite` keeps them.
 const fn bits(value: u64) -> i64 {
     value.cast_signed()
 }

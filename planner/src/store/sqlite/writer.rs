@@ -11,10 +11,7 @@ use super::{
     open_steps::{OpenSteps, SeriesTable, step_of},
 };
 use crate::clock::Clock;
-use foremesh_core::{
-    ids::ServiceId,
-    time::Timestamp,
-};
+use foremesh_core::{ids::ServiceId, time::Timestamp};
 use foremesh_summary::wire::{Proxy, WindowSummary};
 use rusqlite::Connection;
 use std::{
@@ -54,7 +51,7 @@ impl Queued {
         metrics: &StoreMetrics,
     ) -> Result<Self, StoreError> {
         let before = waiting.fetch_add(bytes, Ordering::Relaxed);
-        metrics.queue_bytes.inc_by(bytes as i64);
+        metrics.queue_bytes.inc_by(gauge(bytes));
         let taken = Self { bytes, waiting: Arc::clone(waiting), metrics: metrics.clone() };
         // An empty queue takes anything, so that a large summary is never refused for ever.
         if before > 0 && before.saturating_add(bytes) > limit {
@@ -67,7 +64,7 @@ impl Queued {
 impl Drop for Queued {
     fn drop(&mut self) {
         self.waiting.fetch_sub(self.bytes, Ordering::Relaxed);
-        self.metrics.queue_bytes.dec_by(self.bytes as i64);
+        self.metrics.queue_bytes.dec_by(gauge(self.bytes));
     }
 }
 
@@ -119,7 +116,7 @@ impl Writer {
             };
             match command {
                 Ok(Command::Append(first)) => {
-                    if let Some(next) = self.append_waiting(first, commands) {
+                    if let Some(next) = self.append_waiting(*first, commands) {
                         self.answer(next);
                     }
                 }
@@ -134,12 +131,12 @@ impl Writer {
     }
 
     /// Commits everything that waits; gives the first command that is something else.
-    fn append_waiting(&mut self, first: Box<Waiting>, commands: &Receiver<Command>) -> Option<Command> {
+    fn append_waiting(&mut self, first: Waiting, commands: &Receiver<Command>) -> Option<Command> {
         let mut batch = vec![first];
         let mut next = None;
         while batch.len() < BATCH {
             match commands.try_recv() {
-                Ok(Command::Append(more)) => batch.push(more),
+                Ok(Command::Append(more)) => batch.push(*more),
                 Ok(other) => {
                     next = Some(other);
                     break;
@@ -154,7 +151,7 @@ impl Writer {
     fn answer(&mut self, command: Command) {
         // A caller that went away does not want its answer.
         match command {
-            Command::Append(waiting) => self.commit(vec![waiting]),
+            Command::Append(waiting) => self.commit(vec![*waiting]),
             Command::Gauges(gauges, reply) => drop(reply.send(self.write_gauges(&gauges))),
             Command::Flush(now, reply) => drop(reply.send(self.flush(now))),
             Command::Changes(reply) => drop(reply.send(Ok(std::mem::take(&mut self.changes)))),
@@ -163,9 +160,9 @@ impl Writer {
     }
 
     /// Makes a batch durable and acknowledges it, or acknowledges nothing of it but what was durable before.
-    fn commit(&mut self, batch: Vec<Box<Waiting>>) {
-        let mut fresh: Vec<(StreamKey, Box<Waiting>)> = Vec::with_capacity(batch.len());
-        let mut again: Vec<(StreamKey, Box<Waiting>)> = Vec::new();
+    fn commit(&mut self, batch: Vec<Waiting>) {
+        let mut fresh: Vec<(StreamKey, Waiting)> = Vec::with_capacity(batch.len());
+        let mut again: Vec<(StreamKey, Waiting)> = Vec::new();
         let mut in_batch: HashSet<(StreamKey, u64)> = HashSet::with_capacity(batch.len());
         for waiting in batch {
             let message = &waiting.summary.message;
@@ -198,7 +195,7 @@ impl Writer {
         }
     }
 
-    fn write_inbox(&mut self, fresh: &[(StreamKey, Box<Waiting>)]) -> Result<(), String> {
+    fn write_inbox(&mut self, fresh: &[(StreamKey, Waiting)]) -> Result<(), String> {
         let started = Instant::now();
         let bytes: usize = fresh.iter().map(|(_, waiting)| waiting.summary.body.len()).sum();
         let written = insert_inbox(&mut self.connection, fresh);
@@ -207,18 +204,18 @@ impl Writer {
         self.inbox_bytes += bytes;
         self.log_bytes += bytes;
         self.metrics.durable_bytes.inc_by(bytes as u64);
-        self.metrics.inbox_bytes.set(self.inbox_bytes as i64);
+        self.metrics.inbox_bytes.set(gauge(self.inbox_bytes));
         if self.flush_at.is_none() {
             self.flush_at = Some(started + Duration::from_millis(self.settings.flush_after_ms));
         }
         Ok(())
     }
 
-    fn acknowledge(&mut self, fresh: Vec<(StreamKey, Box<Waiting>)>, again: Vec<(StreamKey, Box<Waiting>)>) {
+    fn acknowledge(&mut self, fresh: Vec<(StreamKey, Waiting)>, again: Vec<(StreamKey, Waiting)>) {
         // Acknowledge before merging: what is durable can be merged while the senders go on.
         let mut merge = Vec::with_capacity(fresh.len());
         for (key, waiting) in fresh {
-            let Waiting { summary, queued, reply } = *waiting;
+            let Waiting { summary, queued, reply } = waiting;
             drop(reply.send(Ok(Appended::Stored)));
             merge.push((key, summary, queued));
         }
@@ -242,8 +239,8 @@ impl Writer {
     }
 
     fn show(&self) {
-        self.metrics.series.set(self.table.len() as i64);
-        self.metrics.streams.set(self.streams.len() as i64);
+        self.metrics.series.set(gauge(self.table.len()));
+        self.metrics.streams.set(gauge(self.streams.len()));
         self.metrics.lost_observations.set(i64::try_from(self.streams.lost()).unwrap_or(i64::MAX));
     }
 
@@ -295,15 +292,12 @@ impl Writer {
             return Ok(());
         }
         let started = Instant::now();
-        let source = Source {
-            open: &self.open,
-            table: &self.table,
-            streams: &self.streams,
-            settings: &self.settings,
-        };
+        let source =
+            Source { open: &self.open, table: &self.table, streams: &self.streams, settings: &self.settings };
         let result = flush(&mut self.connection, &source, now);
         self.committed("flush", &result, started);
-        let flushed = result.map_err(|source| StoreError::Write { action: "flush summaries into steps", source })?;
+        let flushed =
+            result.map_err(|source| StoreError::Write { action: "flush summaries into steps", source })?;
         self.metrics.flush_seconds.observe(started.elapsed().as_secs_f64());
         self.log_bytes += flushed.written_bytes;
         self.note_changes();
@@ -332,7 +326,8 @@ impl Writer {
     }
 
     fn bound_changes(&mut self) {
-        if self.changes.everything || self.changes.steps.len() + self.changes.gauge_steps.len() > MAX_CHANGES {
+        if self.changes.everything || self.changes.steps.len() + self.changes.gauge_steps.len() > MAX_CHANGES
+        {
             self.changes = Changes { everything: true, ..Changes::default() };
         }
     }
@@ -350,6 +345,11 @@ impl Writer {
     }
 }
 
+/// A size as a gauge takes it.
+fn gauge(size: usize) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}
+
 /// The proxy of a checked summary.
 fn proxy_of(message: &WindowSummary) -> &Proxy {
     static NOBODY: std::sync::LazyLock<Proxy> = std::sync::LazyLock::new(Proxy::default);
@@ -362,10 +362,11 @@ pub(super) fn key_of(message: &WindowSummary) -> StreamKey {
     StreamKey::new(proxy_of(message), message.epoch)
 }
 
-fn insert_inbox(connection: &mut Connection, fresh: &[(StreamKey, Box<Waiting>)]) -> rusqlite::Result<()> {
+fn insert_inbox(connection: &mut Connection, fresh: &[(StreamKey, Waiting)]) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     {
-        let mut insert = transaction.prepare_cached("INSERT INTO inbox (received_ms, body) VALUES (?1, ?2)")?;
+        let mut insert =
+            transaction.prepare_cached("INSERT INTO inbox (received_ms, body) VALUES (?1, ?2)")?;
         for (_, waiting) in fresh {
             insert.execute((waiting.summary.received.unix_ms(), waiting.summary.body.as_ref()))?;
         }

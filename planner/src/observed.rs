@@ -1,0 +1,284 @@
+//! What was observed, in memory: one history for each service, node and workload, kept up to date from the store.
+//!
+//! A step is shown when it ended at least [`ObservedSettings::settle_ms`] ago, because the summaries of its last
+//! seconds arrive after its end; a step that is half there would look like a drop of traffic. What arrives later than
+//! that still changes the step at the next refresh.
+use crate::store::{GaugeMetric, GaugeSubject, Histogram, RangeQuery, SeriesStore, StoreError};
+use foremesh_core::{
+    history::{NodeHistory, ServiceHistory},
+    ids::{NodeId, ServiceId, WorkloadId},
+    series::Series,
+    time::{Step, Timestamp},
+};
+use foremesh_summary::wire::Direction;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+mod window;
+
+use window::Window;
+
+/// Base steps that are read at once during a backfill, which bounds its memory.
+const BACKFILL_STEPS: i64 = 240;
+
+/// How much is kept, and when a step counts as whole.
+#[derive(Clone, Copy, Debug)]
+pub struct ObservedSettings {
+    /// Length of the histories, in milliseconds.
+    pub keep_ms: i64,
+    /// How long after its end a step is shown, in milliseconds: the push interval of the filters and some margin.
+    pub settle_ms: i64,
+}
+
+impl Default for ObservedSettings {
+    /// 48 hours, as long as the base steps are kept; 5 s, for filters that push every 2 s.
+    fn default() -> Self {
+        Self { keep_ms: 48 * 3_600_000, settle_ms: 5_000 }
+    }
+}
+
+/// Histories of everything that the store knows, at base steps.
+#[derive(Debug)]
+pub struct Observed {
+    store: Arc<dyn SeriesStore>,
+    settings: ObservedSettings,
+    step: Step,
+    services: BTreeMap<ServiceId, ServiceHistory>,
+    nodes: BTreeMap<NodeId, NodeHistory>,
+    workloads: BTreeMap<WorkloadId, Series>,
+    /// End of the newest step that is shown.
+    end: Timestamp,
+    /// Whether some change may have been missed.
+    stale: bool,
+}
+
+impl Observed {
+    /// Histories of what the store holds at `now`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn backfill(
+        store: Arc<dyn SeriesStore>,
+        settings: ObservedSettings,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let step = store.levels().base().step;
+        let mut observed = Self {
+            store,
+            settings,
+            step,
+            services: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            workloads: BTreeMap::new(),
+            end: Timestamp::default(),
+            stale: true,
+        };
+        observed.refresh(now).await?;
+        Ok(observed)
+    }
+
+    /// Takes in what changed in the store, and shows every step that has settled at `now`.
+    ///
+    /// # Errors
+    /// When the store cannot be flushed or read; the histories are then as old as they were, and the next call reads
+    /// everything again.
+    pub async fn refresh(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        self.store.flush(now).await?;
+        let changes = self.store.changes().await?;
+        // Until all was read, the next call must read everything.
+        let everything = std::mem::replace(&mut self.stale, true) || changes.everything;
+        let window = Window::ending(self.step, now.plus_ms(-self.settings.settle_ms), self.settings.keep_ms);
+        let mut shown_to = self.end.max(window.start);
+        if everything {
+            self.services.clear();
+            self.nodes.clear();
+            self.workloads.clear();
+            shown_to = window.start;
+        }
+        // Steps that are new here are read whole, whenever they were written; older ones when they changed.
+        let older =
+            |starts: &mut dyn Iterator<Item = Timestamp>| window.runs(starts.filter(|at| *at < shown_to));
+        for (from, to) in older(&mut changes.steps.keys().copied()) {
+            self.read_services(window, from, to).await?;
+        }
+        for (from, to) in older(&mut changes.gauge_steps.iter().copied()) {
+            self.read_gauges(window, from, to).await?;
+        }
+        self.read_all(window, shown_to).await?;
+        self.slide(window);
+        self.end = window.end;
+        self.stale = false;
+        Ok(())
+    }
+
+    async fn read_all(&mut self, window: Window, mut from: Timestamp) -> Result<(), StoreError> {
+        while from < window.end {
+            let to = from.plus_ms(self.step.ms().saturating_mul(BACKFILL_STEPS)).min(window.end);
+            self.read_services(window, from, to).await?;
+            self.read_gauges(window, from, to).await?;
+            from = to;
+        }
+        Ok(())
+    }
+
+    async fn read_services(
+        &mut self,
+        window: Window,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<(), StoreError> {
+        for row in self.store.service_range(0, from, to, None).await? {
+            let step = self.step;
+            let history = self.services.entry(row.service).or_insert_with_key(|service| ServiceHistory {
+                service: service.clone(),
+                start: row.start,
+                step,
+                steps: Vec::new(),
+            });
+            window.set(&mut history.start, &mut history.steps, row.start, Some(row.step), None);
+        }
+        Ok(())
+    }
+
+    async fn read_gauges(
+        &mut self,
+        window: Window,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<(), StoreError> {
+        let rows = self.store.gauge_range(0, from, to, GaugeMetric::CpuUsedMillicores, None).await?;
+        let mut changed: BTreeMap<GaugeSubject, Vec<(Timestamp, f64)>> = BTreeMap::new();
+        for row in rows {
+            changed.entry(row.subject).or_default().push((row.start, row.mean));
+        }
+        for (subject, values) in changed {
+            let empty = || Series::new(from, self.step, Vec::new());
+            let series = match subject {
+                GaugeSubject::Node(node) => {
+                    &mut self
+                        .nodes
+                        .entry(node.clone())
+                        .or_insert_with(|| NodeHistory { node, cpu_used_millicores: empty() })
+                        .cpu_used_millicores
+                }
+                GaugeSubject::Workload(workload) => self.workloads.entry(workload).or_insert_with(empty),
+            };
+            let (mut start, mut kept) = (series.start(), series.values().to_vec());
+            for (at, value) in values {
+                window.set(&mut start, &mut kept, at, value, f64::NAN);
+            }
+            *series = Series::new(start, self.step, kept);
+        }
+        Ok(())
+    }
+
+    /// Makes every history end where the window ends, and forgets what is before it.
+    fn slide(&mut self, window: Window) {
+        self.services.retain(|_, history| {
+            window.slide(&mut history.start, &mut history.steps, None);
+            history.steps.iter().any(Option::is_some)
+        });
+        self.nodes.retain(|_, history| slide_series(window, &mut history.cpu_used_millicores));
+        self.workloads.retain(|_, series| slide_series(window, series));
+    }
+
+    /// End of the newest step that is shown.
+    pub fn end(&self) -> Timestamp {
+        self.end
+    }
+
+    /// Histories of all services.
+    pub fn services(&self) -> impl Iterator<Item = &ServiceHistory> {
+        self.services.values()
+    }
+
+    /// History of one service, if it was called within the time that is kept.
+    pub fn service(&self, service: &ServiceId) -> Option<&ServiceHistory> {
+        self.services.get(service)
+    }
+
+    /// Histories of all nodes whose CPU was read.
+    pub fn nodes(&self) -> impl Iterator<Item = &NodeHistory> {
+        self.nodes.values()
+    }
+
+    /// History of one node, if its CPU was read within the time that is kept.
+    pub fn node(&self, node: &NodeId) -> Option<&NodeHistory> {
+        self.nodes.get(node)
+    }
+
+    /// CPU in use by a workload in millicores, if it was read within the time that is kept.
+    pub fn workload_cpu(&self, workload: &WorkloadId) -> Option<&Series> {
+        self.workloads.get(workload)
+    }
+
+    /// Services and nodes that have a history, as names.
+    pub fn known(&self) -> (BTreeSet<ServiceId>, BTreeSet<NodeId>) {
+        (self.services.keys().cloned().collect(), self.nodes.keys().cloned().collect())
+    }
+}
+
+fn slide_series(window: Window, series: &mut Series) -> bool {
+    let (mut start, mut values) = (series.start(), series.values().to_vec());
+    window.slide(&mut start, &mut values, f64::NAN);
+    *series = Series::new(start, series.step(), values);
+    series.observed() > 0
+}
+
+/// What the proxies of one service on one node measured in a window: one side of a gate's comparison.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct GateSample {
+    /// Answered without an error.
+    pub ok: u64,
+    /// The service's failures.
+    pub server_errors: u64,
+    /// Finished observations: ok, server errors and the callers' own errors.
+    pub count: u64,
+    /// Median latency in milliseconds; `None` without an observation.
+    pub p50_ms: Option<f64>,
+    /// 99th percentile of latency in milliseconds; `None` without an observation.
+    pub p99_ms: Option<f64>,
+}
+
+/// Reads what the proxies of `service` on `node` measured inbound in the base steps that start in `from..to`. Only
+/// what was flushed is seen, so refresh [`Observed`] or flush first; a window without data has a count of 0.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn gate_window(
+    store: &dyn SeriesStore,
+    service: &ServiceId,
+    node: &NodeId,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<GateSample, StoreError> {
+    let steps = store
+        .range(RangeQuery {
+            level: 0,
+            from,
+            to,
+            direction: Some(Direction::Inbound),
+            callee: Some(service.clone()),
+            caller: None,
+            node: Some(node.clone()),
+        })
+        .await?;
+    let mut sample = GateSample::default();
+    let mut latency = Histogram::default();
+    for step in &steps {
+        sample.ok += step.counts.ok;
+        sample.server_errors += step.counts.server_error;
+        sample.count += step.counts.finished();
+        latency.merge(&step.latency);
+    }
+    if let Some([p50, p99]) = latency.quantiles([0.5, 0.99]) {
+        sample.p50_ms = Some(p50 as f64 / 1e3);
+        sample.p99_ms = Some(p99 as f64 / 1e3);
+    }
+    Ok(sample)
+}
+
+#[cfg(test)]
+mod tests;
