@@ -10,8 +10,9 @@
 //! ```
 pub mod history;
 pub mod ids;
+pub mod plan;
+pub mod rollout;
 pub mod series;
 pub mod time;
 pub mod topology;
 pub mod units;
-pub mod plan;

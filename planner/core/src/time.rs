@@ -104,6 +104,9 @@ mod tests {
 
     #[test]
     fn a_step_of_nothing_is_refused() {
-        assert_eq!(Step::from_ms(0).unwrap_err().to_string(), "a step must be at least 1 ms long, but 0 ms were given");
+        assert_eq!(
+            Step::from_ms(0).unwrap_err().to_string(),
+            "a step must be at least 1 ms long, but 0 ms were given"
+        );
     }
 }
