@@ -470,7 +470,8 @@ fn a_failure_names_what_is_left_and_the_remedy() {
     assert_eq!(run.record.state, State::Failed);
     assert_eq!(
         run.record.why(),
-        "the source on h1 could not be stopped: exit code 1. Left: h2 was given all traffic; the replica on h1 gets none          but may still run. Remedy: stop it by hand"
+        "the source on h1 could not be stopped: exit code 1. Left: h2 was given all traffic; the replica on h1 gets none \
+         but may still run. Remedy: stop it by hand"
     );
 }
 
