@@ -41,21 +41,20 @@ pub enum HostsFileError {
         problem: String,
     },
     /// A value is outside its limits, or two values do not fit.
-    #[error("{path}{place}: {object}, field `{field}`: {problem}; {remedy}", path = .path.display(), place = at_line(*.line))]
-    Value {
-        /// Which file.
-        path: PathBuf,
-        /// Where the object starts, when it could be found.
-        line: Option<usize>,
-        /// The host or workload.
-        object: String,
-        /// The field in it.
-        field: &'static str,
-        /// The value and the limit.
-        problem: String,
-        /// What to write instead.
-        remedy: String,
-    },
+    #[error(transparent)]
+    Value(Box<ValueError>),
+}
+
+/// A value of a hosts file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}{place}: {object}, field `{field}`: {problem}; {remedy}", path = .path.display(), place = at_line(*.line))]
+pub struct ValueError {
+    path: PathBuf,
+    line: Option<usize>,
+    object: String,
+    field: &'static str,
+    problem: String,
+    remedy: String,
 }
 
 fn at_line(line: Option<usize>) -> String {
@@ -64,6 +63,7 @@ fn at_line(line: Option<usize>) -> String {
 
 /// The checked content of a hosts file.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_field_names, reason = "the file's own word")]
 pub struct Hosts {
     pub(crate) hosts: BTreeMap<NodeId, Host>,
     pub(crate) workloads: BTreeMap<WorkloadId, HostedWorkload>,
@@ -211,10 +211,5 @@ impl Hosts {
     /// The host, when the file has it.
     pub(crate) fn host(&self, name: &NodeId) -> Option<&Host> {
         self.hosts.get(name)
-    }
-
-    /// The workload of a service, and its name.
-    pub(crate) fn of_service(&self, service: &ServiceId) -> Option<(&WorkloadId, &HostedWorkload)> {
-        self.workloads.iter().find(|(_, workload)| workload.service == *service)
     }
 }

@@ -1,6 +1,6 @@
 //! The way on: from pending to the stopped source. The way back is in `rolling_back`.
 use super::{
-    Action, Limits, Next, Observation, Phase, RolloutRecord, Stage, State, TrialNote, Validity,
+    Action, Limits, Next, Observation, RolloutRecord, Stage, State, TrialNote, Validity,
     gate::{GateOutcome, GateVerdict},
     observation::{PairWeights, Predecessor},
     rolling_back,
@@ -97,24 +97,20 @@ impl Moment<'_> {
     }
 
     fn abort(&self) -> Option<Next> {
-        let (who_why, early) = match (&self.seen.abort, &self.seen.superseded) {
-            (Some(abort), _) => (format!("{} asked to stop: {}", abort.who, abort.why), false),
-            (None, Some(by)) => (format!("plan {by} is newer and nothing was done yet"), true),
-            (None, None) => return None,
-        };
-        match self.record.state.phase() {
-            Phase::Pending | Phase::Trial => {}
-            Phase::Reserving if !early => {}
-            Phase::Surging | Phase::Ramping | Phase::Draining | Phase::Settling
-                if !early && !self.record.state.is_past_return() =>
-            {
-                let from = self.record.state.phase();
-                let to = State::RollingBack { from, stage: Stage::Shift, aborted: true };
-                return Some(Next::Transition { to, why: who_why });
+        let abort = self.seen.abort.as_ref()?;
+        let why = format!("{} asked to stop: {}", abort.who, abort.why);
+        let from = self.record.state.phase();
+        let to = match self.record.state {
+            State::Pending | State::Trial | State::Reserving => State::Aborted,
+            State::Surging
+            | State::Ramping { .. }
+            | State::Draining
+            | State::Settling { retiring: false } => {
+                State::RollingBack { from, stage: Stage::Shift, aborted: true }
             }
             _ => return None,
-        }
-        Some(Next::Transition { to: State::Aborted, why: who_why })
+        };
+        Some(Next::Transition { to, why })
     }
 
     fn pending(&self) -> Next {

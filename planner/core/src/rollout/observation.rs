@@ -40,7 +40,7 @@ pub struct Attempt {
 pub enum Validity {
     /// It does.
     Holds,
-    /// It does not, and why.
+    /// It does not, and why: the breach is not predicted any more, the target changed, a newer plan is in force.
     Changed(String),
 }
 
@@ -91,8 +91,6 @@ pub struct Observation {
     pub validity: Option<Validity>,
     /// The move that comes first, if there is one.
     pub predecessor: Option<Predecessor>,
-    /// A newer plan is in force, and which.
-    pub superseded: Option<String>,
     /// An operator asked to stop.
     pub abort: Option<AbortRequest>,
     /// Whether the replica on the target answers its ready check.

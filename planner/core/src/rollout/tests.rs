@@ -189,7 +189,6 @@ impl Run {
                 _ => Some(Validity::Changed("the breach is gone".to_owned())),
             },
             predecessor: None,
-            superseded: None,
             abort: turn.abort.then(who_why),
             target_ready: self
                 .record

@@ -44,14 +44,14 @@ impl Object<'_> {
         } else {
             format!("{} `{}`", self.kind, self.name)
         };
-        HostsFileError::Value {
+        HostsFileError::Value(Box::new(ValueError {
             path: self.check.path.to_owned(),
             line: self.check.line_of(self.name),
             object,
             field,
             problem: problem.into(),
             remedy: remedy.into(),
-        }
+        }))
     }
 
     /// Names become parts of file names, of cluster names and of replica names.
