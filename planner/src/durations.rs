@@ -1,4 +1,5 @@
 //! Lengths of time in settings files, written as people write them (`250ms`, `30s`, `2m`) and kept as milliseconds.
+use foremesh_core::duration::{format_ms, parse_ms};
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
 use std::time::Duration;
 
@@ -7,17 +8,16 @@ use std::time::Duration;
 /// # Errors
 /// When the text is not one.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let duration = humantime::parse_duration(&text).map_err(|error| {
-        D::Error::custom(format!("`{text}` is not a duration ({error}); write it like 250ms, 30s or 2m"))
-    })?;
-    i64::try_from(duration.as_millis())
-        .map_err(|_| D::Error::custom(format!("`{text}` is too long; the limit is 292 million years")))
+    parse_ms(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
 /// Writes a length of time in the same form.
+///
+/// # Errors
+/// When the writer fails.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 pub fn serialize<S: Serializer>(ms: &i64, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&humantime::format_duration(of_ms(*ms)))
+    serializer.collect_str(&format_ms(*ms))
 }
 
 /// Milliseconds as a duration; a negative number is none.

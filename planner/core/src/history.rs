@@ -44,7 +44,7 @@ impl Metric {
             Self::Latency(at) => {
                 let percent = KEPT_QUANTILES.get(at).copied().unwrap_or(0.0) * 100.0;
                 // 99.9 becomes p999, as tools in this field write it.
-                format!("latency_p{}_ms", format!("{:.1}", percent).trim_end_matches(".0").replace('.', ""))
+                format!("latency_p{}_ms", format!("{percent:.1}").trim_end_matches(".0").replace('.', ""))
             }
             Self::Throughput => "throughput_rps".to_owned(),
             Self::Availability => "availability".to_owned(),
@@ -69,13 +69,12 @@ impl ServiceHistory {
     /// The series of one metric.
     pub fn series(&self, metric: Metric) -> Series {
         let value = |step: &Option<ServiceStep>| match (step, metric) {
-            (None, _) => f64::NAN,
             (Some(s), Metric::Latency(at)) => s.latency_ms.get(at).copied().map_or(f64::NAN, f64::from),
             (Some(s), Metric::Throughput) => s.requests as f64 / self.step.seconds(),
             (Some(s), Metric::Availability) if s.requests > 0 => {
                 1.0 - s.server_errors as f64 / s.requests as f64
             }
-            (Some(_), Metric::Availability) => f64::NAN,
+            (None, _) | (Some(_), Metric::Availability) => f64::NAN,
         };
         Series::new(self.start, self.step, self.steps.iter().map(value).collect())
     }

@@ -8,11 +8,21 @@
 //! history ─Series─► forecast ─Forecast─► policy ─Verdict─► placement ─Plan─► verify ─VerifiedPlan─►
 //!     twin ─SimulatedPlan─► trial ─TestedPlan─► rollout ─Outcome─► report
 //! ```
+pub mod decide;
+pub mod duration;
+pub mod forecast;
 pub mod history;
 pub mod ids;
+pub mod inputs;
+pub mod placement;
 pub mod plan;
+pub mod policy;
+pub mod report;
 pub mod rollout;
 pub mod series;
 pub mod time;
 pub mod topology;
+pub mod trial;
+pub mod twin;
 pub mod units;
+pub mod verify;

@@ -2,10 +2,14 @@
 //! whoever carries it out.
 use crate::{
     ids::{NodeId, PlanId, PolicyId, ReplicaId, ServiceId, WorkloadId},
+    inputs::Inputs,
+    placement::Placement,
     time::Timestamp,
     units::{Probability, Quantile},
 };
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::io;
 
 /// An immutable plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,6 +28,69 @@ pub struct Plan {
     pub moves: Vec<Move>,
     /// What was looked at and not chosen, with the reason.
     pub rejected: Vec<Rejection>,
+}
+
+impl Plan {
+    /// Makes the plan for a placement; `None` when it moves nothing.
+    ///
+    /// # Errors
+    /// [`DigestError`] when the inputs cannot be written as JSON.
+    pub fn build(inputs: &Inputs<'_>, placement: &Placement) -> Result<Option<Self>, DigestError> {
+        if placement.moves.is_empty() {
+            return Ok(None);
+        }
+        let mut plan = Self {
+            id: PlanId::new(""),
+            parent: inputs.parent.cloned(),
+            generation: inputs.newest_generation + 1,
+            made_at: inputs.now,
+            input_digest: digest(inputs)?,
+            moves: placement.moves.clone(),
+            rejected: placement.rejected.clone(),
+        };
+        plan.id = plan.content_id()?;
+        Ok(Some(plan))
+    }
+
+    /// The id that follows from the content: `plan-` and 12 hex digits of the SHA-256 over the plan without its id.
+    ///
+    /// # Errors
+    /// [`DigestError`] when the plan cannot be written as JSON.
+    pub fn content_id(&self) -> Result<PlanId, DigestError> {
+        let nameless = Self { id: PlanId::new(""), ..self.clone() };
+        let digest = digest(&nameless)?;
+        Ok(PlanId::new(format!("plan-{}", &digest[..12])))
+    }
+}
+
+/// A value that has no JSON form.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to write a value as JSON for its digest")]
+pub struct DigestError(#[source] serde_json::Error);
+
+/// SHA-256 in hex over the JSON of a value. Fields keep their order and maps of the crate are sorted, so equal values
+/// have equal digests.
+///
+/// # Errors
+/// [`DigestError`] when the value has no JSON form.
+pub fn digest(value: &impl Serialize) -> Result<String, DigestError> {
+    let mut hash = HashWriter(Sha256::new());
+    serde_json::to_writer(&mut hash, value).map_err(DigestError)?;
+    Ok(format!("{:x}", hash.0.finalize()))
+}
+
+/// Feeds the hash as the JSON is written: the inputs of a large mesh are tens of megabytes.
+struct HashWriter(Sha256);
+
+impl io::Write for HashWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// One replica that goes from one node to another.
@@ -82,30 +149,48 @@ pub struct Rejection {
 }
 
 /// Why a node was refused as a target; every refused node has one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum RejectionReason {
     /// The replica runs there already.
+    #[error("it runs there already")]
     IsSource,
     /// The platform could not reach it.
+    #[error("the node cannot be reached: {detail}")]
     Unreachable {
         /// What the platform said.
         detail: String,
     },
     /// The operator wants no new replicas on it.
+    #[error("the node takes no new replicas")]
     Cordoned,
     /// The workload may not run there.
+    #[error("the workload may not run there")]
     NotAllowed,
-    /// Its use is not known, and an unknown node is never a target.
+    /// Another replica of the workload runs there; two on one node would fail together.
+    #[error("another replica of the workload runs there")]
+    HoldsReplica,
+    /// Its use is not known over the whole window, and an unknown node is never a target.
+    #[error("its CPU use is not known over the whole window")]
     UsageUnknown,
     /// Not enough CPU left over the window.
+    #[error(
+        "it needs {needed_millicores:.0} millicores, but {free_millicores:.0} are free at the fullest moment"
+    )]
     NotEnoughCpu {
         /// What the workload needs, in millicores.
         needed_millicores: f64,
         /// What is left at the fullest moment of the window, in millicores.
         free_millicores: f64,
     },
+    /// Its CPU would be full, so that latency has no bound.
+    #[error("its CPU would be full: {:.0} % in use", utilisation * 100.0)]
+    WouldSaturate {
+        /// Predicted share of CPU in use, 1 or more.
+        utilisation: f64,
+    },
     /// The workload would breach its objective there too, or come too close to it.
+    #[error("it would reach {predicted_ms:.1} ms there, at most {limit_ms:.1} ms are allowed")]
     WouldBreachThere {
         /// Predicted latency there in milliseconds.
         predicted_ms: f64,
@@ -113,6 +198,7 @@ pub enum RejectionReason {
         limit_ms: f64,
     },
     /// Not better than staying by the margin.
+    #[error("{predicted_ms:.1} ms there are not enough better than {stay_ms:.1} ms here")]
     NoGain {
         /// Predicted latency there in milliseconds.
         predicted_ms: f64,
@@ -120,6 +206,7 @@ pub enum RejectionReason {
         stay_ms: f64,
     },
     /// Feasible, but another node costs less.
+    #[error("it costs {cost:.2}, the chosen node {chosen:.2}")]
     CostsMore {
         /// Its cost.
         cost: f64,

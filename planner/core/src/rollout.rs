@@ -21,6 +21,8 @@ use crate::{
     ids::{PlanId, ReplicaId, RolloutId},
     plan::{Move, Plan},
     time::Timestamp,
+    trial::Trial,
+    twin::MovePrediction,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -185,24 +187,6 @@ impl fmt::Display for State {
     }
 }
 
-/// How the staging trial of the plan ended; a plan whose trial did not pass never gets this far.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "kind")]
-pub enum TrialNote {
-    /// It passed.
-    Passed {
-        /// What the trial said, with its numbers.
-        summary: String,
-    },
-    /// It was left out.
-    Waived {
-        /// Who decided that.
-        by: String,
-        /// Their reason.
-        why: String,
-    },
-}
-
 /// One change of state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transition {
@@ -230,8 +214,10 @@ pub struct RolloutRecord {
     /// What is moved.
     #[serde(rename = "move")]
     pub relocation: Move,
-    /// What the trial said.
-    pub trial: TrialNote,
+    /// How the plan was tried, or who waived that.
+    pub trial: Trial,
+    /// What the twin expects of the move, to compare with what comes.
+    pub prediction: Option<MovePrediction>,
     /// The replica on the target, known once it was started.
     pub target: Option<ReplicaId>,
     /// Where the rollout stands.
@@ -252,7 +238,7 @@ impl RolloutRecord {
         id: RolloutId,
         plan: &Plan,
         relocation: Move,
-        trial: TrialNote,
+        trial: Trial,
         limits: &Limits,
         now: Timestamp,
     ) -> Self {
@@ -263,6 +249,7 @@ impl RolloutRecord {
             after: None,
             relocation,
             trial,
+            prediction: None,
             target: None,
             state: State::Pending,
             entered_at: now,

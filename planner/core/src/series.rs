@@ -33,7 +33,7 @@ impl Series {
 
     /// Start of the first step that is not in the series any more.
     pub fn end(&self) -> Timestamp {
-        self.start.plus_ms(self.step.ms().saturating_mul(self.values.len() as i64))
+        self.start.plus_ms(self.step.times(self.values.len()))
     }
 
     /// Steps that have a value.
@@ -44,6 +44,6 @@ impl Series {
     /// End of the last step that has a value: how old the newest number is.
     pub fn last_observed_end(&self) -> Option<Timestamp> {
         let last = self.values.iter().rposition(|v| v.is_finite())?;
-        Some(self.start.plus_ms(self.step.ms().saturating_mul(last as i64 + 1)))
+        Some(self.start.plus_ms(self.step.times(last + 1)))
     }
 }

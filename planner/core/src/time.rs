@@ -59,6 +59,11 @@ impl Step {
         self.0 as f64 / 1e3
     }
 
+    /// Length of so many steps in milliseconds.
+    pub fn times(self, steps: usize) -> i64 {
+        self.0.saturating_mul(i64::try_from(steps).unwrap_or(i64::MAX))
+    }
+
     /// Start of the step that holds `at`.
     pub const fn floor(self, at: Timestamp) -> Timestamp {
         Timestamp(at.0.div_euclid(self.0) * self.0)

@@ -52,6 +52,13 @@ ranged!(
     /// A quantile level between 0 and 1, both excluded: 0.99 for P99.
     Quantile, "a quantile", "between 0 and 1, both excluded (0.99 for P99)", |v| v > 0.0 && v < 1.0
 );
+impl Default for Probability {
+    /// Impossible.
+    fn default() -> Self {
+        Self(0.0)
+    }
+}
+
 ranged!(
     /// A probability from 0 to 1.
     Probability, "a probability", "from 0 to 1", |v| (0.0..=1.0).contains(&v)

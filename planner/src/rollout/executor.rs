@@ -7,12 +7,13 @@ use super::{
 use crate::{clock::Clock, durations, platform::PlatformError};
 use foremesh_core::{
     ids::{ReplicaId, RolloutId},
-    plan::{Move, Plan},
+    plan::Move,
     rollout::{
         AbortRequest, Action, Attempt, Limits, Next, Observation, Phase, Predecessor, RolloutRecord, State,
-        TrialNote, step,
+        step,
     },
     time::Timestamp,
+    trial::TestedPlan,
 };
 use futures::future::join_all;
 use std::{
@@ -101,12 +102,14 @@ impl Rollouts {
         })
     }
 
-    /// Accepts the moves of a plan; they are rolled out one after the other, each only when the one before it succeeded.
-    pub(super) async fn accept(
-        &self,
-        plan: &Plan,
-        trial: &TrialNote,
-    ) -> Result<Vec<RolloutId>, RolloutError> {
+    /// Accepts the moves of a tested plan; they are rolled out one after the other, each only when the one before it
+    /// succeeded. They are durable when this returns.
+    ///
+    /// # Errors
+    /// When the plan is empty or not newer than every plan before it, when one of its workloads is being moved, when too
+    /// many plans are in progress, or when the journal fails.
+    pub async fn start(&self, tested: &TestedPlan) -> Result<Vec<RolloutId>, RolloutError> {
+        let plan = tested.plan();
         let shared = &*self.shared;
         let _one_at_a_time = shared.accepting.lock().await;
         let newest = shared.journal.newest_generation().await?;
@@ -137,7 +140,8 @@ impl Rollouts {
             let id = RolloutId::new(format!("{}.{number}", plan.id));
             let now = shared.clock.now();
             let mut record =
-                RolloutRecord::new(id, plan, relocation.clone(), trial.clone(), &shared.limits, now);
+                RolloutRecord::new(id, plan, relocation.clone(), tested.trial().clone(), &shared.limits, now);
+            record.prediction = tested.predictions().get(number).cloned();
             record.after = records.last().map(|before| before.id.clone());
             records.push(record);
         }

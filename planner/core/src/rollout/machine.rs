@@ -1,11 +1,11 @@
 //! The way on: from pending to the stopped source. The way back is in `rolling_back`.
 use super::{
-    Action, Limits, Next, Observation, RolloutRecord, Stage, State, TrialNote, Validity,
+    Action, Limits, Next, Observation, RolloutRecord, Stage, State, Validity,
     gate::{GateOutcome, GateVerdict},
     observation::{PairWeights, Predecessor},
     rolling_back,
 };
-use crate::time::Timestamp;
+use crate::{time::Timestamp, trial::Trial};
 
 /// What comes next for a rollout, given what is known of the world.
 ///
@@ -144,8 +144,7 @@ impl Moment<'_> {
 
     fn trial(&self) -> Next {
         let why = match &self.record.trial {
-            TrialNote::Passed { summary } => format!("the trial passed: {summary}"),
-            TrialNote::Waived { by, why } => format!("the trial was waived by {by}: {why}"),
+            Trial::Waived { by, reason, .. } => format!("the trial was waived by {by}: {reason}"),
         };
         self.go(State::Reserving, why)
     }

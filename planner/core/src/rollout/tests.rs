@@ -43,7 +43,11 @@ fn record(limits: &Limits, ramp: Vec<u8>) -> RolloutRecord {
         moves: vec![relocation(ramp.clone())],
         rejected: Vec::new(),
     };
-    let trial = TrialNote::Waived { by: "policy p".to_owned(), why: "no staging mesh".to_owned() };
+    let trial = Trial::Waived {
+        by: "policy p".to_owned(),
+        reason: "no staging mesh".to_owned(),
+        at: Timestamp::from_unix_ms(0),
+    };
     RolloutRecord::new(
         RolloutId::from("plan-1.0"),
         &plan,

@@ -1,7 +1,7 @@
 //! Limits of a hosts file, and whether its parts fit together.
 use super::{
     Deadlines, Host, HostCommands, HostedWorkload, Hosts, HostsFileError, Ports, RawFile, RawHost,
-    RawWorkload,
+    RawWorkload, ValueError,
 };
 use crate::hosts::command::placeholders;
 use foremesh_core::{

@@ -1,0 +1,180 @@
+use super::*;
+use proptest::prelude::*;
+
+const MINUTE: i64 = 60_000;
+
+fn at(minute: i64) -> Timestamp {
+    Timestamp::from_unix_ms(minute * MINUTE)
+}
+
+fn series(values: Vec<f64>) -> Series {
+    Series::new(at(0), Step::from_ms(MINUTE).unwrap(), values)
+}
+
+fn made(values: Vec<f64>, settings: &ForecastSettings) -> Forecast {
+    let now = at(values.len() as i64);
+    forecast("cart", "latency_p99_ms", &series(values), &[], settings, now).unwrap()
+}
+
+/// A day of 24 steps: 10 by night, 100 from step 12 to step 17.
+fn day_and_night(steps: usize) -> Vec<f64> {
+    (0..steps).map(|step| if (12..18).contains(&(step % 24)) { 100.0 } else { 10.0 }).collect()
+}
+
+#[test]
+fn models_predict_by_the_book() {
+    let gap = f64::NAN;
+    let seasonal = SeasonalNaive::new(3);
+    let cases: &[(&str, &dyn Model, &[f64], &[f64])] = &[
+        ("last value is carried on", &LastValue, &[1.0, 2.0], &[2.0, 2.0]),
+        ("last value passes over a gap", &LastValue, &[1.0, gap], &[1.0, 1.0]),
+        ("last value of nothing", &LastValue, &[gap], &[gap]),
+        ("last season", &seasonal, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[4.0, 5.0, 6.0, 4.0]),
+        ("a gap takes the season before", &seasonal, &[1.0, 2.0, 3.0, 4.0, gap, 6.0], &[4.0, 2.0, 6.0]),
+        ("a phase never seen", &seasonal, &[1.0, gap, 3.0], &[1.0, gap, 3.0]),
+        ("history off the season", &seasonal, &[9.0, 1.0, 2.0, 3.0], &[1.0, 2.0, 3.0, 1.0]),
+        ("less than a season", &seasonal, &[1.0, 2.0], &[gap, 1.0, 2.0]),
+    ];
+    for (name, model, history, want) in cases {
+        let mut got = vec![0.0; want.len()];
+        model.fit(history).predict(&mut got);
+        assert_eq!(format!("{got:?}"), format!("{want:?}"), "case: {name}");
+    }
+}
+
+#[test]
+fn a_season_is_found_and_a_level_shift_is_not_mistaken_for_one() {
+    let seasonal = made(day_and_night(96), &ForecastSettings::new(24, Some(24), MINUTE));
+    assert_eq!(seasonal.model, "seasonal_naive");
+    let points: Vec<f64> = seasonal.steps.iter().map(|step| step.point).collect();
+    assert_eq!(points, day_and_night(24));
+    assert!(seasonal.backtest_mae < 1e-9);
+
+    // A slow walk without a season: the newest value is the better guess.
+    let walk = (0..96).map(|step| 50.0 + (step as f64 / 9.0).sin() * 5.0 + step as f64 * 0.3).collect();
+    let walking = made(walk, &ForecastSettings::new(4, Some(24), MINUTE));
+    assert_eq!(walking.model, "last_value");
+    assert_eq!(walking.parts.len(), 4);
+    assert!(walking.parts[0].mae < walking.parts[3].mae, "errors grow with the distance");
+}
+
+#[test]
+fn bands_are_the_models_own_errors_at_that_distance() {
+    // Alternates by 2: one step ahead the last value is always wrong by 2, two steps ahead always right.
+    let values = (0..61).map(|step| if step % 2 == 0 { 10.0 } else { 12.0 }).collect();
+    let forecast = made(values, &ForecastSettings::new(2, None, MINUTE));
+    assert_eq!(forecast.steps[0].point, 10.0);
+    assert_eq!(forecast.steps[0].quantiles, [8.0, 8.0, 8.0, 10.0, 12.0, 12.0, 12.0]);
+    assert_eq!(forecast.steps[1].quantiles, [10.0; 7]);
+    assert!((forecast.exceedance(0, 11.0).unwrap().get() - 0.5).abs() < 0.02);
+    assert!(forecast.exceedance(1, 11.0).unwrap().get() < 0.02);
+    assert!(forecast.exceedance(1, 9.0).unwrap().get() > 0.98);
+    assert_eq!(forecast.exceedance(2, 13.0), None, "beyond the horizon");
+}
+
+#[test]
+fn refusals_name_what_is_missing() {
+    let settings = ForecastSettings::new(5, None, 2 * MINUTE);
+    let run = |values: Vec<f64>, now| {
+        forecast("cart", "x", &series(values), &[], &settings, now).unwrap_err().to_string()
+    };
+    let cases = [
+        (
+            "nothing at all",
+            vec![],
+            at(0),
+            "the history is empty; check that the filter is installed and that data arrives",
+        ),
+        (
+            "only gaps",
+            vec![f64::NAN; 99],
+            at(99),
+            "the history is empty; check that the filter is installed and that data arrives",
+        ),
+        (
+            "one point",
+            vec![1.0],
+            at(1),
+            "the history has 1 observed steps, but 26 are needed; wait for more traffic or shorten the horizon",
+        ),
+        (
+            "a year of gap",
+            vec![1.0; 99],
+            at(99 + 365 * 1440),
+            "the newest value is 31536000000 ms old, but at most 120000 ms are allowed; check that data arrives",
+        ),
+        (
+            "the clock went back before all data",
+            vec![1.0; 99],
+            at(-5),
+            "the history is empty; check that the filter is installed and that data arrives",
+        ),
+    ];
+    for (name, values, now, want) in cases {
+        assert_eq!(run(values, now), want, "case: {name}");
+    }
+    let none = forecast("cart", "x", &series(vec![1.0; 99]), &[], &ForecastSettings::new(0, None, 1), at(99));
+    assert_eq!(none.unwrap_err(), ForecastError::NoHorizon);
+}
+
+#[test]
+fn excluded_steps_are_not_learned_from() {
+    let mut values = vec![10.0; 60];
+    for value in &mut values[55..60] {
+        *value = 900.0;
+    }
+    let settings = ForecastSettings::new(3, None, 2 * MINUTE);
+    // Half of step 55 is excluded, so all of it is.
+    let excluded = [Excluded { from: Timestamp::from_unix_ms(55 * MINUTE + 30_000), to: at(60) }];
+    let forecast = forecast("cart", "x", &series(values), &excluded, &settings, at(60)).unwrap();
+    assert_eq!(forecast.steps[0].quantiles, [10.0; 7]);
+    assert_eq!(forecast.data_age_ms, 0, "excluded data still proves that data arrives");
+}
+
+#[test]
+fn the_step_that_is_not_over_is_not_used() {
+    let mut values = vec![10.0; 61];
+    values[60] = 500.0;
+    let settings = ForecastSettings::new(3, None, 2 * MINUTE);
+    let now = Timestamp::from_unix_ms(60 * MINUTE + 20_000);
+    let forecast = forecast("cart", "x", &series(values), &[], &settings, now).unwrap();
+    assert_eq!((forecast.steps[0].at, forecast.steps[0].point), (at(60), 10.0));
+    assert_eq!(forecast.index_at(now), Some(0));
+    assert_eq!(forecast.data_age_ms, 20_000);
+}
+
+/// Values as bad as they get: gaps, negatives, infinities, jumps of nine orders of magnitude.
+fn any_value() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        4 => 0.0..1e3,
+        1 => Just(f64::NAN),
+        1 => Just(f64::INFINITY),
+        1 => -1e3..0.0,
+        1 => 1e9..1e12,
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_in_a_forecast_is_ordered_finite_and_not_negative(
+        values in prop::collection::vec(any_value(), 0..200),
+        horizon in 1_usize..40,
+        season in prop::option::of(0_usize..60),
+        threshold in 0.0..2e3,
+    ) {
+        let now = at(values.len() as i64);
+        let settings = ForecastSettings::new(horizon, season, 10 * MINUTE);
+        if let Ok(made) = forecast("cart", "x", &series(values), &[], &settings, now) {
+            prop_assert_eq!(made.steps.len(), horizon);
+            for (index, step) in made.steps.iter().enumerate() {
+                prop_assert!(step.point.is_finite() && step.point >= 0.0);
+                prop_assert!(step.quantiles.iter().all(|q| q.is_finite() && *q >= 0.0));
+                prop_assert!(step.quantiles.is_sorted(), "{:?}", step.quantiles);
+                let (low, high) = (made.exceedance(index, threshold), made.exceedance(index, threshold * 2.0));
+                prop_assert!(low >= high, "a higher threshold is less likely passed");
+            }
+            let json = serde_json::to_string(&made).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Forecast>(&json).unwrap(), made);
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Everything that one pass of the loop may look at. Whoever has the same inputs makes the same decision.
+use crate::{
+    forecast::{Forecast, ForecastError},
+    history::{KEPT_QUANTILES, Metric, ServiceHistory},
+    ids::{NodeId, PlanId, ReplicaId, ServiceId, WorkloadId},
+    policy::{PastMove, RelocationPolicy},
+    time::Timestamp,
+    topology::Snapshot,
+};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
+use std::collections::BTreeMap;
+
+/// A forecast, or why there is none.
+pub type MaybeForecast = Result<Forecast, ForecastError>;
+
+/// What one pass looks at.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Inputs<'a> {
+    /// The moment of the pass.
+    pub now: Timestamp,
+    /// What the platform reported.
+    pub snapshot: &'a Snapshot,
+    /// What is known of each service.
+    pub services: &'a BTreeMap<ServiceId, ServiceInputs>,
+    /// CPU in use in millicores, forecast for each node.
+    pub nodes: &'a BTreeMap<NodeId, MaybeForecast>,
+    /// The policies in force.
+    pub policies: &'a [RelocationPolicy],
+    /// Moves that are over; those older than a week may be left out.
+    pub past_moves: &'a [PastMove],
+    /// Moves that are not over.
+    pub in_flight: &'a [InFlight],
+    /// How long a move of each workload takes until the target serves all its traffic, in milliseconds, as measured.
+    pub move_duration_ms: &'a BTreeMap<WorkloadId, i64>,
+    /// How carefully to plan.
+    pub settings: &'a Settings,
+    /// Generation of the newest plan that was made; 0 when there was none. A new plan gets the next one.
+    pub newest_generation: u64,
+    /// That newest plan.
+    pub parent: Option<&'a PlanId>,
+}
+
+impl<'a> Inputs<'a> {
+    /// The service's forecast of a quantity, `None` when nobody made one.
+    pub fn forecast(
+        &self,
+        service: &ServiceId,
+        metric: Metric,
+    ) -> Option<Result<&'a Forecast, &'a ForecastError>> {
+        self.services.get(service)?.forecasts.get(&metric).map(Result::as_ref)
+    }
+
+    /// How long a move of this workload takes, in milliseconds: as measured, or the default before the first move.
+    pub fn duration_of(&self, workload: &WorkloadId) -> i64 {
+        self.move_duration_ms.get(workload).copied().unwrap_or(self.settings.default_move_duration_ms)
+    }
+}
+
+/// What is known of one service.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ServiceInputs {
+    /// What it does now; `None` when it was not called lately.
+    pub measured: Option<Measured>,
+    /// Its forecasts.
+    #[serde(serialize_with = "by_name")]
+    pub forecasts: BTreeMap<Metric, MaybeForecast>,
+}
+
+/// JSON keys are text, so metrics are written by name.
+fn by_name<S: Serializer>(forecasts: &BTreeMap<Metric, MaybeForecast>, to: S) -> Result<S::Ok, S::Error> {
+    let mut map = to.serialize_map(Some(forecasts.len()))?;
+    for (metric, forecast) in forecasts {
+        map.serialize_entry(&metric.name(), forecast)?;
+    }
+    map.end()
+}
+
+/// What a service did in its newest steps.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// End of the newest step that was looked at.
+    pub at: Timestamp,
+    /// Finished requests per second, the mean of those steps.
+    pub throughput_rps: f64,
+    /// Latency in milliseconds at each of [`KEPT_QUANTILES`], the median of those steps.
+    pub latency_ms: [f64; KEPT_QUANTILES.len()],
+}
+
+impl Measured {
+    /// Steps that are looked at: enough that one odd step does not decide, few enough to mean "now".
+    pub const STEPS: usize = 5;
+
+    /// From the last [`Self::STEPS`] steps of a history; `None` when none of them was observed.
+    pub fn newest(history: &ServiceHistory) -> Option<Self> {
+        let first = history.steps.len().saturating_sub(Self::STEPS);
+        let observed: Vec<_> = history.steps[first..].iter().flatten().collect();
+        if observed.is_empty() {
+            return None;
+        }
+        let requests: u64 = observed.iter().map(|step| step.requests).sum();
+        let latency_ms = std::array::from_fn(|at| {
+            let mut values: Vec<f64> = observed.iter().map(|step| f64::from(step.latency_ms[at])).collect();
+            values.sort_unstable_by(f64::total_cmp);
+            values[values.len() / 2]
+        });
+        Some(Self {
+            at: history.start.plus_ms(history.step.times(history.steps.len())),
+            throughput_rps: requests as f64 / (observed.len() as f64 * history.step.seconds()),
+            latency_ms,
+        })
+    }
+
+    /// Latency in milliseconds at a quantile, when that quantile is kept.
+    pub fn latency(&self, quantile: f64) -> Option<f64> {
+        match Metric::latency(quantile)? {
+            Metric::Latency(at) => self.latency_ms.get(at).copied(),
+            Metric::Throughput | Metric::Availability => None,
+        }
+    }
+}
+
+/// A move that has begun and is not over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InFlight {
+    /// What moves.
+    pub workload: WorkloadId,
+    /// The service that it answers for.
+    pub service: ServiceId,
+    /// The replica that is replaced.
+    pub replica: ReplicaId,
+    /// Where it comes from.
+    pub from: NodeId,
+    /// Where it goes; its load counts there already.
+    pub to: NodeId,
+}
+
+/// How carefully to plan.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Highest share of a target's CPU that may be predicted in use after the move. Under processor sharing latency
+    /// is `1 / (1 - use)` of that on an idle node: 3.3 times at 0.7, and from there on it rises steeply.
+    pub max_utilisation: f64,
+    /// Moves that may run at the same time, those in flight included.
+    pub max_concurrent_moves: usize,
+    /// Expected length of a move that was never measured, in milliseconds.
+    pub default_move_duration_ms: i64,
+    /// Highest age of the snapshot in milliseconds.
+    pub snapshot_limit_ms: i64,
+    /// Highest age of a forecast and its data together, in milliseconds.
+    pub forecast_limit_ms: i64,
+    /// Cost of a move itself, as the share of its service's requests that counts as put at risk.
+    pub disruption: f64,
+    /// Tier-weighted requests per second at risk that one unit of money per hour outweighs.
+    pub requests_per_money: f64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_utilisation: 0.7,
+            max_concurrent_moves: 1,
+            default_move_duration_ms: 60_000,
+            snapshot_limit_ms: 60_000,
+            forecast_limit_ms: 300_000,
+            disruption: 0.02,
+            requests_per_money: 1.0,
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Doing nothing is a decision too, and it has a reason.
+use crate::{
+    duration::in_words,
+    ids::{NodeId, ReplicaId, WorkloadId},
+    plan::Rejection,
+    policy::{Cooldown, Mode, UnknownReason},
+    twin::TwinUnknown,
+};
+use serde::{Deserialize, Serialize};
+
+/// Why nothing is done for a service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum NothingBecause {
+    /// No breach is predicted.
+    #[error(
+        "no breach is predicted: at most {worst_ms:.1} ms against {objective_ms:.1} ms, highest probability {highest_probability:.2}"
+    )]
+    Healthy {
+        /// Highest latency within the look-ahead, in milliseconds.
+        worst_ms: f64,
+        /// The objective in milliseconds.
+        objective_ms: f64,
+        /// Highest probability of a single step above the objective.
+        highest_probability: f64,
+    },
+    /// Nothing can be said about the future.
+    #[error("the future is not known: {why}")]
+    Unknown {
+        /// Why not.
+        why: UnknownReason,
+    },
+    /// The policy does not allow it to move on its own.
+    #[error("policy `{policy}` only says what it sees: its mode is {}", mode.name())]
+    Mode {
+        /// The policy.
+        policy: String,
+        /// Its mode.
+        mode: Mode,
+    },
+    /// The platform was asked too long ago.
+    #[error("the snapshot is {} old, but at most {} are allowed", in_words(*age_ms), in_words(*limit_ms))]
+    SnapshotStale {
+        /// Its age in milliseconds; negative when it is from the future.
+        age_ms: i64,
+        /// The limit in milliseconds.
+        limit_ms: i64,
+    },
+    /// No workload of the service is managed.
+    #[error("no workload in the snapshot answers for it")]
+    NoWorkload,
+    /// The workload is moving already.
+    #[error("workload `{workload}` is moving already")]
+    RolloutInProgress {
+        /// The workload.
+        workload: WorkloadId,
+    },
+    /// As many moves as allowed run or were chosen.
+    #[error("{limit} moves at the same time are allowed, and that many run or were chosen before it")]
+    LimitReached {
+        /// The limit.
+        limit: usize,
+    },
+    /// Nobody may move it.
+    #[error("workload `{workload}` is pinned: {reason}")]
+    Pinned {
+        /// The workload.
+        workload: WorkloadId,
+        /// Why.
+        reason: String,
+    },
+    /// It moved a short while ago.
+    #[error("workload `{workload}` {rest}")]
+    Cooldown {
+        /// The workload.
+        workload: WorkloadId,
+        /// How long it still rests.
+        rest: Cooldown,
+    },
+    /// A replica is not ready, so something else is going on.
+    #[error("replica `{replica}` of workload `{workload}` is not ready")]
+    NotReady {
+        /// The workload.
+        workload: WorkloadId,
+        /// The replica.
+        replica: ReplicaId,
+    },
+    /// A move would not be over before the breach.
+    #[error("a move takes {}, but the breach begins in {}", in_words(*needed_ms), in_words(*left_ms))]
+    TooLate {
+        /// Time until the breach in milliseconds.
+        left_ms: i64,
+        /// How long the move takes, in milliseconds.
+        needed_ms: i64,
+    },
+    /// What a move would bring is not known.
+    #[error("what a move would bring is not known: {why}")]
+    TwinUnknown {
+        /// Why not.
+        why: TwinUnknown,
+    },
+    /// No node can take it.
+    #[error("none of the nodes can take it")]
+    NoFeasibleNode {
+        /// Why not, node by node.
+        rejected: Vec<Rejection>,
+    },
+    /// There are nodes that could take it, but none where it would be better by the margin.
+    #[error("no node is better by the margin")]
+    NoGain {
+        /// Why not, node by node.
+        rejected: Vec<Rejection>,
+    },
+    /// The best move costs more than the breach.
+    #[error("staying costs {staying:.2}, the cheapest move, to `{node}`, costs {cheapest:.2}")]
+    StayingCostsLess {
+        /// Cost of staying, in tier-weighted requests per second at risk.
+        staying: f64,
+        /// Cost of the cheapest move.
+        cheapest: f64,
+        /// Its target.
+        node: NodeId,
+    },
+}

@@ -1,0 +1,222 @@
+//! A policy as it is written, and the check that makes it one that can be acted on.
+//!
+//! ```yaml
+//! apiVersion: foremesh.dev/v1alpha1
+//! kind: RelocationPolicy
+//! metadata: {name: shop}
+//! spec:
+//!   selector: {services: ["cart*", "checkout"]}
+//!   mode: auto                      # observe | recommend | auto; observe when left out
+//!   rules:
+//!     - name: slow
+//!       predictedLatency: {quantile: 0.99, above: 250ms, for: {steps: 3, of: 5}, within: 30m, probability: 0.5}
+//!   cooldown: 15m
+//!   margin: {target: 0.1, gain: 0.2}
+//!   ramp: [10, 25, 50, 100]
+//!   trial: {waivedBy: "ops@example.com", reason: "no staging mesh yet"}
+//! ```
+mod check;
+#[cfg(test)]
+mod tests;
+mod trial;
+
+pub use trial::{TrialSpec, WaiverSpec};
+
+use super::{Margin, Mode, RelocationPolicy, ServiceGlob};
+use crate::ids::PolicyId;
+use check::Check;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The only version that is understood.
+pub const API_VERSION: &str = "foremesh.dev/v1alpha1";
+/// The only kind that is understood.
+pub const KIND: &str = "RelocationPolicy";
+/// A whole policy document.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct PolicyDocument {
+    /// Must be [`API_VERSION`].
+    pub api_version: String,
+    /// Must be [`KIND`].
+    pub kind: String,
+    /// Name and labels.
+    pub metadata: Metadata,
+    /// The policy.
+    pub spec: PolicySpec,
+}
+
+/// Name of a policy, and what other tools write beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metadata {
+    /// Its name, unique among the policies.
+    pub name: String,
+    /// For other tools; not read.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// For other tools; not read.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// What the policy says, before it is checked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct PolicySpec {
+    /// Services that it is about.
+    pub selector: Selector,
+    /// `observe`, `recommend` or `auto`.
+    #[serde(default = "default_mode")]
+    pub mode: String,
+    /// Reasons to move; any one is enough.
+    pub rules: Vec<RuleSpec>,
+    /// Shortest time between two moves of one workload.
+    #[serde(default = "default_cooldown")]
+    pub cooldown: String,
+    /// How much better a target must be.
+    #[serde(default)]
+    pub margin: MarginSpec,
+    /// Traffic shares of the target in percent.
+    #[serde(default = "default_ramp")]
+    pub ramp: Vec<i64>,
+    /// The trial in a staging mesh, or who waived it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<TrialSpec>,
+}
+
+/// Chooses services.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Selector {
+    /// Names; `*` stands for any run of characters.
+    pub services: Vec<String>,
+}
+
+/// One rule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct RuleSpec {
+    /// Its name, unique in the policy.
+    pub name: String,
+    /// Predicted latency above an objective.
+    pub predicted_latency: PredictedLatencySpec,
+}
+
+/// Predicted latency above an objective.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PredictedLatencySpec {
+    /// Quantile of latency.
+    pub quantile: f64,
+    /// The objective, such as `250ms`.
+    pub above: String,
+    /// How long it must last.
+    #[serde(rename = "for", default)]
+    pub sustained: SustainedSpec,
+    /// How far to look ahead.
+    #[serde(default = "default_within")]
+    pub within: String,
+    /// How probable it must be in each step.
+    #[serde(default = "default_probability")]
+    pub probability: f64,
+}
+
+/// `steps` of `of` steps in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SustainedSpec {
+    /// Steps above the objective.
+    pub steps: i64,
+    /// Among so many in a row.
+    pub of: i64,
+}
+
+impl Default for SustainedSpec {
+    /// 3 of 5: one slow step, or two, are noise.
+    fn default() -> Self {
+        Self { steps: 3, of: 5 }
+    }
+}
+
+/// By how much a target must be better, as shares.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MarginSpec {
+    /// Below the objective.
+    pub target: f64,
+    /// Below staying.
+    pub gain: f64,
+}
+
+impl Default for MarginSpec {
+    /// A tenth below the objective and a fifth better than staying: more than the usual error of the forecast.
+    fn default() -> Self {
+        Self { target: 0.1, gain: 0.2 }
+    }
+}
+
+fn default_mode() -> String {
+    Mode::Observe.name().to_owned()
+}
+
+fn default_cooldown() -> String {
+    "15m".to_owned()
+}
+
+fn default_within() -> String {
+    "30m".to_owned()
+}
+
+const fn default_probability() -> f64 {
+    0.5
+}
+
+fn default_ramp() -> Vec<i64> {
+    vec![10, 25, 50, 100]
+}
+
+/// Something in a policy that cannot be accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{path} is {value}, but {limit}; {remedy}")]
+pub struct SpecProblem {
+    /// The field, such as `spec.rules[0].predictedLatency.above`.
+    pub path: String,
+    /// What was given.
+    pub value: String,
+    /// What is allowed.
+    pub limit: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// Checks a policy as written.
+///
+/// # Errors
+/// All problems at once, in the order of the document.
+pub fn validate(document: &PolicyDocument) -> Result<RelocationPolicy, Vec<SpecProblem>> {
+    let mut check = Check::default();
+    let spec = &document.spec;
+    check.head(document);
+    check.selector(&spec.selector);
+    let mode = check.mode(&spec.mode);
+    let rules = check.rules(&spec.rules);
+    let cooldown_ms = check.cooldown(&spec.cooldown);
+    check.share("spec.margin.target", spec.margin.target);
+    check.share("spec.margin.gain", spec.margin.gain);
+    let ramp_percent = check.ramp(&spec.ramp);
+    let waiver = check.trial(mode, spec.trial.as_ref());
+    if !check.problems.is_empty() {
+        return Err(check.problems);
+    }
+    Ok(RelocationPolicy {
+        id: PolicyId::new(&document.metadata.name),
+        services: spec.selector.services.iter().map(ServiceGlob::new).collect(),
+        mode: mode.unwrap_or(Mode::Observe),
+        rules,
+        cooldown_ms: cooldown_ms.unwrap_or(check::LONGEST_MS),
+        margin: Margin { target: spec.margin.target, gain: spec.margin.gain },
+        ramp_percent,
+        waiver,
+    })
+}

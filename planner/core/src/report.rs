@@ -1,0 +1,133 @@
+//! What was seen, decided and refused, and why: one record for each service and pass, readable by machines and, by
+//! [`AuditRecord::explain`], by people.
+mod explain;
+
+use crate::{
+    decide::{Decision, ServiceAssessment},
+    ids::{PlanId, PolicyId, ServiceId},
+    inputs::{Inputs, Measured},
+    placement::NothingBecause,
+    plan::{Move, Plan, Rejection},
+    policy::{Mode, Verdict},
+    time::Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+/// One decision about one service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AuditRecord {
+    /// When it was made.
+    pub at: Timestamp,
+    /// Which pass of the loop made it.
+    pub pass: u64,
+    /// The service.
+    pub service: ServiceId,
+    /// What was seen.
+    pub seen: Seen,
+    /// What was decided.
+    pub decided: Decided,
+    /// SHA-256 of everything that the decision depends on, when a plan was made.
+    pub input_digest: Option<String>,
+}
+
+/// What was seen of a service when it was decided on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Seen {
+    /// What it did in its newest steps.
+    pub measured: Option<Measured>,
+    /// The policy that counted.
+    pub policy: PolicyId,
+    /// Its rule that counted.
+    pub rule: String,
+    /// How far the policy may go.
+    pub mode: Mode,
+    /// The objective in milliseconds.
+    pub objective_ms: f64,
+    /// What the rule said.
+    pub verdict: Verdict,
+    /// The model that forecast it; `None` without a forecast.
+    pub model: Option<String>,
+    /// Its mean absolute error over replayed origins, in milliseconds.
+    pub backtest_mae_ms: Option<f64>,
+    /// Age of the newest value behind the forecast, in milliseconds.
+    pub data_age_ms: Option<i64>,
+}
+
+/// What was decided for a service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "decision")]
+pub enum Decided {
+    /// It is moved.
+    Move(PlannedMove),
+    /// It would be moved, if the policy allowed it.
+    Recommend(PlannedMove),
+    /// It stays.
+    Nothing {
+        /// Why.
+        because: NothingBecause,
+    },
+}
+
+/// A move in its plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlannedMove {
+    /// The plan.
+    pub plan: PlanId,
+    /// The plan's generation.
+    pub generation: u64,
+    /// The move.
+    pub planned: Move,
+    /// Nodes that were refused for it.
+    pub rejected: Vec<Rejection>,
+}
+
+/// The records of one pass, in the order of the services' names.
+pub fn records(inputs: &Inputs<'_>, decision: &Decision, pass: u64) -> Vec<AuditRecord> {
+    let record = |assessed: &ServiceAssessment| {
+        let rule = assessed.assessment.decisive()?;
+        let (decided, input_digest) = decided(decision, &assessed.service)?;
+        Some(AuditRecord {
+            at: inputs.now,
+            pass,
+            service: assessed.service.clone(),
+            seen: Seen {
+                measured: assessed.measured,
+                policy: assessed.assessment.policy.clone(),
+                rule: rule.rule.clone(),
+                mode: assessed.mode,
+                objective_ms: assessed.objective_ms,
+                verdict: rule.verdict.clone(),
+                model: assessed.model.clone(),
+                backtest_mae_ms: assessed.backtest_mae_ms,
+                data_age_ms: assessed.data_age_ms,
+            },
+            decided,
+            input_digest,
+        })
+    };
+    decision.assessments.iter().filter_map(record).collect()
+}
+
+fn decided(decision: &Decision, service: &ServiceId) -> Option<(Decided, Option<String>)> {
+    if let Some((planned, digest)) = in_plan(decision.plan.as_ref(), service) {
+        return Some((Decided::Move(planned), Some(digest)));
+    }
+    if let Some((planned, digest)) = in_plan(decision.recommended.as_ref(), service) {
+        return Some((Decided::Recommend(planned), Some(digest)));
+    }
+    let (_, because) = decision.nothing_because.iter().find(|(other, _)| other == service)?;
+    Some((Decided::Nothing { because: because.clone() }, None))
+}
+
+fn in_plan(plan: Option<&Plan>, service: &ServiceId) -> Option<(PlannedMove, String)> {
+    let plan = plan?;
+    let planned = plan.moves.iter().find(|planned| planned.service == *service)?;
+    let of_workload = plan.rejected.iter().filter(|rejection| rejection.workload == planned.workload);
+    let planned_move = PlannedMove {
+        plan: plan.id.clone(),
+        generation: plan.generation,
+        planned: planned.clone(),
+        rejected: of_workload.cloned().collect(),
+    };
+    Some((planned_move, plan.input_digest.clone()))
+}

@@ -1,0 +1,105 @@
+//! A decision in words: why this service, why now, why there, why not the others.
+use super::{AuditRecord, Decided, PlannedMove, Seen};
+use crate::{
+    duration::in_words, history::KEPT_QUANTILES, placement::NothingBecause, plan::Rejection, policy::Verdict,
+    time::Timestamp,
+};
+use std::fmt::Write as _;
+
+impl AuditRecord {
+    /// The decision in words, a few lines of plain text. Times are relative to the decision.
+    pub fn explain(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = self.write(&mut text);
+        text
+    }
+
+    fn write(&self, text: &mut String) -> std::fmt::Result {
+        let service = &self.service;
+        match &self.decided {
+            Decided::Move(planned) => {
+                let PlannedMove { plan, planned, .. } = planned;
+                writeln!(
+                    text,
+                    "{service}: move {} from {} to {} ({plan})",
+                    planned.replica, planned.from, planned.to
+                )?;
+            }
+            Decided::Recommend(planned) => {
+                let PlannedMove { plan, planned, .. } = planned;
+                let (replica, from, to) = (&planned.replica, &planned.from, &planned.to);
+                writeln!(
+                    text,
+                    "{service}: recommended, not done: move {replica} from {from} to {to} ({plan})"
+                )?;
+            }
+            Decided::Nothing { because } => writeln!(text, "{service}: nothing to do, because {because}")?,
+        }
+        write_seen(text, &self.seen, self.at)?;
+        match &self.decided {
+            Decided::Move(planned) | Decided::Recommend(planned) => write_move(text, planned),
+            Decided::Nothing {
+                because: NothingBecause::NoFeasibleNode { rejected } | NothingBecause::NoGain { rejected },
+            } => write_rejected(text, rejected),
+            Decided::Nothing { .. } => Ok(()),
+        }
+    }
+}
+
+fn write_seen(text: &mut String, seen: &Seen, now: Timestamp) -> std::fmt::Result {
+    match &seen.measured {
+        Some(measured) => {
+            let latency = measured.latency_ms.iter().zip(KEPT_QUANTILES);
+            let shown = latency.filter(|(_, quantile)| [0.5, 0.99].contains(quantile));
+            write!(text, "  now: {:.1} requests/s", measured.throughput_rps)?;
+            for (latency_ms, quantile) in shown {
+                write!(text, ", P{:.0} {latency_ms:.1} ms", quantile * 100.0)?;
+            }
+            writeln!(text)?;
+        }
+        None => writeln!(text, "  now: no traffic")?,
+    }
+    let Seen { policy, rule, objective_ms, .. } = seen;
+    write!(text, "  rule {policy}/{rule} (objective {objective_ms:.1} ms): ")?;
+    match &seen.verdict {
+        Verdict::Breach(breach) => writeln!(
+            text,
+            "breach in {}, up to {:.1} ms, probability {:.2}, {} steps above",
+            in_words(breach.at.ms_since(now)),
+            breach.worst_ms,
+            breach.probability.get(),
+            breach.steps_above
+        )?,
+        Verdict::Healthy(healthy) => writeln!(
+            text,
+            "healthy, at most {:.1} ms, highest probability {:.2}",
+            healthy.worst_ms,
+            healthy.highest_probability.get()
+        )?,
+        Verdict::Unknown { why } => writeln!(text, "unknown: {why}")?,
+    }
+    if let (Some(model), Some(mae_ms), Some(age_ms)) = (&seen.model, seen.backtest_mae_ms, seen.data_age_ms) {
+        writeln!(text, "  forecast by {model}, mean error {mae_ms:.1} ms, data {} old", in_words(age_ms))?;
+    }
+    Ok(())
+}
+
+fn write_move(text: &mut String, planned: &PlannedMove) -> std::fmt::Result {
+    let reason = &planned.planned.reason;
+    writeln!(
+        text,
+        "  staying: up to {:.1} ms; moving: up to {:.1} ms; the move takes {}",
+        reason.stay_ms,
+        reason.move_ms,
+        in_words(reason.lead_ms)
+    )?;
+    write_rejected(text, &planned.rejected)
+}
+
+fn write_rejected(text: &mut String, rejected: &[Rejection]) -> std::fmt::Result {
+    for rejection in rejected {
+        writeln!(text, "  not {}: {}", rejection.node, rejection.why)?;
+    }
+    Ok(())
+}
