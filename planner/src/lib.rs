@@ -1,5 +1,29 @@
-//! Foremesh planner.
+//! The Foremesh planner: takes what proxies measured, forecasts, decides, moves, and writes down why.
+//!
+//! `control` is the loop, `app` the only place where parts are put together. Everything that decides is in
+//! `foremesh-core` and pure; here is everything that touches the world.
+pub mod api;
+pub mod app;
+pub mod args;
+pub mod audit;
+pub mod bench;
+pub mod check;
+pub mod cli;
+pub mod client;
 pub mod clock;
+pub mod control;
+pub mod demo;
+pub mod durations;
+pub mod hosts;
 pub mod ingest;
+pub mod metrics;
 pub mod observed;
+pub mod platform;
+pub mod policies;
+pub mod problem;
+pub mod published;
+pub mod rollout;
+pub mod settings;
+pub mod silence;
 pub mod store;
+pub mod telemetry;

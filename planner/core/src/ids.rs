@@ -63,3 +63,7 @@ name_type!(
     /// A `RelocationPolicy`, by its metadata name.
     PolicyId
 );
+name_type!(
+    /// The rollout of one move, for ever.
+    RolloutId
+);

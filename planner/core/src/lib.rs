@@ -18,6 +18,7 @@ pub mod placement;
 pub mod plan;
 pub mod policy;
 pub mod report;
+pub mod rollout;
 pub mod series;
 pub mod time;
 pub mod topology;

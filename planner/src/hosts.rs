@@ -1,0 +1,65 @@
+//! Plain hosts: machines without an orchestrator, told apart by a file, changed by commands, with Envoy in front.
+//!
+//! `hosts.yaml` names the machines, the workloads and the commands (argv, never a shell). Traffic is shared out by one
+//! file of endpoints for each service, which every Envoy watches; there is no server to keep alive.
+//!
+//! *Where does a replica run?* Two sources, because neither is enough. `placements.json` says where the planner put
+//! replicas, written before a start and after a stop, so that a restart in the middle of a move forgets nothing. The
+//! `ready` command is asked on every allowed host, so that what somebody started or stopped by hand is seen: a replica
+//! that answers counts wherever it is, and a recorded one that does not answer counts as not ready.
+use crate::{
+    clock::Clock,
+    hosts::{command::Commands, config::Hosts, placements::Placements, traffic::EndpointFiles},
+    platform::PlatformError,
+};
+use foremesh_core::ids::{NodeId, ReplicaId, WorkloadId};
+use std::{path::Path, sync::Arc};
+
+mod command;
+pub mod config;
+mod durable;
+pub mod eds;
+mod inventory;
+mod placements;
+mod relocate;
+mod traffic;
+
+#[cfg(test)]
+mod tests;
+
+/// Plain hosts as a platform: implements [`crate::platform::Inventory`], [`crate::platform::Relocator`] and
+/// [`crate::platform::TrafficShifter`].
+#[derive(Clone, Debug)]
+pub struct HostsPlatform {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    hosts: Hosts,
+    commands: Commands,
+    placements: Placements,
+    endpoints: EndpointFiles,
+    clock: Clock,
+}
+
+impl HostsPlatform {
+    /// Reads what an earlier run left in `state_dir` and writes the endpoint files that do not exist yet.
+    ///
+    /// # Errors
+    /// When a file there cannot be read, makes no sense, or cannot be written.
+    pub async fn open(hosts: Hosts, state_dir: &Path, clock: Clock) -> Result<Self, PlatformError> {
+        let placements = Placements::open(state_dir, &hosts).await?;
+        let endpoints = EndpointFiles::new(&hosts);
+        for (name, workload) in &hosts.workloads {
+            endpoints.write_missing(&workload.service, &placements.of(name).await).await?;
+        }
+        let commands = Commands::new(&hosts);
+        Ok(Self { shared: Arc::new(Shared { hosts, commands, placements, endpoints, clock }) })
+    }
+}
+
+/// A replica of a workload on a host has this name, for ever: there is at most one on each host.
+pub(crate) fn replica_id(workload: &WorkloadId, host: &NodeId) -> ReplicaId {
+    ReplicaId::new(format!("{workload}@{host}"))
+}

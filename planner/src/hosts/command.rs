@@ -1,0 +1,221 @@
+//! Commands: an argv without a shell, with a deadline, with bounded output.
+use super::config::{Host, HostedWorkload, Hosts};
+use crate::{durations, platform::PlatformError};
+use foremesh_core::ids::{NodeId, WorkloadId};
+use std::{
+    os::unix::process::ExitStatusExt,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    process::{Child, Command},
+    sync::{Mutex, Semaphore},
+    time::timeout,
+};
+
+/// Most that is kept of what a command writes to each of its outputs; the rest is read and dropped, so that the command
+/// does not block.
+const KEPT_OUTPUT: usize = 64 * 1024;
+/// Most of standard error that goes into an error text.
+const SHOWN_STDERR: usize = 400;
+/// How long output is waited for after the command itself has ended: a process that it left behind may hold the pipe open
+/// for ever.
+const OUTPUT_GRACE: Duration = Duration::from_millis(200);
+
+/// The kinds of command that a host can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Prepare,
+    Start,
+    Ready,
+    Stop,
+    Usage,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Prepare => "prepare",
+            Self::Start => "start",
+            Self::Ready => "ready",
+            Self::Stop => "stop",
+            Self::Usage => "usage",
+        }
+    }
+}
+
+/// What a command is run for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Subject<'a> {
+    pub(super) host_name: &'a NodeId,
+    pub(super) host: &'a Host,
+    /// Missing for `usage`, which is about the host alone.
+    pub(super) workload: Option<(&'a WorkloadId, &'a HostedWorkload)>,
+}
+
+impl Subject<'_> {
+    fn value(&self, placeholder: &str) -> Option<String> {
+        match (placeholder, self.workload) {
+            ("host", _) => Some(self.host_name.to_string()),
+            ("address", _) => Some(self.host.address.to_string()),
+            ("workload", Some((name, _))) => Some(name.to_string()),
+            ("service", Some((_, workload))) => Some(workload.service.to_string()),
+            ("port", Some((_, workload))) => workload.ports.get(self.host_name).map(u16::to_string),
+            _ => None,
+        }
+    }
+
+    fn fill(&self, word: &str) -> String {
+        let mut filled = word.to_owned();
+        for name in placeholders(word) {
+            if let Some(value) = self.value(name) {
+                filled = filled.replace(&format!("{{{name}}}"), &value);
+            }
+        }
+        filled
+    }
+
+    fn object(&self, kind: Kind) -> String {
+        match self.workload {
+            Some((name, _)) => format!("`{}` of workload `{name}` on host `{}`", kind.name(), self.host_name),
+            None => format!("`{}` of host `{}`", kind.name(), self.host_name),
+        }
+    }
+}
+
+/// The lower-case words in braces of an argument; braces around anything else are left as they are.
+pub(super) fn placeholders(word: &str) -> impl Iterator<Item = &str> {
+    word.split('{').skip(1).filter_map(|rest| {
+        let (name, _) = rest.split_once('}')?;
+        (!name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase())).then_some(name)
+    })
+}
+
+/// A command that has ended by itself.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) object: String,
+    pub(super) command: String,
+    pub(super) status: ExitStatus,
+    pub(super) stdout: Vec<u8>,
+    pub(super) stderr: Vec<u8>,
+}
+
+impl Ended {
+    /// The failure that this end is, for commands that must succeed.
+    pub(super) fn into_error(self) -> PlatformError {
+        let status = match (self.status.code(), self.status.signal()) {
+            (Some(code), _) => format!("exit code {code}"),
+            (None, Some(signal)) => format!("signal {signal}"),
+            (None, None) => "an unknown status".to_owned(),
+        };
+        let text = String::from_utf8_lossy(&self.stderr);
+        let text = text.trim();
+        let skipped = text.chars().count().saturating_sub(SHOWN_STDERR);
+        let tail: String = text.chars().skip(skipped).collect();
+        let stderr = if tail.is_empty() { "nothing on standard error".to_owned() } else { tail };
+        PlatformError::Command { object: self.object, command: self.command, status, stderr }
+    }
+}
+
+/// Runs the commands of all hosts, so many at a time.
+#[derive(Debug)]
+pub(super) struct Commands {
+    slots: Semaphore,
+    deadlines: super::config::Deadlines,
+}
+
+impl Commands {
+    pub(super) fn new(hosts: &Hosts) -> Self {
+        Self { slots: Semaphore::new(hosts.max_commands), deadlines: hosts.deadlines.clone() }
+    }
+
+    fn deadline(&self, kind: Kind) -> Duration {
+        durations::of_ms(match kind {
+            Kind::Prepare => self.deadlines.prepare,
+            Kind::Start => self.deadlines.start,
+            Kind::Ready => self.deadlines.ready,
+            Kind::Stop => self.deadlines.stop,
+            Kind::Usage => self.deadlines.usage,
+        })
+    }
+
+    /// Runs a command to its end, whatever that is. At the deadline, or when the caller gives up, the command is killed
+    /// with every process of its group.
+    pub(super) async fn run(
+        &self,
+        kind: Kind,
+        subject: Subject<'_>,
+        argv: &[String],
+    ) -> Result<Ended, PlatformError> {
+        let words: Vec<String> = argv.iter().map(|word| subject.fill(word)).collect();
+        let (object, command) = (subject.object(kind), words.join(" "));
+        let not_started =
+            |source| PlatformError::NotStarted { object: object.clone(), command: command.clone(), source };
+        let (program, arguments) =
+            words.split_first().ok_or_else(|| not_started(std::io::Error::other("no program is given")))?;
+        let _slot = self.slots.acquire().await.map_err(|error| not_started(std::io::Error::other(error)))?;
+        let mut child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(not_started)?;
+        let mut group = Group(child.id());
+        let deadline = self.deadline(kind);
+        let Ok(ended) = timeout(deadline, finish(&mut child)).await else {
+            let setting = format!("`deadlines.{}` in the hosts file", kind.name());
+            return Err(PlatformError::Deadline { object, command, deadline, setting });
+        };
+        group.0 = None;
+        let (status, stdout, stderr) = ended.map_err(not_started)?;
+        Ok(Ended { object, command, status, stdout, stderr })
+    }
+}
+
+/// Kills a process group unless it was disarmed.
+struct Group(Option<u32>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let pid = self.0.and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
+        if let Some(pid) = pid {
+            // The group may be gone already, which is what is wanted.
+            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+async fn finish(child: &mut Child) -> std::io::Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let (kept_out, kept_err) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+    let reading = async { tokio::join!(keep(out, &kept_out), keep(err, &kept_err)) };
+    tokio::pin!(reading);
+    let status = tokio::select! {
+        status = child.wait() => {
+            let status = status?;
+            // Not an error when it runs out: the command has ended, only its pipe is held by someone else.
+            let _ = timeout(OUTPUT_GRACE, &mut reading).await;
+            status
+        }
+        _ = &mut reading => child.wait().await?,
+    };
+    let (stdout, stderr) = (kept_out.lock().await.clone(), kept_err.lock().await.clone());
+    Ok((status, stdout, stderr))
+}
+
+/// Reads to the end and keeps the first [`KEPT_OUTPUT`] bytes.
+async fn keep(pipe: Option<impl AsyncRead + Unpin>, kept: &Mutex<Vec<u8>>) {
+    let Some(mut pipe) = pipe else { return };
+    let mut chunk = [0; 4096];
+    while let Ok(read) = pipe.read(&mut chunk).await {
+        let Some(chunk) = chunk.get(..read).filter(|chunk| !chunk.is_empty()) else { return };
+        let mut kept = kept.lock().await;
+        let room = KEPT_OUTPUT.saturating_sub(kept.len()).min(read);
+        kept.extend(chunk.iter().take(room));
+    }
+}
