@@ -1,16 +1,18 @@
 //! The loop. One pass is the flow of the architecture, one call for each arrow; nothing else is decided here.
 mod gather;
-mod intervention;
+mod moves;
 mod validity;
 
-pub use gather::{Gathered, PassInputs};
+pub use gather::PassInputs;
+pub(crate) use gather::excluded;
+pub use moves::last_change;
 pub use validity::LatestInputs;
 
 use crate::{
     audit::{Audit, AuditError, Kind},
     clock::Clock,
     metrics::Metrics,
-    observed::Observed,
+    observed::SharedObserved,
     platform::{Inventory, PlatformError},
     published::{Published, View},
     rollout::{RolloutError, Rollouts},
@@ -19,7 +21,6 @@ use crate::{
 };
 use foremesh_core::{
     decide::{Decision, decide},
-    history::Metric,
     ids::PlanId,
     inputs::Settings as Caution,
     plan::{DigestError, Plan},
@@ -45,7 +46,7 @@ pub struct Parts {
     /// Where observations are.
     pub store: Arc<dyn SeriesStore>,
     /// What was observed, in memory.
-    pub observed: Observed,
+    pub observed: SharedObserved,
     /// What runs where.
     pub inventory: Arc<dyn Inventory>,
     /// Carries plans out.
@@ -71,12 +72,12 @@ pub struct ControlSettings {
     pub season_steps: usize,
     /// Steps that are forecast.
     pub horizon_steps: usize,
-    /// How long after its end a step is taken as complete, in milliseconds.
-    pub lateness_ms: i64,
     /// Oldest age of data that anything is decided on, in milliseconds.
     pub stale_after_ms: i64,
     /// Longest silence of a proxy with traffic, in milliseconds.
     pub silent_after_ms: i64,
+    /// Wait between a decision and the first action, in milliseconds.
+    pub pending_ms: i64,
     /// How carefully to plan.
     pub caution: Caution,
     /// What the operators want.
@@ -89,6 +90,9 @@ pub enum PassError {
     /// The platform did not answer.
     #[error("the platform could not be asked what runs where")]
     Inventory(#[from] PlatformError),
+    /// The journal of rollouts did not answer.
+    #[error("the rollouts could not be read")]
+    Rollouts(#[from] RolloutError),
     /// The store did not answer.
     #[error("the history could not be read")]
     Store(#[from] StoreError),
@@ -154,8 +158,8 @@ impl Control {
         self.pass += 1;
         let now = self.parts.clock.now();
         let snapshot = self.parts.inventory.snapshot().await?;
-        let gathered = gather::gather(&mut self.parts, &self.settings, snapshot, self.newest.clone(), now).await?;
-        let inputs = Arc::new(gathered.inputs);
+        let inputs = gather::gather(&self.parts, &self.settings, snapshot, self.newest.clone(), now).await?;
+        let inputs = Arc::new(inputs);
         self.parts.latest.replace(Arc::clone(&inputs));
 
         let for_decision = Arc::clone(&inputs);
@@ -188,7 +192,7 @@ impl Control {
     async fn carry_out(&mut self, plan: Plan, inputs: &PassInputs) -> Result<(), PassError> {
         let id = plan.id.clone();
         match self.tested(plan, inputs) {
-            Ok(tested) => match self.parts.rollouts.start(tested).await {
+            Ok(tested) => match self.parts.rollouts.start(&tested).await {
                 Ok(rollouts) => {
                     tracing::info!(plan = %id, rollouts = rollouts.len(), "rollout accepted");
                 }
