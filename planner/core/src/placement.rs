@@ -62,8 +62,8 @@ struct Chosen<'a> {
 }
 
 /// Chooses moves for the services at risk. Equal inputs give equal placements: ties go to the faster node, then to the
-/// smaller name.
-pub fn place<'a>(inputs: &Inputs<'a>, risks: &[Risk<'a>]) -> Placement {
+/// smaller name. `before` are moves that were chosen already: they count as load on their targets, not against the limit.
+pub fn place<'a>(inputs: &Inputs<'a>, risks: &[Risk<'a>], before: &[Move]) -> Placement {
     let mut order: Vec<&Risk<'a>> = risks.iter().collect();
     order.sort_by(|a, b| {
         let weight = |risk: &Risk<'_>| cost::of_staying(inputs, risk);
@@ -72,6 +72,9 @@ pub fn place<'a>(inputs: &Inputs<'a>, risks: &[Risk<'a>]) -> Placement {
     let limit = inputs.settings.max_concurrent_moves;
     let mut placement = Placement::default();
     let mut commitments = Commitments::in_flight(inputs);
+    for chosen in before {
+        commitments.promise(inputs, &chosen.to, &chosen.workload);
+    }
     for risk in order {
         let full = inputs.in_flight.len() + placement.moves.len() >= limit;
         match choose(inputs, risk, &commitments) {

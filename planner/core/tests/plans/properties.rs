@@ -70,7 +70,7 @@ fn bytes(decision: &Decision) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(192))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
     fn what_placement_plans_the_checker_and_the_twin_accept(world in any_world()) {
