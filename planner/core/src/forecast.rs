@@ -98,6 +98,12 @@ pub enum ForecastError {
         /// Observed steps needed.
         need: usize,
     },
+    /// There are enough values, but too far apart to compare predictions with what came.
+    #[error("fewer than {need} past errors could be observed because of gaps; wait for more traffic")]
+    TooManyGaps {
+        /// Past errors needed.
+        need: usize,
+    },
     /// The newest value is too old, so nothing is known about now.
     #[error(
         "the newest value is {age_ms} ms old, but at most {limit_ms} ms are allowed; check that data arrives"
@@ -241,10 +247,8 @@ pub fn forecast(
     if have < settings.need() {
         return Err(ForecastError::NotEnoughHistory { have, need: settings.need() });
     }
-    let selection = select::select(&history, settings);
-    let Some(selection) = selection else {
-        return Err(ForecastError::NotEnoughHistory { have, need: settings.need() });
-    };
+    let selection =
+        select::select(&history, settings).ok_or(ForecastError::TooManyGaps { need: MIN_RESIDUALS })?;
     let steps = selection.points.iter().enumerate().map(|(index, point)| {
         let residuals = &selection.residuals[index / selection.steps_per_residuals];
         ForecastStep {

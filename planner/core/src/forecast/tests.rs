@@ -104,6 +104,12 @@ fn refusals_name_what_is_missing() {
             "the history has 1 observed steps, but 26 are needed; wait for more traffic or shorten the horizon",
         ),
         (
+            "two weeks of gap, then one value",
+            [vec![1.0; 60], vec![f64::NAN; 20_000], vec![1.0]].concat(),
+            at(20_061),
+            "fewer than 20 past errors could be observed because of gaps; wait for more traffic",
+        ),
+        (
             "a year of gap",
             vec![1.0; 99],
             at(99 + 365 * 1440),
