@@ -169,8 +169,7 @@ async fn run_with(fault: Option<(Call, Fault, usize)>, failing_gate: bool) -> Ve
     if let Some((_, Fault::CrashBefore | Fault::CrashAfter, times)) = fault {
         assert!((1..=times).contains(&bench.crashes), "{} crashes: {context}", bench.crashes);
     }
-    let calls = bench.fake.world().calls.clone();
-    calls
+    bench.fake.world().calls.clone()
 }
 
 /// Every call of a run goes wrong in every way, one at a time.
