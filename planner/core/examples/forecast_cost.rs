@@ -14,7 +14,7 @@ const SEASON: usize = 1_440;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let step = Step::from_ms(60_000)?;
-    let now = Timestamp::from_unix_ms(60_000 * STEPS as i64);
+    let now = Timestamp::from_unix_ms(60_000 * i64::try_from(STEPS)?);
     let settings = ForecastSettings::new(60, Some(SEASON), 300_000);
     let mut parts = [0_u64; 2];
     let mut error_sum = 0.0;
@@ -44,7 +44,11 @@ fn values(seed: u64) -> Vec<f64> {
     let wave = |at: u64| (at as f64 / SEASON as f64 * std::f64::consts::TAU).sin();
     let value = |at: u64| {
         let noise = noise();
-        if seed % 7 == 0 && at % 97 < 9 { f64::NAN } else { 60.0 + 40.0 * wave(at + seed) + 10.0 * noise }
+        if seed.is_multiple_of(7) && at % 97 < 9 {
+            f64::NAN
+        } else {
+            60.0 + 40.0 * wave(at + seed) + 10.0 * noise
+        }
     };
     (0..STEPS).map(value).collect()
 }

@@ -61,17 +61,21 @@ struct Chosen<'a> {
     model: WorkloadModel<'a>,
 }
 
-/// Chooses moves for the services at risk. Equal inputs give equal placements; ties go to the smaller node name.
-pub fn place<'a>(inputs: &Inputs<'a>, risks: &[Risk<'a>]) -> Placement {
-    let mut order: Vec<&Risk<'a>> = risks.iter().collect();
-    order.sort_by(|a, b| {
-        let weight = |risk: &Risk<'_>| cost::of_staying(inputs, risk);
-        weight(b).total_cmp(&weight(a)).then(a.breach.at.cmp(&b.breach.at)).then(a.service.cmp(b.service))
+/// Chooses moves for the services at risk. Equal inputs give equal placements: ties go to the faster node, then to the
+/// smaller name. `before` are moves that were chosen already: they count as load on their targets, not against the limit.
+pub fn place<'a>(inputs: &Inputs<'a>, risks: &[Risk<'a>], before: &[Move]) -> Placement {
+    let mut order: Vec<(f64, &Risk<'a>)> =
+        risks.iter().map(|risk| (cost::of_staying(inputs, risk), risk)).collect();
+    order.sort_by(|(weight_a, a), (weight_b, b)| {
+        weight_b.total_cmp(weight_a).then(a.breach.at.cmp(&b.breach.at)).then(a.service.cmp(b.service))
     });
     let limit = inputs.settings.max_concurrent_moves;
     let mut placement = Placement::default();
     let mut commitments = Commitments::in_flight(inputs);
-    for risk in order {
+    for chosen in before {
+        commitments.promise(inputs, &chosen.to, &chosen.workload);
+    }
+    for (_, risk) in order {
         let full = inputs.in_flight.len() + placement.moves.len() >= limit;
         match choose(inputs, risk, &commitments) {
             Ok(_) if full => {
@@ -161,7 +165,9 @@ fn pick<'a>(
     model: WorkloadModel<'a>,
 ) -> Result<(f64, Chosen<'a>), NothingBecause> {
     candidates.sort_by(|a, b| {
-        a.cost.total().total_cmp(&b.cost.total()).then(a.to.cmp(b.to)).then(a.replica.cmp(b.replica))
+        let by_cost = a.cost.total().total_cmp(&b.cost.total());
+        let by_latency = a.fit.move_ms.total_cmp(&b.fit.move_ms);
+        by_cost.then(by_latency).then(a.to.cmp(b.to)).then(a.replica.cmp(b.replica))
     });
     let mut candidates = candidates.into_iter();
     let Some(best) = candidates.next() else {
@@ -181,7 +187,12 @@ fn pick<'a>(
     let of_replica = refused.into_iter().filter(|(replica, _)| *replica == best.replica);
     let mut rejected: Vec<Rejection> = of_replica.map(|(_, rejection)| rejection).collect();
     for other in candidates.filter(|other| other.replica == best.replica) {
-        let why = RejectionReason::CostsMore { cost: other.cost.total(), chosen };
+        let why = RejectionReason::CostsMore {
+            cost: other.cost.total(),
+            predicted_ms: other.fit.move_ms,
+            chosen,
+            chosen_ms: best.fit.move_ms,
+        };
         rejected.push(Rejection { workload: workload_id.clone(), node: other.to.clone(), why });
     }
     rejected.sort_by(|a, b| a.node.cmp(&b.node));

@@ -205,12 +205,16 @@ pub enum RejectionReason {
         /// Predicted latency where it is, in milliseconds.
         stay_ms: f64,
     },
-    /// Feasible, but another node costs less.
-    #[error("it costs {cost:.2}, the chosen node {chosen:.2}")]
+    /// Feasible, but another node costs less, or costs the same and is faster, or comes first by name.
+    #[error("it costs {cost:.2} at {predicted_ms:.1} ms, the chosen node {chosen:.2} at {chosen_ms:.1} ms")]
     CostsMore {
         /// Its cost.
         cost: f64,
+        /// Predicted latency there in milliseconds.
+        predicted_ms: f64,
         /// The chosen node's cost.
         chosen: f64,
+        /// Predicted latency on the chosen node in milliseconds.
+        chosen_ms: f64,
     },
 }

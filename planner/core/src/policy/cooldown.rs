@@ -32,7 +32,7 @@ pub struct PastMove {
 
 /// The workload must rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("moved {moves_in_24h} times in 24 h; rests {} longer", in_words(*remaining_ms))]
+#[error("rests {} longer; moves in 24 h: {moves_in_24h}", in_words(*remaining_ms))]
 pub struct Cooldown {
     /// When the rest is over.
     pub until: Timestamp,

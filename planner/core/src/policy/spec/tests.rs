@@ -1,3 +1,9 @@
+#![allow(
+    clippy::float_cmp,
+    clippy::too_many_lines,
+    clippy::type_complexity,
+    reason = "tables of exact results"
+)]
 use super::*;
 use serde_json::{Value, json};
 

@@ -1,0 +1,9 @@
+//! Whole decisions on small meshes: what is seen, decided, refused and why.
+#![allow(clippy::unwrap_used, reason = "clippy knows only functions marked as tests, not what they share")]
+#![allow(clippy::too_many_lines, clippy::type_complexity, reason = "tables of cases")]
+
+mod checker;
+mod golden;
+mod properties;
+mod table;
+mod world;
