@@ -46,7 +46,7 @@ pub struct DayViolations {
 }
 
 impl Scenario {
-    /// The scenario of `foremesh demo`, with days of this length; made for 20 s, sensible from 15 to 60 s.
+    /// The scenario of `foremesh demo`, with days of this length; made for 20 s, sensible from 10 to 30 s.
     ///
     /// `shop` needs 10 core-milliseconds per request, so its load of 40 to 120 requests per second takes 0.4 to 1.2
     /// cores. At the peak the neighbour on `host-a` leaves 1.1 of 2.0 cores: the queue grows until the load falls

@@ -1,8 +1,9 @@
 use std::net::Ipv4Addr;
 use std::process::Command;
+use std::time::Duration;
 
 use super::*;
-use crate::envoy::find_binary;
+use crate::envoy::{EnvoyOptions, EnvoyProcess, find_binary};
 
 fn loopback(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
@@ -168,4 +169,35 @@ fn envoy_accepts_every_variant() {
         assert!(output.status.success(), "case {name}: {errors}");
         assert!(!errors.contains("Wasm VM failed"), "case {name}: {errors}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Envoy on the PATH or in build/bin"]
+async fn changed_settings_of_the_filter_reach_a_running_envoy() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let binary = find_binary(None, option_env!("PATH"), &root).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let module = directory.path().join("empty.wasm");
+    std::fs::write(&module, empty_module()).unwrap();
+    let discovery = directory.path().join("filter.yaml");
+    let mut settings = FilterConfig { discovery: Some(discovery.clone()), ..filter(&module) };
+    let write = |settings: &FilterConfig| settings.resource(&identity("shop")).unwrap();
+    replace_file(&discovery, write(&settings).as_bytes()).await.unwrap();
+    let ports = crate::free_ports(2).unwrap();
+    let mut config = host(Some(settings.clone()));
+    (config.listen, config.admin_port) = (loopback(ports[0]), ports[1]);
+    let options = EnvoyOptions::new("envoy", &binary, directory.path(), ports[1]);
+    let mut envoy = EnvoyProcess::start(&config.render().unwrap(), &options).await.unwrap();
+    let patience = Duration::from_secs(30);
+    envoy.wait_until_ready(patience).await.unwrap();
+    let reloads = "extension_config_discovery.http_filter.foremesh.config_reload";
+    let before = envoy.admin().counter(reloads).await.unwrap().unwrap();
+    settings.interval_ms = 900;
+    replace_file(&discovery, write(&settings).as_bytes()).await.unwrap();
+    let end = tokio::time::Instant::now() + patience;
+    while envoy.admin().counter(reloads).await.unwrap() == Some(before) {
+        assert!(tokio::time::Instant::now() < end, "the change was not seen");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    envoy.stop(patience).await.unwrap();
 }
