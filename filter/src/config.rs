@@ -237,4 +237,5 @@ impl Overrides {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "a test may fail by a panic")]
 mod tests;
