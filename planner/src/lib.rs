@@ -1,4 +1,5 @@
 //! Foremesh planner.
+pub mod bench;
 pub mod clock;
 pub mod ingest;
 pub mod observed;
