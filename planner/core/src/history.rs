@@ -49,6 +49,12 @@ impl Metric {
         KEPT_QUANTILES.iter().position(|kept| (kept - quantile).abs() < 1e-9).map(Self::Latency)
     }
 
+    /// Whether it belongs to where a service runs: what was measured of it on one node says little of another. Traffic
+    /// comes from elsewhere and stays the same.
+    pub const fn depends_on_place(self) -> bool {
+        matches!(self, Self::Latency(_) | Self::Availability)
+    }
+
     /// Name and unit as text, such as `latency_p99_ms`.
     pub fn name(self) -> String {
         match self {

@@ -67,8 +67,9 @@ pub struct ServiceInputs {
 }
 
 impl ServiceInputs {
-    /// Forecasts the given quantities of one service. `excluded` are intervals not to learn from, such as its moves.
-    /// A quantity that cannot be forecast says why; the others are not affected.
+    /// Forecasts the given quantities of one service. `excluded` are intervals that quantities which depend on the
+    /// place are not learnt from, such as the time before its last move. A quantity that cannot be forecast says why;
+    /// the others are not affected.
     pub fn of(
         history: &ServiceHistory,
         metrics: &BTreeSet<Metric>,
@@ -81,6 +82,7 @@ impl ServiceInputs {
             let settings = ForecastSettings { highest, ..*settings };
             let series = history.series(*metric);
             let subject = history.service.as_str();
+            let excluded = if metric.depends_on_place() { excluded } else { &[] };
             (*metric, forecast(subject, &metric.name(), &series, excluded, &settings, now))
         };
         Self { measured: Measured::newest(history), forecasts: metrics.iter().map(made).collect() }

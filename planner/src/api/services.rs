@@ -288,7 +288,7 @@ pub(super) async fn forecast(
         .service(&service)
         .ok_or_else(|| no_such_service(&service, observed.services().map(|history| &history.service)))?;
     let series = history.series(metric);
-    let excluded = excluded(metric, &series, changed);
+    let excluded = if metric.depends_on_place() { excluded(&rollouts, &service) } else { Vec::new() };
     let now = state.clock.now();
     let made = core_forecast::forecast(service.as_str(), &metric.name(), &series, &excluded, &how, now);
     drop(observed);

@@ -2,20 +2,15 @@
 use super::{ControlSettings, Parts, PassError, moves};
 use crate::store::{Gauge, GaugeMetric, GaugeSubject};
 use foremesh_core::{
-    forecast::{Excluded, ForecastSettings, forecast},
-    history::{Metric, ServiceHistory},
+    forecast::ForecastSettings,
     ids::{NodeId, PlanId, ServiceId, WorkloadId},
-    inputs::{InFlight, Inputs, MaybeForecast, Measured, ServiceInputs, Settings},
+    inputs::{InFlight, Inputs, MaybeForecast, ServiceInputs, Settings, metrics_needed, node_forecast},
     plan::Plan,
-    policy::{Condition, PastMove, RelocationPolicy, Waiver},
-    series::Series,
+    policy::{PastMove, RelocationPolicy, Waiver},
     time::Timestamp,
     topology::Snapshot,
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// The inputs of one pass, owned, so that they outlive it: rollouts validate against them and the API shows them.
 #[derive(Clone, Debug)]
@@ -91,18 +86,14 @@ pub(super) async fn gather(
         let services = observed
             .services()
             .map(|history| {
-                let metrics = metrics_of(&for_services, &history.service);
-                let changed = moves::last_change(&rollouts, &history.service);
-                (history.service.clone(), service_inputs(history, &metrics, changed, &how, now))
+                let metrics = metrics_needed(&for_services, &history.service);
+                let excluded = moves::excluded(&rollouts, &history.service);
+                (history.service.clone(), ServiceInputs::of(history, &metrics, &excluded, &how, now))
             })
             .collect();
         let nodes = observed
             .nodes()
-            .map(|history| {
-                let series = &history.cpu_used_millicores;
-                let name = GaugeMetric::CpuUsedMillicores.name();
-                (history.node.clone(), forecast(history.node.as_str(), name, series, &[], &how, now))
-            })
+            .map(|history| (history.node.clone(), node_forecast(history, &[], &how, now)))
             .collect();
         (services, nodes)
     })
@@ -120,49 +111,6 @@ pub(super) async fn gather(
         settings: settings.caution,
         newest,
     })
-}
-
-fn service_inputs(
-    history: &ServiceHistory,
-    metrics: &BTreeSet<Metric>,
-    changed: Option<Timestamp>,
-    how: &ForecastSettings,
-    now: Timestamp,
-) -> ServiceInputs {
-    let forecast_one = |metric: &Metric| {
-        let series: Series = history.series(*metric);
-        let excluded = excluded(*metric, &series, changed);
-        (*metric, forecast(history.service.as_str(), &metric.name(), &series, &excluded, how, now))
-    };
-    ServiceInputs {
-        measured: Measured::newest(history),
-        forecasts: metrics.iter().map(forecast_one).collect(),
-    }
-}
-
-/// What a forecast of `metric` must not learn from after the service changed its place.
-///
-/// Latency belongs to the place: what was measured on the old node says nothing of the new one. Traffic does not.
-pub(crate) fn excluded(metric: Metric, series: &Series, changed: Option<Timestamp>) -> Vec<Excluded> {
-    match (metric, changed) {
-        (Metric::Latency(_) | Metric::Availability, Some(at)) => {
-            vec![Excluded { from: series.start(), to: at }]
-        }
-        _ => Vec::new(),
-    }
-}
-
-/// The metrics that policies look at, and the throughput that the twin needs.
-fn metrics_of(policies: &[RelocationPolicy], service: &ServiceId) -> BTreeSet<Metric> {
-    let rules = policies.iter().filter(|policy| policy.selects(service)).flat_map(|policy| &policy.rules);
-    let mut metrics: BTreeSet<Metric> = rules
-        .filter_map(|rule| {
-            let Condition::PredictedLatency(latency) = &rule.when;
-            Metric::latency(latency.quantile.get())
-        })
-        .collect();
-    metrics.insert(Metric::Throughput);
-    metrics
 }
 
 fn gauges(snapshot: &Snapshot) -> Vec<Gauge> {

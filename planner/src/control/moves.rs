@@ -1,6 +1,7 @@
 //! What the decision must know of our own moves: those that are over, those that are not, how long they take, and
 //! where they cut a history in two.
 use foremesh_core::{
+    forecast::Excluded,
     ids::{ServiceId, WorkloadId},
     inputs::InFlight,
     policy::PastMove,
@@ -20,6 +21,12 @@ pub(super) const REMEMBERED_MS: i64 = 7 * 24 * 3_600_000;
 pub fn last_change(records: &[RolloutRecord], service: &ServiceId) -> Option<Timestamp> {
     let of_service = records.iter().filter(|record| record.relocation.service == *service);
     of_service.filter(|record| record.shifted_at().is_some()).filter_map(|record| Some(record.history.last()?.at)).max()
+}
+
+/// What forecasts of a service must not learn from: everything before its traffic last changed its place.
+pub fn excluded(records: &[RolloutRecord], service: &ServiceId) -> Vec<Excluded> {
+    let from = Timestamp::from_unix_ms(i64::MIN);
+    last_change(records, service).map(|to| Excluded { from, to }).into_iter().collect()
 }
 
 /// Moves that are over, with success or without.

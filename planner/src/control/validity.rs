@@ -54,7 +54,7 @@ fn judge(inputs: &PassInputs, record: &RolloutRecord) -> Validity {
     if at_risk.is_empty() {
         return Validity::Changed(format!("no breach of `{}` is predicted any more", wanted.service));
     }
-    let placement = place(&now, &at_risk);
+    let placement = place(&now, &at_risk, &[]);
     if let Some((_, why)) = placement.staying.first() {
         return Validity::Changed(format!("`{}` would not be moved any more: {why}", wanted.service));
     }
