@@ -42,10 +42,13 @@ fn the_peer_is_that_of_the_other_end() {
     }
 }
 
+/// Name, attributes that can be read, callee, counts by class.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a [u8])], &'a str, [u64; 4]);
+
 #[test]
 fn when_the_list_fails_attributes_are_read_one_by_one_and_counted() {
     let [duration, code, flags] = numbers([2_000_000, 503, 2]);
-    let cases: [(&str, &[(&str, &[u8])], &str, [u64; 4]); 4] = [
+    let cases: [Case<'_>; 4] = [
         (
             "no endpoint",
             &[
