@@ -57,7 +57,7 @@ pub async fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         Ok(hosts) => {
             report.ok(&format!("hosts file `{}`", settings.hosts_file().display()));
             if !args.offline {
-                match HostsPlatform::open(hosts, &settings.state_directory, Clock::System).await {
+                match HostsPlatform::look(hosts, &settings.state_directory, Clock::System).await {
                     Err(error) => report.error(&chain(&error)),
                     Ok(platform) => match platform.snapshot().await {
                         Ok(snapshot) => check_hosts(&snapshot, &mut report),
