@@ -95,7 +95,7 @@ pub struct DemoArgs {
     /// fewer violation seconds.
     #[arg(long)]
     pub verify: bool,
-    /// Fewer and shorter days: about one minute and a half instead of three.
+    /// Fewer and shorter days: under two minutes instead of three.
     #[arg(long)]
     pub quick: bool,
     /// Keep the directory with logs, configuration and state.

@@ -42,7 +42,7 @@ struct Length {
 
 impl Length {
     const FULL: Self = Self { day: Duration::from_secs(20), learning_days: 3, days: 8 };
-    const QUICK: Self = Self { day: Duration::from_secs(15), learning_days: 2, days: 5 };
+    const QUICK: Self = Self { day: Duration::from_secs(15), learning_days: 3, days: 6 };
 }
 
 /// Runs the demo and prints the comparison.
