@@ -3,8 +3,8 @@
 //! `cargo run --release -p foremesh-summary --example decode_speed`
 #![allow(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 use foremesh_summary::{
-    Accumulator, Class, Direction, Frame, Limits, Observation, Proxy, Recorder, RouteKey, Settings, decode, encode,
-    merge_v2,
+    Accumulator, Class, Direction, Frame, Limits, Observation, Proxy, Recorder, RouteKey, Settings, decode,
+    encode, merge_v2,
 };
 use std::error::Error;
 use std::hint::black_box;
