@@ -64,7 +64,9 @@ fn silent_workers(evidence: &Evidence<'_>, workers: &[&ProxyStream]) -> Vec<Sile
     workers
         .iter()
         .filter(|stream| is_silent(stream) && !replaced(stream))
-        .map(|stream| report(evidence, stream, Some(stream.epoch), "while another worker of the same proxy reports"))
+        .map(|stream| {
+            report(evidence, stream, Some(stream.epoch), "while another worker of the same proxy reports")
+        })
         .collect()
 }
 

@@ -36,8 +36,9 @@ pub async fn ingest(args: &IngestBenchArgs) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// When the store or the listener fails.
 pub async fn ingest_server(args: &IngestServerArgs) -> anyhow::Result<ExitCode> {
-    let mode = server::Mode::from_name(&args.mode)
-        .ok_or_else(|| anyhow::anyhow!("mode `{}` is not known; `foremesh bench ingest` starts this itself", args.mode))?;
+    let mode = server::Mode::from_name(&args.mode).ok_or_else(|| {
+        anyhow::anyhow!("mode `{}` is not known; `foremesh bench ingest` starts this itself", args.mode)
+    })?;
     server::run(&args.folder, mode).await?;
     Ok(ExitCode::SUCCESS)
 }
@@ -45,7 +46,14 @@ pub async fn ingest_server(args: &IngestServerArgs) -> anyhow::Result<ExitCode> 
 fn table(report: &IngestReport) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header([
-        "RUN", "PER CPU SECOND", "PER SECOND", "ACK P50 MS", "ACK P99 MS", "PEAK MIB", "COMMITS", "STORED",
+        "RUN",
+        "PER CPU SECOND",
+        "PER SECOND",
+        "ACK P50 MS",
+        "ACK P99 MS",
+        "PEAK MIB",
+        "COMMITS",
+        "STORED",
     ]);
     for (number, run) in report.runs.iter().enumerate() {
         table.add_row([
@@ -64,7 +72,8 @@ fn table(report: &IngestReport) -> String {
         report.routes, report.summary_bytes, report.proxies
     );
     if let Some(history) = &report.history {
-        text.push_str(&format!("\nhistory: {}", serde_json::to_string(history).unwrap_or_default()));
+        text.push_str("\nhistory: ");
+        text.push_str(&serde_json::to_string(history).unwrap_or_default());
     }
     text
 }

@@ -1,12 +1,12 @@
 use super::*;
+use crate::store::{
+    Gauge, SqliteStore,
+    tests::{MINUTE, NOON, at, open, open_with, proxy, route, summary},
+};
 use crate::{
     clock::{Clock, ManualClock},
     gates::StoreGates,
     rollout::GateSource as _,
-};
-use crate::store::{
-    Gauge, SqliteStore,
-    tests::{MINUTE, NOON, at, open, open_with, proxy, route, summary},
 };
 use foremesh_core::{history::Metric, units::Quantile};
 use foremesh_summary::wire::Direction;
@@ -135,7 +135,8 @@ async fn a_gate_sees_one_service_on_one_node() {
     send(&store, 4, "edge", "n1", NOON + 10_000, vec![route(Direction::Outbound, "cart", &[9000; 9], 0)])
         .await;
     store.flush(at(NOON + 2 * MINUTE)).await.unwrap();
-    let gates = StoreGates { store: Arc::new(store), clock: Clock::Manual(ManualClock::new(at(NOON + 2 * MINUTE))) };
+    let gates =
+        StoreGates { store: Arc::new(store), clock: Clock::Manual(ManualClock::new(at(NOON + 2 * MINUTE))) };
     let window = |node: &'static str, from, to| {
         let gates = &gates;
         let p99 = Quantile::new(0.99).unwrap();

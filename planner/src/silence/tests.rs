@@ -42,7 +42,8 @@ fn silence_is_a_fault_only_against_a_witness() {
     let edge_silent = [stream("shop", 1, 90_000, 0), stream("edge", 2, 90_000, 30_000)];
     let calls = key(Direction::Outbound, "edge", "shop");
     let called = key(Direction::Inbound, "", "shop");
-    let cases: &[(&str, &[ProxyStream], Vec<SeriesKey>, &[&str])] = &[
+    type Case<'a> = (&'a str, &'a [ProxyStream], Vec<SeriesKey>, &'a [&'a str]);
+    let cases: &[Case<'_>] = &[
         ("no traffic, no fault", &shop_silent, vec![], &[]),
         ("its caller saw calls", &shop_silent, vec![calls.clone()], &["shop"]),
         ("the callee saw its calls", &edge_silent, vec![called.clone()], &["edge"]),
@@ -57,7 +58,8 @@ fn silence_is_a_fault_only_against_a_witness() {
             now: NOW,
             limit_ms: LIMIT_MS,
         };
-        let found: Vec<String> = silent_proxies(&evidence).into_iter().map(|silent| silent.workload).collect();
+        let found: Vec<String> =
+            silent_proxies(&evidence).into_iter().map(|silent| silent.workload).collect();
         assert_eq!(&found, want, "case: {name}");
     }
 }
@@ -65,12 +67,22 @@ fn silence_is_a_fault_only_against_a_witness() {
 #[test]
 fn a_worker_is_silent_beside_its_sibling_but_not_after_a_restart() {
     for (name, streams, want) in [
-        ("sibling lives on", [stream("shop", 1, 90_000, 30_000), stream("shop", 2, 90_000, 0)], vec![Some(1)]),
+        (
+            "sibling lives on",
+            [stream("shop", 1, 90_000, 30_000), stream("shop", 2, 90_000, 0)],
+            vec![Some(1)],
+        ),
         ("restarted", [stream("shop", 1, 90_000, 30_000), stream("shop", 2, 29_000, 0)], vec![]),
     ] {
-        let evidence =
-            Evidence { streams: &streams, known: &[], recent: &BTreeSet::new(), now: NOW, limit_ms: LIMIT_MS };
-        let found: Vec<Option<u64>> = silent_proxies(&evidence).into_iter().map(|silent| silent.worker).collect();
+        let evidence = Evidence {
+            streams: &streams,
+            known: &[],
+            recent: &BTreeSet::new(),
+            now: NOW,
+            limit_ms: LIMIT_MS,
+        };
+        let found: Vec<Option<u64>> =
+            silent_proxies(&evidence).into_iter().map(|silent| silent.worker).collect();
         assert_eq!(found, want, "case: {name}");
     }
 }
