@@ -323,3 +323,15 @@ async fn above_the_series_limit_observations_are_kept_without_names() {
     assert_eq!(steps.iter().map(|s| s.counts.all()).sum::<u64>(), 10, "no observation is lost");
     assert_eq!(store.services().await.unwrap().len(), 3, "the overflow is no service");
 }
+
+#[test]
+fn several_quantiles_are_those_asked_one_by_one() {
+    let mut latency = Histogram::default();
+    assert_eq!(latency.quantiles([0.5, 0.99]), None);
+    for number in 1..=700_u64 {
+        latency.record(number * number);
+        let several = [0.0, 0.001, 0.5, 0.9, 0.9, 0.999, 1.0];
+        let want = several.map(|quantile| latency.quantile(quantile).unwrap());
+        assert_eq!(latency.quantiles(several), Some(want), "{number} values");
+    }
+}
