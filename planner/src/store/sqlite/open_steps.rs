@@ -2,7 +2,7 @@
 use super::super::{Counts, Histogram, OTHER, SeriesKey};
 use foremesh_core::time::{Step, Timestamp};
 use foremesh_summary::{
-    merge_v2,
+    merge_checked,
     wire::{Direction, Proxy, RouteWindow, WindowSummary},
 };
 use std::collections::{BTreeMap, HashMap};
@@ -137,7 +137,7 @@ impl OpenSteps {
                 *count = count.saturating_add(grpc.count);
             }
             if !route.latency_hdr_v2.is_empty()
-                && let Err(error) = merge_v2(&mut open.latency, &route.latency_hdr_v2)
+                && let Err(error) = merge_checked(&mut open.latency, &route.latency_hdr_v2)
             {
                 // Checked when it was received, so this is a defect; the counts are kept.
                 tracing::error!(%error, "checked histogram cannot be merged");
