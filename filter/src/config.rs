@@ -3,7 +3,9 @@
 //! A bad setting keeps its default: to refuse a configuration would fail the VM, and with it requests or data. What is
 //! wrong is told in [`Config::error`], which travels in the next push.
 use foremesh_summary::{Direction, Settings};
-use serde_json::{Map, Value};
+use json::{Kind, Value};
+
+mod json;
 
 /// Cluster that the planner is reached through, when none is set.
 pub const DEFAULT_PLANNER: &str = "foremesh-planner";
@@ -68,56 +70,57 @@ impl Default for Config {
 
 /// Reads the settings of one object and collects what is wrong.
 struct Reader<'a> {
-    object: &'a Map<String, Value>,
+    members: &'a [(String, Value<'a>)],
     /// Put before the name of a setting, such as `proxy.`.
     prefix: &'static str,
-    problems: &'a mut Vec<String>,
+    problems: Vec<String>,
 }
 
-impl Reader<'_> {
-    fn complain(&mut self, name: &str, value: &Value, must: &str, used: &str) {
-        let mut shown: String = value.to_string().chars().take(60).collect();
-        if shown.len() < value.to_string().len() {
-            shown.push('…');
-        }
-        let prefix = self.prefix;
+impl<'a> Reader<'a> {
+    fn new(members: &'a [(String, Value<'a>)], prefix: &'static str, known: &[&str]) -> Self {
+        let unknown = members.iter().filter(|(name, _)| !known.contains(&name.as_str()));
+        let problems =
+            unknown.map(|(name, _)| format!("{prefix}{} is no setting: it is ignored", shorten(name)));
+        Self { members, prefix, problems: problems.collect() }
+    }
+
+    /// The value of a setting; the last one counts where a name is given twice.
+    fn get(&self, name: &str) -> Option<&'a Value<'a>> {
+        self.members.iter().rev().find(|(other, _)| other == name).map(|(_, value)| value)
+    }
+
+    fn complain(&mut self, name: &str, value: &Value<'_>, must: &str, used: &str) {
+        let (prefix, shown) = (self.prefix, shorten(value.raw));
         self.problems.push(format!("{prefix}{name} is {shown}, must be {must}: {used} is used"));
     }
 
     /// A whole number within bounds.
     fn number(&mut self, name: &str, least: u64, most: u64, default: u64) -> u64 {
-        let Some(value) = self.object.get(name) else { return default };
-        // A protobuf Struct has only floating point numbers, so 2000.0 is a whole number.
-        let number = value
-            .as_u64()
-            .or_else(|| value.as_f64().filter(|x| x.fract() == 0.0 && *x >= 0.0).map(|x| x as u64));
-        match number {
-            Some(number) if (least..=most).contains(&number) => number,
+        let Some(value) = self.get(name) else { return default };
+        match value.kind {
+            Kind::Whole(number) if (least..=most).contains(&number) => number,
             _ => {
-                self.complain(
-                    name,
-                    value,
-                    &format!("a whole number from {least} to {most}"),
-                    &default.to_string(),
-                );
+                let bounds = format!("a whole number from {least} to {most}");
+                self.complain(name, value, &bounds, &default.to_string());
                 default
             }
         }
     }
 
     fn flag(&mut self, name: &str, default: bool) -> bool {
-        let Some(value) = self.object.get(name) else { return default };
-        value.as_bool().unwrap_or_else(|| {
+        let Some(value) = self.get(name) else { return default };
+        let Kind::Flag(flag) = value.kind else {
             self.complain(name, value, "true or false", if default { "true" } else { "false" });
-            default
-        })
+            return default;
+        };
+        flag
     }
 
     /// A text that is not empty.
     fn text(&mut self, name: &str, used: &str) -> Option<String> {
-        let value = self.object.get(name)?;
-        match value.as_str() {
-            Some(text) if !text.is_empty() => Some(text.to_owned()),
+        let value = self.get(name)?;
+        match &value.kind {
+            Kind::Text(text) if !text.is_empty() => Some(text.clone()),
             _ => {
                 self.complain(name, value, "a text that is not empty", used);
                 None
@@ -125,12 +128,26 @@ impl Reader<'_> {
         }
     }
 
-    fn unknown(&mut self, known: &[&str]) {
-        for name in self.object.keys().filter(|name| !known.contains(&name.as_str())) {
-            let shown: String = name.chars().take(60).collect();
-            self.problems.push(format!("{}{shown} is no setting: it is ignored", self.prefix));
+    fn direction(&mut self, name: &str) -> Direction {
+        let Some(value) = self.get(name) else { return Direction::Outbound };
+        match &value.kind {
+            Kind::Text(text) if text == "outbound" => Direction::Outbound,
+            Kind::Text(text) if text == "inbound" => Direction::Inbound,
+            _ => {
+                self.complain(name, value, "\"inbound\" or \"outbound\"", "\"outbound\"");
+                Direction::Outbound
+            }
         }
     }
+}
+
+/// The beginning of a text, for a message.
+fn shorten(text: &str) -> String {
+    let mut shown: String = text.chars().take(60).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    shown
 }
 
 const SETTINGS: [&str; 9] = [
@@ -152,88 +169,73 @@ impl Config {
         if json.iter().all(u8::is_ascii_whitespace) {
             return Self::default();
         }
-        let object = match serde_json::from_slice::<Value>(json) {
-            Ok(Value::Object(object)) => object,
-            Ok(_) => return Self::broken("the configuration is no JSON object"),
-            Err(error) => return Self::broken(&format!("the configuration is not valid JSON ({error})")),
+        let Ok(text) = std::str::from_utf8(json) else {
+            return Self::broken("the configuration is not UTF-8");
         };
-        let mut problems = Vec::new();
-        let mut reader = Reader { object: &object, prefix: "", problems: &mut problems };
-        let default = Self::default();
-        reader.unknown(&SETTINGS);
-        let mut config = Self {
-            planner: reader.text("planner", DEFAULT_PLANNER).unwrap_or(default.planner),
-            interval_ms: reader.number("interval_ms", 500, 60_000, default.interval_ms),
-            recorder: Settings {
-                max_keys: reader.number("max_keys", 1, 4000, default.recorder.max_keys as u64) as usize,
-                idle_windows: reader.number(
-                    "idle_windows",
-                    1,
-                    1_000_000,
-                    default.recorder.idle_windows.into(),
-                ) as u32,
-            },
-            peer: reader.flag("peer", default.peer),
-            direction_default: Self::direction(&mut reader),
-            compress_above_bytes: reader.number(
-                "host_compression_above_bytes",
-                0,
-                1 << 30,
-                default.compress_above_bytes as u64,
-            ) as usize,
-            log_push: reader.flag("log_push", default.log_push),
-            proxy: Overrides::default(),
-            error: String::new(),
-        };
-        match object.get("proxy") {
-            None => {}
-            Some(Value::Object(proxy)) => config.proxy = Overrides::read(proxy, &mut problems),
-            Some(value) => reader.complain("proxy", value, "an object", "what the proxy says of itself"),
+        match json::parse(text) {
+            Ok(Value { kind: Kind::Object(members), .. }) => Self::read(&members),
+            Ok(_) => Self::broken("the configuration is no JSON object"),
+            Err(broken) => {
+                Self::broken(&format!("the configuration is not valid JSON at byte {}", broken.at))
+            }
         }
-        config.error = problems.join("; ");
-        config
     }
 
     fn broken(what: &str) -> Self {
         Self { error: format!("{what}: defaults are used"), ..Self::default() }
     }
 
-    fn direction(reader: &mut Reader<'_>) -> Direction {
-        match reader.object.get("direction_default") {
-            None => Direction::Outbound,
-            Some(value) => match value.as_str() {
-                Some("outbound") => Direction::Outbound,
-                Some("inbound") => Direction::Inbound,
-                _ => {
-                    reader.complain(
-                        "direction_default",
-                        value,
-                        "\"inbound\" or \"outbound\"",
-                        "\"outbound\"",
-                    );
-                    Direction::Outbound
-                }
+    fn read(members: &[(String, Value<'_>)]) -> Self {
+        let default = Self::default();
+        let mut reader = Reader::new(members, "", &SETTINGS);
+        let idle = u64::from(default.recorder.idle_windows);
+        let compress = default.compress_above_bytes as u64;
+        let mut config = Self {
+            planner: reader.text("planner", DEFAULT_PLANNER).unwrap_or(default.planner),
+            interval_ms: reader.number("interval_ms", 500, 60_000, default.interval_ms),
+            recorder: Settings {
+                max_keys: reader.number("max_keys", 1, 4000, default.recorder.max_keys as u64) as usize,
+                idle_windows: reader.number("idle_windows", 1, 1_000_000, idle) as u32,
             },
+            peer: reader.flag("peer", default.peer),
+            direction_default: reader.direction("direction_default"),
+            compress_above_bytes: reader.number("host_compression_above_bytes", 0, 1 << 30, compress)
+                as usize,
+            log_push: reader.flag("log_push", default.log_push),
+            proxy: Overrides::default(),
+            error: String::new(),
+        };
+        match reader.get("proxy") {
+            None => {}
+            Some(Value { kind: Kind::Object(proxy), .. }) => {
+                let mut inner = Reader::new(proxy, "proxy.", &PROXY_SETTINGS);
+                config.proxy = Overrides::read(&mut inner);
+                reader.problems.append(&mut inner.problems);
+            }
+            Some(value) => reader.complain("proxy", value, "an object", OF_ITSELF),
         }
+        config.error = reader.problems.join("; ");
+        config
     }
 }
 
+/// What is used where the configuration does not say who the proxy is.
+const OF_ITSELF: &str = "what the proxy says of itself";
+
 impl Overrides {
-    fn read(object: &Map<String, Value>, problems: &mut Vec<String>) -> Self {
-        let mut reader = Reader { object, prefix: "proxy.", problems };
-        reader.unknown(&PROXY_SETTINGS);
-        let used = "what the proxy says of itself";
+    fn read(reader: &mut Reader<'_>) -> Self {
         Self {
-            mesh: reader.text("mesh", used),
-            cluster: reader.text("cluster", used),
-            namespace: reader.text("namespace", used),
-            workload: reader.text("workload", used),
-            pod: reader.text("pod", used),
-            node: reader.text("node", used),
-            zone: reader.text("zone", used),
+            mesh: reader.text("mesh", OF_ITSELF),
+            cluster: reader.text("cluster", OF_ITSELF),
+            namespace: reader.text("namespace", OF_ITSELF),
+            workload: reader.text("workload", OF_ITSELF),
+            pod: reader.text("pod", OF_ITSELF),
+            node: reader.text("node", OF_ITSELF),
+            zone: reader.text("zone", OF_ITSELF),
         }
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "a test may fail by a panic")]
 mod tests;

@@ -28,4 +28,5 @@ pub mod push;
 pub mod worker;
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test may fail by a panic")]
 mod fake;

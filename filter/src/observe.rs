@@ -10,7 +10,7 @@ use foremesh_summary::{Class, Direction, Observation, Recorder, RouteKey};
 
 mod attributes;
 
-/// The list without peers. An even number of elements, because the proxy hands a list over as pairs.
+/// The list without peers.
 ///
 /// `response.grpc_status` is of no use here: the proxy derives one from the HTTP status where the response has none,
 /// so a plain 404 would look like UNIMPLEMENTED. The header and trailer are asked instead.
@@ -120,4 +120,5 @@ fn trap_on(route: &[u8]) {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "a test may fail by a panic")]
 mod tests;

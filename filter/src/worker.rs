@@ -136,11 +136,14 @@ impl Worker {
             return;
         }
         let call_us = host.now_us().saturating_sub(sending_us);
-        let bytes: usize = self.push.last_body_bytes();
-        let routes = self.recorder.routes();
+        let (bytes, routes) = (self.push.last_body_bytes(), self.recorder.routes());
+        let (cumulative, fallbacks) = (self.recorder.cumulative(), self.recorder.fallbacks());
         host.log(
             Level::Info,
-            &format!("push routes={routes} bytes={bytes} encode_us={encode_us} call_us={call_us}"),
+            &format!(
+                "push routes={routes} bytes={bytes} encode_us={encode_us} call_us={call_us} \
+                 cumulative={cumulative} fallbacks={fallbacks}"
+            ),
         );
     }
 
@@ -217,4 +220,5 @@ impl Worker {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "a test may fail by a panic")]
 mod tests;

@@ -14,8 +14,9 @@ pub(super) struct Attributes<'a> {
     pub(super) upstream_peer: &'a [u8],
 }
 
-/// Walks the elements of a list as the proxy hands it over: a 32-bit number of pairs, two 32-bit lengths for each, then
-/// the elements, each followed by a NUL. All little-endian.
+/// Walks the elements of a list as Envoy hands it over (`serializeValue` in `source/extensions/common/wasm/context.cc`): a
+/// map whose keys are the elements and whose values are empty. That is a 32-bit count, two 32-bit lengths for each pair,
+/// then key, NUL, value, NUL for each. All little-endian.
 struct List<'a> {
     lengths: std::slice::ChunksExact<'a, u8>,
     rest: &'a [u8],
@@ -23,18 +24,23 @@ struct List<'a> {
 
 impl<'a> List<'a> {
     fn new(blob: &'a [u8], elements: usize) -> Option<Self> {
-        let (pairs, rest) = blob.split_at_checked(4)?;
-        if u32::from_le_bytes(pairs.try_into().ok()?) as usize != elements.checked_div(2)? {
+        let (count, rest) = blob.split_at_checked(4)?;
+        if u32::from_le_bytes(count.try_into().ok()?) as usize != elements {
             return None;
         }
-        let (lengths, rest) = rest.split_at_checked(elements.checked_mul(4)?)?;
+        let (lengths, rest) = rest.split_at_checked(elements.checked_mul(8)?)?;
         Some(Self { lengths: lengths.chunks_exact(4), rest })
     }
 
     fn next(&mut self) -> Option<&'a [u8]> {
         let length = u32::from_le_bytes(self.lengths.next()?.try_into().ok()?) as usize;
+        let value = self.lengths.next()?;
+        if value != [0; 4] {
+            return None;
+        }
         let (element, rest) = self.rest.split_at_checked(length)?;
-        self.rest = rest.get(1..)?;
+        // The NUL after the element and the one after the empty value.
+        self.rest = rest.get(2..)?;
         Some(element)
     }
 

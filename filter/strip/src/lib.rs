@@ -5,7 +5,7 @@
 //!
 //! Do not keep `proxy_on_context_create` without `proxy_on_delete`: the SDK would then leak one entry for each stream.
 use std::collections::BTreeSet;
-use walrus::Module;
+use walrus::{Module, ModuleConfig};
 
 /// Exports of the filter.
 pub const FILTER: [&str; 10] = [
@@ -54,7 +54,10 @@ pub enum StripError {
 /// # Errors
 /// Bytes that are no module, and wanted exports that are missing.
 pub fn strip(module: &[u8], keep: &[&str]) -> Result<Vec<u8>, StripError> {
-    let mut module = Module::from_buffer(module).map_err(|error| StripError::Parse(error.into()))?;
+    // Names of functions are a fifth of the module, and would be seen only in the trace of a trap.
+    let mut config = ModuleConfig::new();
+    config.generate_name_section(false);
+    let mut module = config.parse(module).map_err(|error| StripError::Parse(error.into()))?;
     let own: BTreeSet<String> = module
         .exports
         .iter()

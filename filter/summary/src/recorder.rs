@@ -168,6 +168,11 @@ impl Recorder {
         self.cumulative
     }
 
+    /// Observations whose attributes had to be read one by one.
+    pub fn fallbacks(&self) -> u64 {
+        self.fallbacks
+    }
+
     /// Observations that no frozen window holds yet.
     pub fn live(&self) -> u64 {
         self.live
