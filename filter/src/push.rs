@@ -270,6 +270,16 @@ impl Push {
         }
     }
 
+    /// Stops waiting for the calls of other root contexts than `root`: these may be gone, and their answers with them.
+    pub fn recall(&mut self, root: u32) {
+        for pending in &mut self.pending {
+            if pending.flight.is_some_and(|flight| flight.root != root) {
+                pending.flight = None;
+                self.failed = self.failed.saturating_add(1);
+            }
+        }
+    }
+
     /// Whether a call of this root context has no answer yet.
     pub fn awaits_answer(&self, root: u32) -> bool {
         self.pending.iter().any(|pending| pending.flight.is_some_and(|flight| flight.root == root))

@@ -204,6 +204,7 @@ impl Worker {
     pub fn on_done(&mut self, host: &impl Host, root: u32) -> bool {
         self.roots.retain(|alive| *alive != root);
         if self.roots.is_empty() {
+            self.push.recall(root);
             if self.push.has_room() {
                 self.freeze(millis(host.now_us()));
             }

@@ -8,6 +8,8 @@ mod relocations;
 mod services;
 mod time_text;
 
+pub(crate) use time_text::parse as parse_time;
+
 use crate::{
     audit::Audit, clock::Clock, metrics::Metrics, observed::SharedObserved, problem::Problem, published::Published,
     published::View, rollout::Rollouts, store::SeriesStore,

@@ -5,19 +5,21 @@ use crate::{
     audit::{Audit, Kind},
     clock::Clock,
     control::{Control, ControlSettings, LatestInputs, Parts},
+    gates::StoreGates,
     hosts::HostsPlatform,
     ingest::{self, IngestSettings, IngestState, metrics::IngestMetrics},
     metrics::Metrics,
     observed::{Observed, ObservedSettings},
     policies,
     published::Published,
-    rollout::{Rollouts, RolloutParts},
-    settings::Settings,
+    rollout::{RolloutPorts, Rollouts},
+    settings::{Caution, Settings},
     store::{Level, Levels, SeriesStore, SqliteStore, StoreSettings, metrics::StoreMetrics},
 };
 use anyhow::Context as _;
 use axum::Router;
-use foremesh_core::{forecast::ForecastSettings, policy::RelocationPolicy, time::Step};
+use foremesh_core::{forecast::ForecastSettings, policy::RelocationPolicy, rollout::RolloutRecord, time::Step};
+use foremesh_summary::Limits;
 use serde_json::json;
 use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{
@@ -43,8 +45,8 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let listener = TcpListener::bind(settings.listen).await.with_context(|| {
         format!("address {} cannot be listened on; stop what uses it, or change `listen`", settings.listen)
     })?;
-    let platform = Arc::new(HostsPlatform::open(hosts, &settings.state_directory.join("placements.json"))?);
-    platform.publish_missing_endpoints().await?;
+    let platform = HostsPlatform::open(hosts, &settings.state_directory, Clock::System).await?;
+    let platform = Arc::new(platform);
     let planner = Planner::start(&settings, policies, platform).await?;
     tracing::info!(address = %settings.listen, "planner ready");
     planner.serve_until(listener, terminated()).await?;
@@ -87,19 +89,17 @@ impl Planner {
         let keep = ObservedSettings { keep_ms: settings.retention.step.ms(), settle_ms: settings.lateness.ms() };
         let observed = Arc::new(RwLock::new(Observed::backfill(Arc::clone(&store), keep, clock.now()).await?));
         let (published, latest) = (Arc::new(Published::default()), Arc::new(LatestInputs::default()));
-        let rollouts = Arc::new(Rollouts::open(
-            &state("rollouts.db"),
-            RolloutParts {
-                clock: clock.clone(),
-                relocator: Arc::clone(&platform) as _,
-                shifter: Arc::clone(&platform) as _,
-                gates: Arc::new(StoreGates(Arc::clone(&store))),
-                judge: Arc::clone(&latest) as _,
-                outcomes: Arc::new(AuditedOutcomes(Arc::clone(&audit))),
-            },
-            settings.rollout.limits(),
-        )?);
-        audit.append(clock.now(), Kind::Event, None, &started(&rollouts))?;
+        let ports = RolloutPorts {
+            relocator: Arc::clone(&platform) as _,
+            traffic: Arc::clone(&platform) as _,
+            gate: Arc::new(StoreGates { store: Arc::clone(&store), clock: clock.clone() }),
+            validator: Arc::clone(&latest) as _,
+            reporter: Arc::clone(&audit) as _,
+        };
+        let journal = state("rollouts.db");
+        let rollouts = Rollouts::open(&journal, settings.rollout.clone(), ports, clock.clone()).await?;
+        audit.append(clock.now(), Kind::Event, None, &started(&rollouts.list().await?))?;
+        let rollouts = Arc::new(rollouts);
 
         let (stop, stopped) = watch::channel(false);
         let api_state = ApiState {
@@ -117,7 +117,11 @@ impl Planner {
             ),
             pass_limit_ms: settings.stale_after.ms().max(3 * settings.interval.ms()),
         };
-        let limits = IngestSettings::with_body_bytes(settings.ingest.max_body_bytes, settings.ingest.in_flight_bytes);
+        let limits = IngestSettings {
+            limits: Limits { body_bytes: settings.ingest.max_body_bytes, ..Limits::default() },
+            in_flight_bytes: settings.ingest.in_flight_bytes,
+            ..IngestSettings::default()
+        };
         let ingest = IngestState::new(Arc::clone(&store), clock.clone(), ingest_metrics, limits);
         let router = ingest::router(ingest).merge(api::router(api_state));
         let parts = Parts {
@@ -132,10 +136,15 @@ impl Planner {
             metrics,
         };
         let control = Control::new(parts, control_settings)?;
-        let tasks = vec![
-            tokio::spawn(rollouts.run(stopped.clone())),
-            tokio::spawn(control.run(stopped)),
-        ];
+        let mut until = stopped.clone();
+        let rolling = async move {
+            rollouts
+                .run(async {
+                    let _ = until.wait_for(|stop| *stop).await;
+                })
+                .await;
+        };
+        let tasks = vec![tokio::spawn(rolling), tokio::spawn(control.run(stopped))];
         Ok(Self { router, audit, clock, stop, tasks })
     }
 
@@ -173,9 +182,8 @@ impl Planner {
     }
 }
 
-fn started(rollouts: &Rollouts) -> serde_json::Value {
+fn started(rollouts: &[RolloutRecord]) -> serde_json::Value {
     let resumed: Vec<_> = rollouts
-        .records()
         .iter()
         .filter(|record| !record.state.is_last())
         .map(|record| json!({"relocation": record.id, "state": record.state.to_string()}))
@@ -204,6 +212,11 @@ fn open_store(
 }
 
 fn control_settings(settings: &Settings, policies: Vec<RelocationPolicy>, step: Step) -> ControlSettings {
+    // A move that was never measured takes at least as long as its own waits.
+    let ramp_steps = policies.iter().map(|policy| policy.ramp_percent.len().saturating_sub(1)).max().unwrap_or(0);
+    let waits_ms = settings.rollout.hold_per_step.saturating_mul(ramp_steps as i64);
+    let waits_ms = settings.rollout.revalidate_after.saturating_add(waits_ms);
+    let default_move_duration_ms = settings.planning.default_move_duration_ms.max(waits_ms);
     let steps = |ms: i64| usize::try_from(ms / step.ms()).unwrap_or(usize::MAX);
     ControlSettings {
         interval: settings.interval.duration(),
@@ -213,7 +226,8 @@ fn control_settings(settings: &Settings, policies: Vec<RelocationPolicy>, step: 
         horizon_steps: steps(settings.horizon.ms()) + 1,
         stale_after_ms: settings.stale_after.ms(),
         silent_after_ms: settings.silent_after.ms(),
-        caution: settings.planning,
+        pending_ms: settings.rollout.revalidate_after,
+        caution: Caution { default_move_duration_ms, ..settings.planning },
         policies,
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! Append-only is enforced by the database itself: triggers refuse updates and deletes, so that neither a later
 //! version of the planner nor a person with `sqlite3` changes the past by accident.
-use foremesh_core::time::Timestamp;
+use crate::rollout::{ReportError, Reporter};
+use async_trait::async_trait;
+use foremesh_core::{rollout::RolloutRecord, time::Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
@@ -181,7 +183,7 @@ impl Audit {
 
     fn select(&self, sql: &str, arguments: impl rusqlite::Params) -> Result<Vec<Entry>, AuditError> {
         let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = || {
+        let read = || -> rusqlite::Result<Vec<Entry>> {
             let mut statement = connection.prepare_cached(sql)?;
             let rows = statement.query_map(arguments, |row| {
                 let text: String = row.get(4)?;
@@ -199,10 +201,28 @@ impl Audit {
     }
 }
 
+#[async_trait]
+impl Reporter for Audit {
+    async fn report(&self, record: &RolloutRecord, transition: usize) -> Result<(), ReportError> {
+        let Some(change) = record.history.get(transition) else { return Ok(()) };
+        let entry = json!({
+            "relocation": record.id,
+            "transition": transition,
+            "from": change.from.to_string(),
+            "to": change.to.to_string(),
+            "why": change.why,
+            "move": record.relocation,
+            "trial": record.trial,
+        });
+        self.append(change.at, Kind::Rollout, Some(record.plan.as_str()), &entry)
+            .map(drop)
+            .map_err(|error| ReportError(Box::new(error)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn the_past_cannot_be_changed() {

@@ -1,5 +1,5 @@
 //! `foremesh check`: what would go wrong, found before it does.
-use crate::{args::CheckArgs, control::chain, hosts::HostsPlatform, platform::Inventory as _, policies, settings::Settings};
+use crate::{args::CheckArgs, clock::Clock, control::chain, hosts::HostsPlatform, platform::Inventory as _, policies, settings::Settings};
 use foremesh_core::{
     policy::{Condition, Mode},
     topology::{NodeState, Snapshot},
@@ -57,7 +57,7 @@ pub async fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         Ok(hosts) => {
             report.ok(&format!("hosts file `{}`", settings.hosts_file().display()));
             if !args.offline {
-                match HostsPlatform::open(hosts, &settings.state_directory.join("placements.json")) {
+                match HostsPlatform::open(hosts, &settings.state_directory, Clock::System).await {
                     Err(error) => report.error(&chain(&error)),
                     Ok(platform) => match platform.snapshot().await {
                         Ok(snapshot) => check_hosts(&snapshot, &mut report),

@@ -1,4 +1,6 @@
 //! The commands that ask a running planner and print its answer.
+pub mod bench;
+
 use crate::{
     args::{AbortArgs, ExplainArgs, ForecastArgs, Output, QueryArgs},
     client::request,

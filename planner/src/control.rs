@@ -1,16 +1,17 @@
 //! The loop. One pass is the flow of the architecture, one call for each arrow; nothing else is decided here.
 mod gather;
-mod intervention;
+mod moves;
 mod validity;
 
-pub use gather::{Gathered, PassInputs};
+pub use gather::PassInputs;
+pub use moves::{excluded, last_change};
 pub use validity::LatestInputs;
 
 use crate::{
     audit::{Audit, AuditError, Kind},
     clock::Clock,
     metrics::Metrics,
-    observed::Observed,
+    observed::SharedObserved,
     platform::{Inventory, PlatformError},
     published::{Published, View},
     rollout::{RolloutError, Rollouts},
@@ -19,12 +20,11 @@ use crate::{
 };
 use foremesh_core::{
     decide::{Decision, decide},
-    history::Metric,
     ids::PlanId,
     inputs::Settings as Caution,
     plan::{DigestError, Plan},
     policy::RelocationPolicy,
-    report::{AuditRecord, Decided, records},
+    report::{AuditRecord, Decided, Refusal, records, refuse},
     time::Step,
     trial::{TestedPlan, waive},
     twin::simulate,
@@ -45,7 +45,7 @@ pub struct Parts {
     /// Where observations are.
     pub store: Arc<dyn SeriesStore>,
     /// What was observed, in memory.
-    pub observed: Observed,
+    pub observed: SharedObserved,
     /// What runs where.
     pub inventory: Arc<dyn Inventory>,
     /// Carries plans out.
@@ -71,12 +71,12 @@ pub struct ControlSettings {
     pub season_steps: usize,
     /// Steps that are forecast.
     pub horizon_steps: usize,
-    /// How long after its end a step is taken as complete, in milliseconds.
-    pub lateness_ms: i64,
     /// Oldest age of data that anything is decided on, in milliseconds.
     pub stale_after_ms: i64,
     /// Longest silence of a proxy with traffic, in milliseconds.
     pub silent_after_ms: i64,
+    /// Wait between a decision and the first action, in milliseconds.
+    pub pending_ms: i64,
     /// How carefully to plan.
     pub caution: Caution,
     /// What the operators want.
@@ -89,6 +89,9 @@ pub enum PassError {
     /// The platform did not answer.
     #[error("the platform could not be asked what runs where")]
     Inventory(#[from] PlatformError),
+    /// The journal of rollouts did not answer.
+    #[error("the rollouts could not be read")]
+    Rollouts(#[from] RolloutError),
     /// The store did not answer.
     #[error("the history could not be read")]
     Store(#[from] StoreError),
@@ -154,13 +157,13 @@ impl Control {
         self.pass += 1;
         let now = self.parts.clock.now();
         let snapshot = self.parts.inventory.snapshot().await?;
-        let gathered = gather::gather(&mut self.parts, &self.settings, snapshot, self.newest.clone(), now).await?;
-        let inputs = Arc::new(gathered.inputs);
+        let inputs = gather::gather(&self.parts, &self.settings, snapshot, self.newest.clone(), now).await?;
+        let inputs = Arc::new(inputs);
         self.parts.latest.replace(Arc::clone(&inputs));
 
         let for_decision = Arc::clone(&inputs);
         let pass = self.pass;
-        let (decision, records) = tokio::task::spawn_blocking(move || {
+        let (decision, mut records) = tokio::task::spawn_blocking(move || {
             let borrowed = for_decision.borrow();
             let decision = decide(&borrowed)?;
             let records = records(&borrowed, &decision, pass);
@@ -168,9 +171,20 @@ impl Control {
         })
         .await??;
 
+        let tested = decision.plan.clone().map(|plan| (plan.id.clone(), tested(plan, &inputs)));
+        if let Some((plan, Err(refusal))) = &tested {
+            refuse(&mut records, plan, refusal);
+        }
+        // On record before anything is done.
         self.record(&inputs, &decision, &records)?;
-        if let Some(plan) = decision.plan.clone() {
-            self.carry_out(plan, &inputs).await?;
+        if let Some((plan, Ok(tested))) = tested
+            && let Err(error) = self.parts.rollouts.start(&tested).await
+        {
+            let refusal = Refusal::Executor(chain(&error));
+            tracing::warn!(plan = %plan, why = %refusal, "plan refused");
+            let record = json!({"event": "plan_refused", "by": refusal});
+            self.parts.audit.append(now, Kind::Event, Some(plan.as_str()), &record)?;
+            refuse(&mut records, &plan, &refusal);
         }
         self.watch_for_silence(&inputs).await?;
         self.parts.published.replace(View {
@@ -184,40 +198,6 @@ impl Control {
         Ok(())
     }
 
-    /// Verify, simulate, try, roll out. Each step takes the type that the step before gave.
-    async fn carry_out(&mut self, plan: Plan, inputs: &PassInputs) -> Result<(), PassError> {
-        let id = plan.id.clone();
-        match self.tested(plan, inputs) {
-            Ok(tested) => match self.parts.rollouts.start(tested).await {
-                Ok(rollouts) => {
-                    tracing::info!(plan = %id, rollouts = rollouts.len(), "rollout accepted");
-                }
-                Err(error) => self.refused(&id, inputs, "rollout", &chain(&error))?,
-            },
-            Err(refusal) => self.refused(&id, inputs, refusal.step, &refusal.why)?,
-        }
-        Ok(())
-    }
-
-    fn tested(&self, plan: Plan, inputs: &PassInputs) -> Result<TestedPlan, Refusal> {
-        let borrowed = inputs.borrow();
-        let waiver = inputs.waiver_of(&plan).ok_or_else(|| Refusal {
-            step: "trial",
-            why: "no policy waives the trial, and there is no staging mesh to run it in".to_owned(),
-        })?;
-        let verified =
-            verify(plan, &borrowed).map_err(|error| Refusal { step: "verify", why: error.to_string() })?;
-        let simulated =
-            simulate(verified, &borrowed).map_err(|error| Refusal { step: "simulate", why: error.to_string() })?;
-        Ok(waive(simulated, &waiver.by, &waiver.reason, borrowed.now))
-    }
-
-    fn refused(&self, plan: &PlanId, inputs: &PassInputs, step: &str, why: &str) -> Result<(), AuditError> {
-        tracing::warn!(plan = %plan, step, why, "plan refused");
-        let record = json!({"event": "plan_refused", "step": step, "why": why});
-        self.parts.audit.append(inputs.now, Kind::Event, Some(plan.as_str()), &record).map(|_| ())
-    }
-
     /// One record for the pass; a service whose decision did not change is named with the pass that recorded it.
     fn record(
         &mut self,
@@ -225,7 +205,7 @@ impl Control {
         decision: &Decision,
         records: &[AuditRecord],
     ) -> Result<(), AuditError> {
-        let mut services = Vec::new();
+        let mut changed = Vec::new();
         let mut unchanged = BTreeMap::new();
         for record in records {
             let name = record.service.to_string();
@@ -235,30 +215,26 @@ impl Control {
                     unchanged.insert(name, *since);
                 }
                 _ => {
-                    services.push(json!({"record": record, "explanation": record.explain()}));
+                    changed.push(record);
                     self.recorded.insert(name, (self.pass, kind));
                 }
             }
         }
-        let plan = decision.plan.as_ref();
+        let services: Vec<_> =
+            changed.iter().map(|record| json!({"record": record, "explanation": record.explain()})).collect();
         let pass = json!({"pass": self.pass, "services": services, "unchanged_since_pass": unchanged});
         let audit = &self.parts.audit;
-        audit.append(inputs.now, Kind::Decision, plan.map(|plan| plan.id.as_str()), &pass)?;
-        for (plan, mode) in [(plan, "auto"), (decision.recommended.as_ref(), "recommend")] {
-            let Some(plan) = plan else { continue };
-            let explanation: Vec<String> = records
-                .iter()
-                .filter(|record| plan.moves.iter().any(|planned| planned.service == record.service))
-                .map(AuditRecord::explain)
-                .collect();
-            let mut record = json!({"plan": plan, "mode": mode, "explanation": explanation.join("\n")});
-            if mode == "auto" {
-                record["generation"] = plan.generation.into();
-                audit.append(inputs.now, Kind::Plan, Some(plan.id.as_str()), &record)?;
-                self.newest = Some((plan.id.clone(), plan.generation));
-            } else if self.parts.published.newest_recommendation().as_deref() != Some(plan.id.as_str()) {
-                audit.append(inputs.now, Kind::Recommendation, Some(plan.id.as_str()), &record)?;
-            }
+        let plan_id = decision.plan.as_ref().map(|plan| plan.id.as_str());
+        audit.append(inputs.now, Kind::Decision, plan_id, &pass)?;
+        if let Some(plan) = &decision.plan {
+            audit.append(inputs.now, Kind::Plan, Some(plan.id.as_str()), &plan_record(plan, "auto", records))?;
+            self.newest = Some((plan.id.clone(), plan.generation));
+        }
+        if let Some(plan) = &decision.recommended
+            && changed.iter().any(|record| matches!(record.decided, Decided::Recommend(_)))
+        {
+            let record = plan_record(plan, "recommend", records);
+            audit.append(inputs.now, Kind::Recommendation, Some(plan.id.as_str()), &record)?;
         }
         Ok(())
     }
@@ -306,10 +282,21 @@ impl Control {
     }
 }
 
-/// A plan that did not get to the rollout.
-struct Refusal {
-    step: &'static str,
-    why: String,
+/// Verify, simulate, try. Each step takes the type that the step before gave, so none can be left out.
+fn tested(plan: Plan, inputs: &PassInputs) -> Result<TestedPlan, Refusal> {
+    let borrowed = inputs.borrow();
+    let waiver = inputs.waiver_of(&plan).ok_or_else(|| {
+        Refusal::Executor("no policy waives the trial, and there is no staging mesh to run it in".to_owned())
+    })?;
+    let verified = verify(plan, &borrowed).map_err(Refusal::Checker)?;
+    let simulated = simulate(verified, &borrowed).map_err(Refusal::Twin)?;
+    Ok(waive(simulated, &waiver.by, &waiver.reason, borrowed.now))
+}
+
+fn plan_record(plan: &Plan, mode: &str, records: &[AuditRecord]) -> serde_json::Value {
+    let of_plan = |record: &&AuditRecord| plan.moves.iter().any(|planned| planned.service == record.service);
+    let explanation: Vec<String> = records.iter().filter(of_plan).map(AuditRecord::explain).collect();
+    json!({"plan": plan, "generation": plan.generation, "mode": mode, "explanation": explanation.join("\n")})
 }
 
 /// What makes a decision another one: its kind and reason, without the numbers that change with every pass.
@@ -317,6 +304,7 @@ fn kind_of(decided: &Decided) -> String {
     match decided {
         Decided::Move(planned) => format!("move {}", planned.plan),
         Decided::Recommend(planned) => format!("recommend {} {}", planned.planned.from, planned.planned.to),
+        Decided::Refused { planned, .. } => format!("refused {}", planned.plan),
         Decided::Nothing { because } => {
             let tagged = serde_json::to_value(because).unwrap_or_default();
             let kind = tagged.get("kind").and_then(serde_json::Value::as_str).unwrap_or("unknown");

@@ -14,6 +14,7 @@ pub mod clock;
 pub mod control;
 pub mod demo;
 pub mod durations;
+pub mod gates;
 pub mod hosts;
 pub mod ingest;
 pub mod metrics;

@@ -3,14 +3,13 @@
 //! A step is shown when it ended at least [`ObservedSettings::settle_ms`] ago, because the summaries of its last
 //! seconds arrive after its end; a step that is half there would look like a drop of traffic. What arrives later than
 //! that still changes the step at the next refresh.
-use crate::store::{GaugeMetric, GaugeSubject, Histogram, RangeQuery, SeriesStore, StoreError};
+use crate::store::{GaugeMetric, GaugeSubject, SeriesStore, StoreError};
 use foremesh_core::{
     history::{NodeHistory, ServiceHistory},
     ids::{NodeId, ServiceId, WorkloadId},
     series::Series,
     time::{Step, Timestamp},
 };
-use foremesh_summary::wire::Direction;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -38,6 +37,9 @@ impl Default for ObservedSettings {
         Self { keep_ms: 48 * 3_600_000, settle_ms: 5_000 }
     }
 }
+
+/// Histories that the loop refreshes and the API reads.
+pub type SharedObserved = Arc<tokio::sync::RwLock<Observed>>;
 
 /// Histories of everything that the store knows, at base steps.
 #[derive(Debug)]
@@ -225,59 +227,6 @@ fn slide_series(window: Window, series: &mut Series) -> bool {
     window.slide(&mut start, &mut values, f64::NAN);
     *series = Series::new(start, series.step(), values);
     series.observed() > 0
-}
-
-/// What the proxies of one service on one node measured in a window: one side of a gate's comparison.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct GateSample {
-    /// Answered without an error.
-    pub ok: u64,
-    /// The service's failures.
-    pub server_errors: u64,
-    /// Finished observations: ok, server errors and the callers' own errors.
-    pub count: u64,
-    /// Median latency in milliseconds; `None` without an observation.
-    pub p50_ms: Option<f64>,
-    /// 99th percentile of latency in milliseconds; `None` without an observation.
-    pub p99_ms: Option<f64>,
-}
-
-/// Reads what the proxies of `service` on `node` measured inbound in the base steps that start in `from..to`. Only
-/// what was flushed is seen, so refresh [`Observed`] or flush first; a window without data has a count of 0.
-///
-/// # Errors
-/// When the store cannot be read.
-pub async fn gate_window(
-    store: &dyn SeriesStore,
-    service: &ServiceId,
-    node: &NodeId,
-    from: Timestamp,
-    to: Timestamp,
-) -> Result<GateSample, StoreError> {
-    let steps = store
-        .range(RangeQuery {
-            level: 0,
-            from,
-            to,
-            direction: Some(Direction::Inbound),
-            callee: Some(service.clone()),
-            caller: None,
-            node: Some(node.clone()),
-        })
-        .await?;
-    let mut sample = GateSample::default();
-    let mut latency = Histogram::default();
-    for step in &steps {
-        sample.ok += step.counts.ok;
-        sample.server_errors += step.counts.server_error;
-        sample.count += step.counts.finished();
-        latency.merge(&step.latency);
-    }
-    if let Some([p50, p99]) = latency.quantiles([0.5, 0.99]) {
-        sample.p50_ms = Some(p50 as f64 / 1e3);
-        sample.p99_ms = Some(p99 as f64 / 1e3);
-    }
-    Ok(sample)
 }
 
 #[cfg(test)]

@@ -51,9 +51,4 @@ impl Published {
     pub fn failure(&self) -> Option<(Timestamp, String)> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).failure.clone()
     }
-
-    /// Id of the plan that the newest pass recommended.
-    pub fn newest_recommendation(&self) -> Option<String> {
-        Some(self.view()?.decision.recommended.as_ref()?.id.to_string())
-    }
 }

@@ -3,7 +3,7 @@
 //! The decisions are [`foremesh_core::rollout`]'s. Here is what it must not have: a journal on disk, a clock, and the
 //! ports to the platform. Every change of state is durable before anything is done because of it; on start every rollout
 //! that is not over is taken up again where its record says.
-use crate::platform::{PlatformError, Relocator, TrafficShifter};
+use crate::platform::{Relocator, TrafficShifter};
 use async_trait::async_trait;
 use foremesh_core::{
     ids::{NodeId, PlanId, RolloutId, ServiceId, WorkloadId},
@@ -157,7 +157,4 @@ pub enum RolloutError {
         /// What this planner writes.
         known: i64,
     },
-    /// The platform could not be asked.
-    #[error(transparent)]
-    Platform(#[from] PlatformError),
 }

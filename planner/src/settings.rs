@@ -6,8 +6,11 @@ mod span;
 
 pub use span::Span;
 
-use crate::{hosts, rollout::RolloutSettings};
-use foremesh_core::inputs::Settings as Caution;
+use crate::{
+    hosts::config::{Hosts, HostsFileError},
+    rollout::{self, RolloutSettings},
+};
+pub use foremesh_core::inputs::Settings as Caution;
 use serde::Deserialize;
 use std::{
     net::SocketAddr,
@@ -77,13 +80,13 @@ pub struct Platform {
 pub struct Ingest {
     /// Largest body of one summary in bytes.
     pub max_body_bytes: usize,
-    /// Summaries that may wait for the disk; the next one is answered 503.
-    pub queue: usize,
+    /// Bytes of summaries that may wait to become durable; the next one is answered 503.
+    pub in_flight_bytes: usize,
 }
 
 impl Default for Ingest {
     fn default() -> Self {
-        Self { max_body_bytes: 1 << 20, queue: 1024 }
+        Self { max_body_bytes: 1 << 20, in_flight_bytes: 32 << 20 }
     }
 }
 
@@ -129,6 +132,14 @@ pub enum SettingsError {
         path: PathBuf,
         /// What the parser said, with line and column.
         problem: String,
+    },
+    /// The part about rollouts is outside its limits.
+    #[error("settings file `{path}`: {problem}")]
+    Rollout {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: rollout::SettingsError,
     },
     /// A value is outside its limits.
     #[error("settings file `{path}`: `{field}` is {value}, but must be {limit}; {remedy}")]
@@ -197,7 +208,9 @@ impl Settings {
         if self.interval.ms() < 50 {
             return refuse("interval", self.interval.to_string(), "50ms or more".into(), "30s suits most meshes");
         }
-        Ok(())
+        self.rollout
+            .check()
+            .map_err(|problem| SettingsError::Rollout { path: path.to_owned(), problem })
     }
 
     /// The hosts file's path.
@@ -208,9 +221,9 @@ impl Settings {
     /// Reads the hosts file.
     ///
     /// # Errors
-    /// As [`hosts::HostsFile::read`].
-    pub fn read_hosts(&self) -> Result<hosts::HostsFile, hosts::HostsFileError> {
-        hosts::HostsFile::read(&self.platform.hosts)
+    /// As [`Hosts::read`].
+    pub fn read_hosts(&self) -> Result<Hosts, HostsFileError> {
+        Hosts::read(&self.platform.hosts)
     }
 }
 

@@ -59,8 +59,8 @@ pub struct Decision {
 /// [`DigestError`] when the inputs have no JSON form.
 pub fn decide(inputs: &Inputs<'_>) -> Result<Decision, DigestError> {
     let assessments = assess_services(inputs);
-    let placement = place(inputs, &risks(inputs, &assessments, Mode::Auto));
-    let advice = place(inputs, &risks(inputs, &assessments, Mode::Recommend));
+    let placement = place(inputs, &risks(inputs, &assessments, Mode::Auto), &[]);
+    let advice = place(inputs, &risks(inputs, &assessments, Mode::Recommend), &placement.moves);
     let plan = Plan::build(inputs, &placement)?;
     let recommended = Plan::build(inputs, &advice)?;
     let mut nothing_because: Vec<(ServiceId, NothingBecause)> =

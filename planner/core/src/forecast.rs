@@ -48,7 +48,7 @@ const LOWEST: f64 = 0.0;
 pub const MIN_RESIDUALS: usize = 20;
 
 /// What to forecast and how carefully.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ForecastSettings {
     /// Steps ahead, at least 1.
     pub horizon: usize,
@@ -59,12 +59,14 @@ pub struct ForecastSettings {
     pub max_origins: usize,
     /// Oldest that the newest value may be, in milliseconds.
     pub stale_limit_ms: i64,
+    /// Values above this cannot happen; 1 for a share.
+    pub highest: Option<f64>,
 }
 
 impl ForecastSettings {
     /// The usual settings for a horizon and season, with values at most `stale_limit_ms` old.
     pub const fn new(horizon: usize, season: Option<usize>, stale_limit_ms: i64) -> Self {
-        Self { horizon, season, max_origins: 96, stale_limit_ms }
+        Self { horizon, season, max_origins: 96, stale_limit_ms, highest: None }
     }
 
     /// Observed steps without which no forecast is made: the horizon and one origin for each error of the band.
@@ -94,6 +96,12 @@ pub enum ForecastError {
         /// Observed steps that are not excluded.
         have: usize,
         /// Observed steps needed.
+        need: usize,
+    },
+    /// There are enough values, but too far apart to compare predictions with what came.
+    #[error("fewer than {need} past errors could be observed because of gaps; wait for more traffic")]
+    TooManyGaps {
+        /// Past errors needed.
         need: usize,
     },
     /// The newest value is too old, so nothing is known about now.
@@ -163,6 +171,8 @@ pub struct Forecast {
     pub parts: Vec<HorizonPart>,
     /// One entry for each step of the horizon; the first is the step that holds `made_at`.
     pub steps: Vec<ForecastStep>,
+    /// Values above this cannot happen.
+    highest: Option<f64>,
     /// Past errors of the chosen models, shared by neighbouring steps.
     residuals: Vec<Residuals>,
     /// Steps that share one entry of `residuals`.
@@ -180,16 +190,22 @@ impl Forecast {
         Probability::new(share).ok()
     }
 
-    /// Value at any level for the step with this index, never below 0. `None` beyond the horizon.
+    /// Value at any level for the step with this index, never below 0 nor above what can happen. `None` beyond the horizon.
     pub fn quantile(&self, step_index: usize, level: Quantile) -> Option<f64> {
         let step = self.steps.get(step_index)?;
-        Some((step.point + self.residuals_of(step_index)?.quantile(level.get())).max(LOWEST))
+        let value = step.point + self.residuals_of(step_index)?.quantile(level.get());
+        Some(bounded(value, self.highest))
     }
 
     /// Index of the step that holds `at`.
     pub fn index_at(&self, at: Timestamp) -> Option<usize> {
         let first = self.steps.first()?.at;
         usize::try_from(self.step.count(first, at)).ok().filter(|index| *index < self.steps.len())
+    }
+
+    /// Age of the forecast and of the data behind it together, in milliseconds.
+    pub fn age_ms(&self, now: Timestamp) -> i64 {
+        now.ms_since(self.made_at).saturating_add(self.data_age_ms)
     }
 
     /// First moment after the last step.
@@ -231,16 +247,14 @@ pub fn forecast(
     if have < settings.need() {
         return Err(ForecastError::NotEnoughHistory { have, need: settings.need() });
     }
-    let selection = select::select(&history, settings);
-    let Some(selection) = selection else {
-        return Err(ForecastError::NotEnoughHistory { have, need: settings.need() });
-    };
+    let selection =
+        select::select(&history, settings).ok_or(ForecastError::TooManyGaps { need: MIN_RESIDUALS })?;
     let steps = selection.points.iter().enumerate().map(|(index, point)| {
         let residuals = &selection.residuals[index / selection.steps_per_residuals];
         ForecastStep {
             at: start.plus_ms(step.times(index)),
             point: *point,
-            quantiles: LEVELS.map(|level| (point + residuals.quantile(level)).max(LOWEST)),
+            quantiles: LEVELS.map(|level| bounded(point + residuals.quantile(level), settings.highest)),
         }
     });
     Ok(Forecast {
@@ -254,9 +268,14 @@ pub fn forecast(
         backtest_origins: selection.origins,
         parts: selection.parts,
         steps: steps.collect(),
+        highest: settings.highest,
         residuals: selection.residuals,
         steps_per_residuals: selection.steps_per_residuals,
     })
+}
+
+fn bounded(value: f64, highest: Option<f64>) -> f64 {
+    value.max(LOWEST).min(highest.unwrap_or(f64::INFINITY))
 }
 
 /// Age of the newest finished value. Values from the future, after a clock went back, count as age 0 only when there

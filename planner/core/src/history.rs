@@ -20,6 +20,17 @@ pub struct ServiceStep {
     pub latency_ms: [f32; KEPT_QUANTILES.len()],
 }
 
+impl ServiceStep {
+    /// Value of one metric in a step of this length; `None` where the step does not tell it.
+    pub fn value(&self, metric: Metric, step: Step) -> Option<f64> {
+        match metric {
+            Metric::Latency(at) => self.latency_ms.get(at).copied().map(f64::from),
+            Metric::Throughput => Some(self.requests as f64 / step.seconds()),
+            Metric::Availability => (self.requests > 0).then(|| 1.0 - self.server_errors as f64 / self.requests as f64),
+        }
+    }
+}
+
 /// One quantity of a service that can be looked at and forecast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -36,6 +47,12 @@ impl Metric {
     /// The latency metric for a quantile, if that quantile is kept.
     pub fn latency(quantile: f64) -> Option<Self> {
         KEPT_QUANTILES.iter().position(|kept| (kept - quantile).abs() < 1e-9).map(Self::Latency)
+    }
+
+    /// Whether it belongs to where a service runs: what was measured of it on one node says little of another. Traffic
+    /// comes from elsewhere and stays the same.
+    pub const fn depends_on_place(self) -> bool {
+        matches!(self, Self::Latency(_) | Self::Availability)
     }
 
     /// Name and unit as text, such as `latency_p99_ms`.
@@ -68,14 +85,7 @@ pub struct ServiceHistory {
 impl ServiceHistory {
     /// The series of one metric.
     pub fn series(&self, metric: Metric) -> Series {
-        let value = |step: &Option<ServiceStep>| match (step, metric) {
-            (Some(s), Metric::Latency(at)) => s.latency_ms.get(at).copied().map_or(f64::NAN, f64::from),
-            (Some(s), Metric::Throughput) => s.requests as f64 / self.step.seconds(),
-            (Some(s), Metric::Availability) if s.requests > 0 => {
-                1.0 - s.server_errors as f64 / s.requests as f64
-            }
-            (None, _) | (Some(_), Metric::Availability) => f64::NAN,
-        };
+        let value = |step: &Option<ServiceStep>| step.and_then(|s| s.value(metric, self.step)).unwrap_or(f64::NAN);
         Series::new(self.start, self.step, self.steps.iter().map(value).collect())
     }
 }

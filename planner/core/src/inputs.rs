@@ -1,14 +1,14 @@
 //! Everything that one pass of the loop may look at. Whoever has the same inputs makes the same decision.
 use crate::{
-    forecast::{Forecast, ForecastError},
-    history::{KEPT_QUANTILES, Metric, ServiceHistory},
+    forecast::{Excluded, Forecast, ForecastError, ForecastSettings, forecast},
+    history::{KEPT_QUANTILES, Metric, NodeHistory, ServiceHistory},
     ids::{NodeId, PlanId, ReplicaId, ServiceId, WorkloadId},
-    policy::{PastMove, RelocationPolicy},
+    policy::{Condition, PastMove, RelocationPolicy},
     time::Timestamp,
     topology::Snapshot,
 };
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A forecast, or why there is none.
 pub type MaybeForecast = Result<Forecast, ForecastError>;
@@ -66,6 +66,55 @@ pub struct ServiceInputs {
     pub forecasts: BTreeMap<Metric, MaybeForecast>,
 }
 
+impl ServiceInputs {
+    /// Forecasts the given quantities of one service. `excluded` are intervals that quantities which depend on the
+    /// place are not learnt from, such as the time before its last move. A quantity that cannot be forecast says why;
+    /// the others are not affected.
+    pub fn of(
+        history: &ServiceHistory,
+        metrics: &BTreeSet<Metric>,
+        excluded: &[Excluded],
+        settings: &ForecastSettings,
+        now: Timestamp,
+    ) -> Self {
+        let made = |metric: &Metric| {
+            let highest = (*metric == Metric::Availability).then_some(1.0);
+            let settings = ForecastSettings { highest, ..*settings };
+            let series = history.series(*metric);
+            let subject = history.service.as_str();
+            let excluded = if metric.depends_on_place() { excluded } else { &[] };
+            (*metric, forecast(subject, &metric.name(), &series, excluded, &settings, now))
+        };
+        Self { measured: Measured::newest(history), forecasts: metrics.iter().map(made).collect() }
+    }
+}
+
+/// Forecasts the CPU in use on one node, in millicores.
+///
+/// # Errors
+/// [`ForecastError`] as for [`forecast`].
+pub fn node_forecast(
+    history: &NodeHistory,
+    excluded: &[Excluded],
+    settings: &ForecastSettings,
+    now: Timestamp,
+) -> MaybeForecast {
+    let series = &history.cpu_used_millicores;
+    forecast(history.node.as_str(), "cpu_used_millicores", series, excluded, settings, now)
+}
+
+/// Quantities of a service that its policies and the twin look at.
+pub fn metrics_needed(policies: &[RelocationPolicy], service: &ServiceId) -> BTreeSet<Metric> {
+    let of_service = policies.iter().filter(|policy| policy.selects(service));
+    let quantiles = of_service.flat_map(|policy| &policy.rules).map(|rule| match &rule.when {
+        Condition::PredictedLatency(latency) => latency.quantile,
+    });
+    let mut metrics: BTreeSet<Metric> =
+        quantiles.filter_map(|quantile| Metric::latency(quantile.get())).collect();
+    metrics.insert(Metric::Throughput);
+    metrics
+}
+
 /// JSON keys are text, so metrics are written by name.
 fn by_name<S: Serializer>(forecasts: &BTreeMap<Metric, MaybeForecast>, to: S) -> Result<S::Ok, S::Error> {
     let mut map = to.serialize_map(Some(forecasts.len()))?;
@@ -90,7 +139,8 @@ impl Measured {
     /// Steps that are looked at: enough that one odd step does not decide, few enough to mean "now".
     pub const STEPS: usize = 5;
 
-    /// From the last [`Self::STEPS`] steps of a history; `None` when none of them was observed.
+    /// From the last [`Self::STEPS`] steps of a history, which must end with a step that is over; `None` when none of
+    /// them was observed.
     pub fn newest(history: &ServiceHistory) -> Option<Self> {
         let first = history.steps.len().saturating_sub(Self::STEPS);
         let observed: Vec<_> = history.steps[first..].iter().flatten().collect();

@@ -4,6 +4,9 @@
 //! deterministic: the same inputs give the byte-identical plan. There is no clock, no environment, no IO and no
 //! randomness; time is an argument.
 //!
+//! [`inputs::Inputs`] is all that one pass may look at; [`decide::decide`] goes through the steps up to the plan, and
+//! [`report::records`] says what was seen, decided and refused, and why.
+//!
 //! ```text
 //! history ─Series─► forecast ─Forecast─► policy ─Verdict─► placement ─Plan─► verify ─VerifiedPlan─►
 //!     twin ─SimulatedPlan─► trial ─TestedPlan─► rollout ─Outcome─► report

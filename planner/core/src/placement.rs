@@ -62,17 +62,20 @@ struct Chosen<'a> {
 }
 
 /// Chooses moves for the services at risk. Equal inputs give equal placements: ties go to the faster node, then to the
-/// smaller name.
-pub fn place<'a>(inputs: &Inputs<'a>, risks: &[Risk<'a>]) -> Placement {
-    let mut order: Vec<&Risk<'a>> = risks.iter().collect();
-    order.sort_by(|a, b| {
-        let weight = |risk: &Risk<'_>| cost::of_staying(inputs, risk);
-        weight(b).total_cmp(&weight(a)).then(a.breach.at.cmp(&b.breach.at)).then(a.service.cmp(b.service))
+/// smaller name. `before` are moves that were chosen already: they count as load on their targets, not against the limit.
+pub fn place<'a>(inputs: &Inputs<'a>, risks: &[Risk<'a>], before: &[Move]) -> Placement {
+    let mut order: Vec<(f64, &Risk<'a>)> =
+        risks.iter().map(|risk| (cost::of_staying(inputs, risk), risk)).collect();
+    order.sort_by(|(weight_a, a), (weight_b, b)| {
+        weight_b.total_cmp(weight_a).then(a.breach.at.cmp(&b.breach.at)).then(a.service.cmp(b.service))
     });
     let limit = inputs.settings.max_concurrent_moves;
     let mut placement = Placement::default();
     let mut commitments = Commitments::in_flight(inputs);
-    for risk in order {
+    for chosen in before {
+        commitments.promise(inputs, &chosen.to, &chosen.workload);
+    }
+    for (_, risk) in order {
         let full = inputs.in_flight.len() + placement.moves.len() >= limit;
         match choose(inputs, risk, &commitments) {
             Ok(_) if full => {

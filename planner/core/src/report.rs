@@ -10,8 +10,11 @@ use crate::{
     plan::{Move, Plan, Rejection},
     policy::{Mode, Verdict},
     time::Timestamp,
+    twin::SimulationError,
+    verify::VerifyError,
 };
 use serde::{Deserialize, Serialize};
+use std::mem::discriminant;
 
 /// One decision about one service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,11 +64,33 @@ pub enum Decided {
     Move(PlannedMove),
     /// It would be moved, if the policy allowed it.
     Recommend(PlannedMove),
+    /// A move was planned and then refused: it stays.
+    Refused {
+        /// The move.
+        planned: PlannedMove,
+        /// Who refused it, and why.
+        by: Refusal,
+    },
     /// It stays.
     Nothing {
         /// Why.
         because: NothingBecause,
     },
+}
+
+/// Who refused a planned move, and why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case", tag = "who", content = "why")]
+pub enum Refusal {
+    /// The plan breaks an invariant.
+    #[error("the checker refused it: {0}")]
+    Checker(VerifyError),
+    /// The twin expects a breach, or does not know.
+    #[error("the twin refused it: {0}")]
+    Twin(SimulationError),
+    /// Whoever was to carry it out could not begin.
+    #[error("it could not begin: {0}")]
+    Executor(String),
 }
 
 /// A move in its plan.
@@ -79,6 +104,30 @@ pub struct PlannedMove {
     pub planned: Move,
     /// Nodes that were refused for it.
     pub rejected: Vec<Rejection>,
+}
+
+impl AuditRecord {
+    /// Whether this record only repeats the one before it: nothing is done, for the same kind of reason. A trail may
+    /// leave repeated records out, or each quiet service would add one with every pass.
+    pub fn repeats(&self, before: &Self) -> bool {
+        match (&self.decided, &before.decided) {
+            (Decided::Nothing { because }, Decided::Nothing { because: before_because }) => {
+                self.service == before.service && discriminant(because) == discriminant(before_because)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Turns the moves of a plan into refused ones.
+pub fn refuse(records: &mut [AuditRecord], plan: &PlanId, by: &Refusal) {
+    for record in records {
+        if let Decided::Move(planned) = &record.decided
+            && planned.plan == *plan
+        {
+            record.decided = Decided::Refused { planned: planned.clone(), by: by.clone() };
+        }
+    }
 }
 
 /// The records of one pass, in the order of the services' names.

@@ -41,6 +41,9 @@ pub struct Step(i64);
 pub struct StepError(i64);
 
 impl Step {
+    /// One minute, the planner's usual base step.
+    pub const MINUTE: Self = Self(60_000);
+
     /// A step of `ms` milliseconds.
     ///
     /// # Errors

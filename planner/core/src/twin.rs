@@ -43,8 +43,10 @@ pub enum TwinUnknown {
         /// The workload.
         workload: WorkloadId,
     },
-    /// The service has hardly any traffic, so CPU per request cannot be told.
-    #[error("service `{service}` has less than 0.1 requests per second, too few to tell CPU per request")]
+    /// The service has had hardly any traffic lately, so CPU per request cannot be told.
+    #[error(
+        "service `{service}` has had less than 0.1 requests per second lately, too few to tell CPU per request"
+    )]
     NoThroughput {
         /// The service.
         service: ServiceId,
@@ -154,14 +156,19 @@ impl<'a> Commitments<'a> {
     pub fn in_flight(inputs: &Inputs<'a>) -> Self {
         let mut commitments = Self::default();
         for moving in inputs.in_flight {
-            let quantile = Quantile::new(0.5);
-            let model = quantile.ok().and_then(|quantile| fit(inputs, &moving.workload, quantile).ok());
-            commitments.0.entry(moving.to.clone()).or_default().push(model);
+            commitments.promise(inputs, &moving.to, &moving.workload);
         }
         commitments
     }
 
-    /// Adds one replica of a workload.
+    /// Adds one replica of a workload; when its load is not known, nothing is known of the node any more.
+    pub fn promise(&mut self, inputs: &Inputs<'a>, node: &NodeId, workload: &WorkloadId) {
+        // Load does not depend on the quantile that latency is asked for.
+        let model = Quantile::new(0.5).ok().and_then(|quantile| fit(inputs, workload, quantile).ok());
+        self.0.entry(node.clone()).or_default().push(model);
+    }
+
+    /// Adds one replica of a workload that was fitted already.
     pub fn add(&mut self, node: NodeId, model: WorkloadModel<'a>) {
         self.0.entry(node).or_default().push(Some(model));
     }
@@ -194,7 +201,8 @@ pub fn fit<'a>(
     let used = workload.used.ok_or_else(|| TwinUnknown::NoCpu { workload: workload_id.clone() })?;
     let no_throughput = || TwinUnknown::NoThroughput { service: service.clone() };
     let measured = inputs.services.get(service).and_then(|known| known.measured).ok_or_else(no_throughput)?;
-    if measured.throughput_rps < LEAST_RPS {
+    let limit_ms = inputs.settings.forecast_limit_ms;
+    if measured.throughput_rps < LEAST_RPS || inputs.now.ms_since(measured.at) > limit_ms {
         return Err(no_throughput());
     }
     let own_rps = measured.throughput_rps * share * workload.replicas.len() as f64;
@@ -202,7 +210,8 @@ pub fn fit<'a>(
         .ok_or_else(|| TwinUnknown::NoCpu { workload: workload_id.clone() })?;
     let no_forecast = |why| TwinUnknown::NoThroughputForecast { service: service.clone(), why };
     let throughput = match inputs.forecast(service, Metric::Throughput) {
-        Some(Ok(forecast)) => forecast,
+        Some(Ok(forecast)) if forecast.age_ms(inputs.now) <= limit_ms => forecast,
+        Some(Ok(_)) => return Err(no_forecast("the forecast is too old".to_owned())),
         Some(Err(error)) => return Err(no_forecast(error.to_string())),
         None => return Err(no_forecast("nobody made a forecast".to_owned())),
     };
@@ -278,6 +287,9 @@ impl WorkloadModel<'_> {
         let unknown = || TwinUnknown::NodeUnknown { node: node_id.clone() };
         let node = inputs.snapshot.nodes.get(node_id).ok_or_else(unknown)?;
         let used = inputs.nodes.get(node_id).and_then(|known| known.as_ref().ok()).ok_or_else(unknown)?;
+        if used.age_ms(inputs.now) > inputs.settings.forecast_limit_ms {
+            return Err(unknown());
+        }
         let capacity = node.capacity.get();
         let step_at = |at: Timestamp| {
             let background = used.steps.get(used.index_at(at)?)?.quantiles[level];

@@ -165,7 +165,9 @@ pub(crate) fn rule_of<'a>(inputs: &Inputs<'a>, planned: &Move) -> Option<(&'a Re
     policy.selects(&planned.service).then_some((policy, rule))
 }
 
-/// Checks a plan against the inputs as they are now; these may be newer than those it was made from.
+/// Checks a plan against the inputs as they are now; these may be newer than those it was made from. Their
+/// `newest_generation` is that of the newest *other* plan: a plan that is checked again just before it is carried out
+/// is not older than itself.
 ///
 /// # Errors
 /// [`VerifyError`] with every invariant that the plan breaks.
@@ -209,21 +211,27 @@ fn of_plan(plan: &Plan, inputs: &Inputs<'_>) -> Vec<Violation> {
     violations
 }
 
-fn of_move<'a>(
-    planned: &Move,
-    inputs: &Inputs<'a>,
-    commitments: &mut Commitments<'a>,
-    violations: &mut Vec<Violation>,
-) {
-    let replica = planned.replica.clone();
+/// What can be said of a move without looking at the world.
+fn of_form(planned: &Move, violations: &mut Vec<Violation>) {
     if planned.from == planned.to {
-        violations.push(Violation::SameNode { replica: replica.clone(), node: planned.to.clone() });
+        let (replica, node) = (planned.replica.clone(), planned.to.clone());
+        violations.push(Violation::SameNode { replica, node });
     }
     let ramp = &planned.ramp_percent;
     let rises = ramp.windows(2).all(|pair| pair[0] < pair[1]) && ramp.first().is_some_and(|first| *first > 0);
     if !rises || ramp.last() != Some(&100) {
         violations.push(Violation::Ramp { ramp: ramp.clone() });
     }
+}
+
+fn of_move<'a>(
+    planned: &Move,
+    inputs: &Inputs<'a>,
+    commitments: &mut Commitments<'a>,
+    violations: &mut Vec<Violation>,
+) {
+    of_form(planned, violations);
+    let replica = planned.replica.clone();
     let rule = rule_of(inputs, planned);
     if rule.is_none() {
         violations.push(Violation::NoSuchRule {

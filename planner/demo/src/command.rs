@@ -167,12 +167,13 @@ async fn baseline(args: BaselineArgs, argv_prefix: &[String]) -> Outcome {
             _ = tokio::signal::ctrl_c() => break true,
         }
     };
-    if !interrupted {
-        let report = load.finish().await?;
-        let (measured, predicted) = (days, scenario.predict(&args.host, args.days));
-        let summary = serde_json::json!({"days": measured, "predicted": predicted, "totals": report.totals});
-        println!("{summary}");
+    if interrupted {
+        world.stop().await?;
+        return Err("interrupted".into());
     }
+    let report = load.finish().await?;
+    let (measured, predicted) = (days, scenario.predict(&args.host, args.days));
+    println!("{}", serde_json::json!({"days": measured, "predicted": predicted, "totals": report.totals}));
     world.stop().await?;
     Ok(())
 }

@@ -5,5 +5,5 @@ mod config;
 mod process;
 
 pub use admin::{Admin, AdminError, Stats};
-pub use config::{ConfigError, EdgeConfig, Endpoints, FilterConfig, HostConfig, Identity, PlannerAddress};
+pub use config::{ConfigError, EdgeConfig, Endpoints, FilterConfig, HostConfig, Identity, replace_file};
 pub use process::{EnvoyError, EnvoyOptions, EnvoyProcess, find_binary};

@@ -168,7 +168,7 @@ async fn drive(
     let instant_of =
         |second_of_day: f64| started + Duration::from_secs_f64((second_of_day - started_in_day).max(0.0));
     let ticker =
-        tokio::spawn(publish(Arc::clone(&recorder), windows, instant_of(first_window), first_window));
+        tokio::spawn(publish(Arc::clone(&recorder), windows, instant_of(first_window + 1.0), first_window));
     let mut requests = JoinSet::new();
     let until = spec.until.map_or(f64::INFINITY, |until| until.as_secs_f64());
     for due in ArrivalTimes::new(spec.rate, spec.arrivals, spec.seed, spec.from.as_secs_f64()) {
@@ -204,11 +204,11 @@ async fn drive(
 async fn publish(
     recorder: Arc<Recorder>,
     windows: mpsc::UnboundedSender<Window>,
-    first: Instant,
+    first_end: Instant,
     first_second: f64,
 ) {
     recorder.publish_to(windows, first_second as u64);
-    let mut ticks = tokio::time::interval_at(first + Duration::from_secs(1), Duration::from_secs(1));
+    let mut ticks = tokio::time::interval_at(first_end, Duration::from_secs(1));
     loop {
         ticks.tick().await;
         recorder.close_window();

@@ -46,7 +46,7 @@ pub struct DayViolations {
 }
 
 impl Scenario {
-    /// The scenario of `foremesh demo`, with days of this length; made for 20 s, sensible from 15 to 60 s.
+    /// The scenario of `foremesh demo`, with days of this length; made for 20 s, sensible from 10 to 30 s.
     ///
     /// `shop` needs 10 core-milliseconds per request, so its load of 40 to 120 requests per second takes 0.4 to 1.2
     /// cores. At the peak the neighbour on `host-a` leaves 1.1 of 2.0 cores: the queue grows until the load falls
@@ -116,9 +116,14 @@ impl Scenario {
         }
     }
 
-    /// Adds a second of the load to the days it belongs to.
+    /// Adds a second of the load to the day it belongs to. What is still answered after the last request of the
+    /// load adds its failures to the last day, and no time.
     pub fn count(&self, days: &mut Vec<DayViolations>, window: &Window) {
         let day = (window.second as f64 / self.day.as_secs_f64()) as u64;
+        if let Some(last) = days.last_mut().filter(|last| last.day != day && window.offered == 0) {
+            last.failed += window.failed;
+            return;
+        }
         if days.last().is_none_or(|last| last.day != day) {
             days.push(DayViolations { day, ..DayViolations::default() });
         }
@@ -143,4 +148,42 @@ pub struct WorldPlace<'a> {
     pub envoy: &'a PathBuf,
     /// The filter in every Envoy.
     pub filter: Option<FilterSpec>,
+}
+
+#[cfg(test)]
+mod tests {
+    use hdrhistogram::Histogram;
+
+    use super::*;
+
+    /// A second with requests that took so many milliseconds.
+    fn window(second: u64, offered: u64, latencies_ms: &[u64], failed: u64) -> Window {
+        let mut latency_us = Histogram::new(2).unwrap();
+        for latency in latencies_ms {
+            latency_us.record(latency * 1_000).unwrap();
+        }
+        let ok = latencies_ms.len() as u64;
+        Window { second, offered, sent: offered, ok, failed, in_flight: 0, latency_us }
+    }
+
+    #[test]
+    fn seconds_belong_to_their_days() {
+        let scenario = Scenario::demo(Duration::from_secs(20));
+        let mut days = Vec::new();
+        let windows = [
+            window(0, 2, &[10, 20], 0),
+            window(19, 1, &[900], 0),
+            window(20, 1, &[], 1),
+            window(39, 1, &[10], 0),
+            window(40, 0, &[900], 2),
+        ];
+        for window in &windows {
+            scenario.count(&mut days, window);
+        }
+        let want = [
+            DayViolations { day: 0, seconds: 2, violation_seconds: 1, failed: 0 },
+            DayViolations { day: 1, seconds: 2, violation_seconds: 1, failed: 3 },
+        ];
+        assert_eq!(days, want);
+    }
 }

@@ -312,7 +312,7 @@ async fn wait_for_host(child: &mut Child, place: &HostLayout, deadline: Duration
 
 fn filter_config(spec: &WorldSpec, planner: SocketAddr) -> Option<FilterConfig> {
     let FilterSpec { module, interval_ms } = spec.filter.clone()?;
-    Some(FilterConfig { module, interval_ms, planner })
+    Some(FilterConfig { module, interval_ms, planner, discovery: None })
 }
 
 fn host_config(spec: &WorldSpec, place: &HostLayout, planner: SocketAddr) -> HostConfig {

@@ -1,6 +1,6 @@
 //! For probes and scrapers.
 use super::ApiState;
-use crate::problem::Problem;
+use crate::{control::chain, problem::Problem, store::Health};
 use axum::{extract::State, http::header, response::IntoResponse};
 
 /// Says that the process runs.
@@ -15,7 +15,9 @@ pub(super) async fn healthz() -> &'static str {
     (status = 503, description = "It does not, and why", body = Problem)
 ))]
 pub(super) async fn readyz(State(state): State<ApiState>) -> Result<&'static str, Problem> {
-    state.store.health().reason().map_or(Ok(()), |why| Err(Problem::unavailable(why)))?;
+    if let Health::Failing(why) = state.store.health() {
+        return Err(Problem::unavailable(format!("summaries cannot be made durable: {why}")));
+    }
     let view = state.view()?;
     let age_ms = state.clock.now().ms_since(view.at);
     if age_ms > state.pass_limit_ms {
@@ -31,9 +33,10 @@ pub(super) async fn readyz(State(state): State<ApiState>) -> Result<&'static str
 /// Counters and forecasts in the Prometheus text format.
 #[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200, description = "OpenMetrics text")))]
 pub(super) async fn metrics(State(state): State<ApiState>) -> Result<impl IntoResponse, Problem> {
+    let rollouts = state.rollouts.list().await.map_err(|error| Problem::internal(chain(&error)))?;
     let text = state
         .metrics
-        .encode(state.published.view().as_deref(), &state.rollouts.records())
+        .encode(state.published.view().as_deref(), &rollouts)
         .map_err(|error| Problem::internal(format!("metrics cannot be written: {error}")))?;
     Ok(([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text))
 }

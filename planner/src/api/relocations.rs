@@ -1,11 +1,11 @@
 //! Relocations: where each one stands and how it got there.
 use super::{ApiState, time_text::rfc3339};
-use crate::problem::Problem;
+use crate::{control::chain, problem::Problem, rollout::RolloutError};
 use axum::{
     Json,
     extract::{Path, Query, State},
 };
-use foremesh_core::rollout::{RolloutRecord, TrialNote};
+use foremesh_core::{ids::RolloutId, rollout::RolloutRecord, trial::Trial};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -85,8 +85,7 @@ impl From<&RolloutRecord> for Relocation {
             deadline: rfc3339(record.deadline),
             why: record.why().to_owned(),
             trial: match &record.trial {
-                TrialNote::Passed { summary } => format!("passed: {summary}"),
-                TrialNote::Waived { by, why } => format!("waived by {by}: {why}"),
+                Trial::Waived { by, reason, .. } => format!("waived by {by}: {reason}"),
             },
             breach_at: rfc3339(reason.breach_at),
             breach_probability: reason.breach_probability.get(),
@@ -109,16 +108,20 @@ impl From<&RolloutRecord> for Relocation {
 
 /// Every relocation with its state, newest first.
 #[utoipa::path(get, path = "/api/v1/relocations", tag = "moves", responses((status = 200, body = Relocations)))]
-pub(super) async fn list(State(state): State<ApiState>) -> Json<Relocations> {
-    let mut records = state.rollouts.records();
+pub(super) async fn list(State(state): State<ApiState>) -> Result<Json<Relocations>, Problem> {
+    let mut records = state.rollouts.list().await.map_err(|error| problem(&error))?;
     records.sort_by_key(|record| std::cmp::Reverse((record.generation, record.id.clone())));
-    Json(Relocations { relocations: records.iter().map(Relocation::from).collect() })
+    Ok(Json(Relocations { relocations: records.iter().map(Relocation::from).collect() }))
 }
 
-fn find(state: &ApiState, id: &str) -> Result<RolloutRecord, Problem> {
-    state.rollouts.records().into_iter().find(|record| record.id.as_str() == id).ok_or_else(|| {
-        Problem::not_found(format!("there is no relocation `{id}`; /api/v1/relocations lists them all"))
-    })
+fn problem(error: &RolloutError) -> Problem {
+    match error {
+        RolloutError::Unknown(id) => {
+            Problem::not_found(format!("there is no relocation `{id}`; /api/v1/relocations lists them all"))
+        }
+        RolloutError::TooLate { .. } | RolloutError::TurningBack(_) => Problem::conflict(chain(error)),
+        other => Problem::internal(chain(other)),
+    }
 }
 
 /// One relocation.
@@ -127,7 +130,8 @@ fn find(state: &ApiState, id: &str) -> Result<RolloutRecord, Problem> {
     responses((status = 200, body = Relocation), (status = 404, description = "No such relocation", body = Problem))
 )]
 pub(super) async fn one(State(state): State<ApiState>, Path(id): Path<String>) -> Result<Json<Relocation>, Problem> {
-    Ok(Json(Relocation::from(&find(&state, &id)?)))
+    let record = state.rollouts.get(&RolloutId::new(id)).await.map_err(|error| problem(&error))?;
+    Ok(Json(Relocation::from(&record)))
 }
 
 /// Who stops a relocation, and why.
@@ -154,18 +158,8 @@ pub(super) async fn abort(
     Path(id): Path<String>,
     Query(query): Query<AbortQuery>,
 ) -> Result<Json<Relocation>, Problem> {
-    let record = find(&state, &id)?;
-    if record.state.is_past_return() {
-        return Err(Problem::conflict(format!(
-            "relocation `{id}` is {} and cannot be taken back any more: {}",
-            record.state,
-            record.why()
-        )));
-    }
-    state
-        .rollouts
-        .abort(&record.id, &query.by, &query.reason)
-        .await
-        .map_err(|error| Problem::conflict(crate::control::chain(&error)))?;
-    Ok(Json(Relocation::from(&find(&state, &id)?)))
+    let id = RolloutId::new(id);
+    state.rollouts.abort(&id, &query.by, &query.reason).await.map_err(|error| problem(&error))?;
+    let record = state.rollouts.get(&id).await.map_err(|error| problem(&error))?;
+    Ok(Json(Relocation::from(&record)))
 }

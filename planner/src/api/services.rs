@@ -1,6 +1,11 @@
 //! What services do, and what they will do.
 use super::{ApiState, time_text::{parse, rfc3339}};
-use crate::{problem::Problem, published::View, settings::Span};
+use crate::{
+    control::{chain, excluded, last_change},
+    problem::Problem,
+    published::View,
+    settings::Span,
+};
 use axum::{
     Json,
     extract::{Path, Query, State},
@@ -275,12 +280,18 @@ pub(super) async fn forecast(
         }
         how.horizon = steps;
     }
-    let changed = crate::control::last_change(&state.rollouts.records(), &ServiceId::new(&*id));
-    let made = state.observed.forecast(&ServiceId::new(&*id), metric, changed, &how, state.clock.now()).await;
-    let made = made.ok_or_else(|| {
-        let known = state.observed.service_names();
-        no_such_service(&ServiceId::new(&*id), known.iter())
-    })?;
+    let service = ServiceId::new(&*id);
+    let rollouts = state.rollouts.list().await.map_err(|error| Problem::internal(chain(&error)))?;
+    let changed = last_change(&rollouts, &service);
+    let observed = state.observed.read().await;
+    let history = observed
+        .service(&service)
+        .ok_or_else(|| no_such_service(&service, observed.services().map(|history| &history.service)))?;
+    let series = history.series(metric);
+    let excluded = if metric.depends_on_place() { excluded(&rollouts, &service) } else { Vec::new() };
+    let now = state.clock.now();
+    let made = core_forecast::forecast(service.as_str(), &metric.name(), &series, &excluded, &how, now);
+    drop(observed);
     let made = made.map_err(|error| {
         let since = changed.map_or_else(String::new, |at| {
             format!(" (the service was moved at {}, and latency before that is not learnt from)", rfc3339(at))
@@ -380,7 +391,7 @@ pub(super) async fn history(
         )));
     }
     let service = ServiceId::new(&*id);
-    let known = state.observed.service_names();
+    let known = state.store.services().await.map_err(|error| Problem::internal(chain(&error)))?;
     if !known.contains(&service) {
         return Err(no_such_service(&service, known.iter()));
     }
@@ -388,7 +399,7 @@ pub(super) async fn history(
         .store
         .service_range(number, from, to, Some(service))
         .await
-        .map_err(|error| Problem::internal(crate::control::chain(&error)))?;
+        .map_err(|error| Problem::internal(chain(&error)))?;
     let steps = rows
         .into_iter()
         .filter_map(|row| {

@@ -7,6 +7,6 @@ pub(super) fn rfc3339(at: Timestamp) -> String {
 }
 
 /// Reads what [`rfc3339`] writes.
-pub(super) fn parse(text: &str) -> Option<Timestamp> {
+pub(crate) fn parse(text: &str) -> Option<Timestamp> {
     text.parse::<jiff::Timestamp>().ok().map(|at| Timestamp::from_unix_ms(at.as_millisecond()))
 }

@@ -1,21 +1,16 @@
 //! The first half of a pass: from the store and the platform to the inputs of the decision.
-use super::{ControlSettings, Parts, PassError, intervention};
+use super::{ControlSettings, Parts, PassError, moves};
 use crate::store::{Gauge, GaugeMetric, GaugeSubject};
 use foremesh_core::{
-    forecast::{Excluded, ForecastSettings, forecast},
-    history::{Metric, ServiceHistory},
+    forecast::ForecastSettings,
     ids::{NodeId, PlanId, ServiceId, WorkloadId},
-    inputs::{InFlight, Inputs, MaybeForecast, Measured, ServiceInputs, Settings},
+    inputs::{InFlight, Inputs, MaybeForecast, ServiceInputs, Settings, metrics_needed, node_forecast},
     plan::Plan,
-    policy::{Condition, PastMove, RelocationPolicy, Waiver},
-    series::Series,
+    policy::{PastMove, RelocationPolicy, Waiver},
     time::Timestamp,
     topology::Snapshot,
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// The inputs of one pass, owned, so that they outlive it: rollouts validate against them and the API shows them.
 #[derive(Clone, Debug)]
@@ -68,111 +63,54 @@ impl PassInputs {
     }
 }
 
-/// What the first half of a pass found.
-#[derive(Debug)]
-pub struct Gathered {
-    /// The inputs of the decision.
-    pub inputs: PassInputs,
-}
-
 pub(super) async fn gather(
-    parts: &mut Parts,
+    parts: &Parts,
     settings: &ControlSettings,
     snapshot: Snapshot,
     newest: Option<(PlanId, u64)>,
     now: Timestamp,
-) -> Result<Gathered, PassError> {
+) -> Result<PassInputs, PassError> {
     parts.store.append_gauges(gauges(&snapshot)).await?;
-    parts.store.flush(now).await?;
-    // A step is complete when its last summary had the time to arrive.
-    let complete = settings.step.floor(now.plus_ms(-settings.lateness_ms));
-    parts.observed.refresh(&*parts.store, complete).await?;
+    parts.observed.write().await.refresh(now).await?;
 
-    let past_moves = parts.rollouts.past_moves();
-    let moved = intervention::last_changes(&parts.rollouts.records());
-    let histories = parts.observed.services();
-    let nodes = parts.observed.nodes();
+    let rollouts = parts.rollouts.recent(now.plus_ms(-moves::REMEMBERED_MS)).await?;
+    let past_moves = moves::past_moves(&rollouts);
+    let in_flight = moves::in_flight(&rollouts);
+    let move_duration_ms = moves::durations(&rollouts, settings.pending_ms);
     let policies = Arc::new(settings.policies.clone());
     let how = ForecastSettings::new(settings.horizon_steps, Some(settings.season_steps), settings.stale_after_ms);
 
-    let for_services = Arc::clone(&policies);
+    let (for_services, observed) = (Arc::clone(&policies), Arc::clone(&parts.observed));
     let (services, nodes) = tokio::task::spawn_blocking(move || {
-        let services = histories
-            .iter()
+        let observed = observed.blocking_read();
+        let services = observed
+            .services()
             .map(|history| {
-                let metrics = metrics_of(&for_services, &history.service);
-                (history.service.clone(), service_inputs(history, &metrics, moved.get(&history.service), &how, now))
+                let metrics = metrics_needed(&for_services, &history.service);
+                let excluded = moves::excluded(&rollouts, &history.service);
+                (history.service.clone(), ServiceInputs::of(history, &metrics, &excluded, &how, now))
             })
             .collect();
-        let nodes = nodes
-            .iter()
-            .map(|history| {
-                let series = &history.cpu_used_millicores;
-                let name = GaugeMetric::CpuUsedMillicores.name();
-                (history.node.clone(), forecast(history.node.as_str(), name, series, &[], &how, now))
-            })
+        let nodes = observed
+            .nodes()
+            .map(|history| (history.node.clone(), node_forecast(history, &[], &how, now)))
             .collect();
         (services, nodes)
     })
     .await?;
 
-    Ok(Gathered {
-        inputs: PassInputs {
-            now,
-            snapshot,
-            services,
-            nodes,
-            policies,
-            in_flight: parts.rollouts.in_flight(),
-            move_duration_ms: parts.rollouts.measured_durations(),
-            past_moves,
-            settings: settings.caution,
-            newest,
-        },
+    Ok(PassInputs {
+        now,
+        snapshot,
+        services,
+        nodes,
+        policies,
+        past_moves,
+        in_flight,
+        move_duration_ms,
+        settings: settings.caution,
+        newest,
     })
-}
-
-fn service_inputs(
-    history: &ServiceHistory,
-    metrics: &BTreeSet<Metric>,
-    changed: Option<&Timestamp>,
-    how: &ForecastSettings,
-    now: Timestamp,
-) -> ServiceInputs {
-    let forecast_one = |metric: &Metric| {
-        let series: Series = history.series(*metric);
-        let excluded = excluded(*metric, &series, changed);
-        (*metric, forecast(history.service.as_str(), &metric.name(), &series, &excluded, how, now))
-    };
-    ServiceInputs {
-        measured: Measured::newest(history),
-        forecasts: metrics.iter().map(forecast_one).collect(),
-    }
-}
-
-/// What a forecast of `metric` must not learn from after the service changed its place.
-///
-/// Latency belongs to the place: what was measured on the old node says nothing of the new one. Traffic does not.
-pub(crate) fn excluded(metric: Metric, series: &Series, changed: Option<&Timestamp>) -> Vec<Excluded> {
-    match (metric, changed) {
-        (Metric::Latency(_) | Metric::Availability, Some(at)) => {
-            vec![Excluded { from: series.start(), to: *at }]
-        }
-        _ => Vec::new(),
-    }
-}
-
-/// The metrics that policies look at, and the throughput that the twin needs.
-fn metrics_of(policies: &[RelocationPolicy], service: &ServiceId) -> BTreeSet<Metric> {
-    let rules = policies.iter().filter(|policy| policy.selects(service)).flat_map(|policy| &policy.rules);
-    let mut metrics: BTreeSet<Metric> = rules
-        .filter_map(|rule| {
-            let Condition::PredictedLatency(latency) = &rule.when;
-            Metric::latency(latency.quantile.get())
-        })
-        .collect();
-    metrics.insert(Metric::Throughput);
-    metrics
 }
 
 fn gauges(snapshot: &Snapshot) -> Vec<Gauge> {

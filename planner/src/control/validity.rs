@@ -1,5 +1,7 @@
 //! Whether a plan still holds just before it is acted on, judged on the newest pass.
 use super::PassInputs;
+use crate::rollout::Validator;
+use async_trait::async_trait;
 use foremesh_core::{
     decide::{assess_services, risks},
     inputs::Inputs,
@@ -24,9 +26,13 @@ impl LatestInputs {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+}
+
+#[async_trait]
+impl Validator for LatestInputs {
     /// Whether the move would be decided again now, with its own load not counted twice and with the time that is
     /// left. `None` while no pass was made since the move was decided.
-    pub fn judge(&self, record: &RolloutRecord) -> Option<Validity> {
+    async fn validate(&self, record: &RolloutRecord) -> Option<Validity> {
         let inputs = self.get()?;
         (inputs.now > record.entered_at).then(|| judge(&inputs, record))
     }
@@ -48,7 +54,7 @@ fn judge(inputs: &PassInputs, record: &RolloutRecord) -> Validity {
     if at_risk.is_empty() {
         return Validity::Changed(format!("no breach of `{}` is predicted any more", wanted.service));
     }
-    let placement = place(&now, &at_risk);
+    let placement = place(&now, &at_risk, &[]);
     if let Some((_, why)) = placement.staying.first() {
         return Validity::Changed(format!("`{}` would not be moved any more: {why}", wanted.service));
     }

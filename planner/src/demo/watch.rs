@@ -36,8 +36,9 @@ impl Planner {
             if request(&self.server, Method::GET, "/api/v1/relocations").await.is_ok() {
                 return Ok(());
             }
+            let ended = process.ended();
             let log = || std::fs::read_to_string(process.log()).unwrap_or_default();
-            if let Some(status) = process.ended() {
+            if let Some(status) = ended {
                 anyhow::bail!("the planner ended with {status}; its log:\n{}", log());
             }
             if started.elapsed() > within {

@@ -14,8 +14,7 @@ use tokio::{
     time::timeout,
 };
 
-/// Most that is kept of what a command writes to each of its outputs; the rest is read and dropped, so that the command
-/// does not block.
+/// What is kept of each output of a command; the rest is read and dropped, so that the command does not block.
 const KEPT_OUTPUT: usize = 64 * 1024;
 /// Most of standard error that goes into an error text.
 const SHOWN_STDERR: usize = 400;
@@ -193,7 +192,7 @@ impl Drop for Group {
 async fn finish(child: &mut Child) -> std::io::Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let (kept_out, kept_err) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
-    let reading = async { tokio::join!(keep(out, &kept_out), keep(err, &kept_err)) };
+    let reading = async { tokio::join!(keep(out, Part::First, &kept_out), keep(err, Part::Last, &kept_err)) };
     tokio::pin!(reading);
     let status = tokio::select! {
         status = child.wait() => {
@@ -208,14 +207,30 @@ async fn finish(child: &mut Child) -> std::io::Result<(ExitStatus, Vec<u8>, Vec<
     Ok((status, stdout, stderr))
 }
 
-/// Reads to the end and keeps the first [`KEPT_OUTPUT`] bytes.
-async fn keep(pipe: Option<impl AsyncRead + Unpin>, kept: &Mutex<Vec<u8>>) {
+/// Which part of a long output is kept.
+#[derive(Clone, Copy)]
+enum Part {
+    /// What a reader of standard output looks at.
+    First,
+    /// Where an error says what went wrong.
+    Last,
+}
+
+/// Reads to the end and keeps [`KEPT_OUTPUT`] bytes, or up to twice that while it reads.
+async fn keep(pipe: Option<impl AsyncRead + Unpin>, part: Part, kept: &Mutex<Vec<u8>>) {
     let Some(mut pipe) = pipe else { return };
     let mut chunk = [0; 4096];
     while let Ok(read) = pipe.read(&mut chunk).await {
         let Some(chunk) = chunk.get(..read).filter(|chunk| !chunk.is_empty()) else { return };
         let mut kept = kept.lock().await;
-        let room = KEPT_OUTPUT.saturating_sub(kept.len()).min(read);
+        let room = match part {
+            Part::First => KEPT_OUTPUT.saturating_sub(kept.len()).min(read),
+            Part::Last => read,
+        };
         kept.extend(chunk.iter().take(room));
+        if kept.len() > 2 * KEPT_OUTPUT {
+            let surplus = kept.len() - KEPT_OUTPUT;
+            kept.drain(..surplus);
+        }
     }
 }

@@ -208,6 +208,11 @@ impl Hosts {
         check::Check { path, text }.file(raw)
     }
 
+    /// Where the endpoint files are, which every Envoy watches.
+    pub fn eds_directory(&self) -> &Path {
+        &self.eds_directory
+    }
+
     /// The host, when the file has it.
     pub(crate) fn host(&self, name: &NodeId) -> Option<&Host> {
         self.hosts.get(name)

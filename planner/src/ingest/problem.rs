@@ -123,7 +123,7 @@ impl From<DecodeError> for Problem {
                 fields.remedy = Some(remedy);
             }
             DecodeError::Histogram { route, .. } => {
-                fields.field = Some(format!("routes[{route}].latency_hdr_v2"))
+                fields.field = Some(format!("routes[{route}].latency_hdr_v2"));
             }
             _ => {}
         }

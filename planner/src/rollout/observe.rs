@@ -104,12 +104,12 @@ impl Look<'_> {
         self.answered(asked).await.flatten()
     }
 
-    /// Ramping: target and source in the same windows. Settling: the target against the source's past.
+    /// Ramping: target and source in the same windows. Once the target has all traffic: against the source's past.
     async fn gate(&self) -> Option<GateVerdict> {
         let (relocation, since) = (&self.record.relocation, self.record.entered_at);
         let baseline = match self.record.state {
             State::Ramping { .. } => (since, self.settled_now()),
-            State::Settling { retiring: false } => {
+            State::Draining | State::Settling { retiring: false } => {
                 let until = self.record.shifted_at().unwrap_or(since);
                 let length = self.settings.settle.max(self.settings.hold_per_step);
                 (until.plus_ms(-length), until)

@@ -104,6 +104,12 @@ fn refusals_name_what_is_missing() {
             "the history has 1 observed steps, but 26 are needed; wait for more traffic or shorten the horizon",
         ),
         (
+            "two weeks of gap, then one value",
+            [vec![1.0; 60], vec![f64::NAN; 20_000], vec![1.0]].concat(),
+            at(20_061),
+            "fewer than 20 past errors could be observed because of gaps; wait for more traffic",
+        ),
+        (
             "a year of gap",
             vec![1.0; 99],
             at(99 + 365 * 1440),
@@ -147,6 +153,46 @@ fn the_step_that_is_not_over_is_not_used() {
     assert_eq!((forecast.steps[0].at, forecast.steps[0].point), (at(60), 10.0));
     assert_eq!(forecast.index_at(now), Some(0));
     assert_eq!(forecast.data_age_ms, 20_000);
+}
+
+#[test]
+fn bands_cover_what_they_promise() {
+    // 30 series of four noisy days; the fifth is what comes. Noise by a linear congruential generator (Knuth's MMIX
+    // constants), so that the figures are the same everywhere.
+    let (mut inside, mut below_q90, mut count) = ([0_u32; 4], 0_u32, 0_u32);
+    for seed in 0..30_u64 {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut noise = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f64 / f64::from(1_u32 << 24)
+        };
+        let wave = |step: u32| 100.0 + 50.0 * (f64::from(step) / 60.0 * std::f64::consts::TAU).sin();
+        let values: Vec<f64> = (0..300).map(|step| wave(step) + 20.0 * noise()).collect();
+        let made = made(values[..240].to_vec(), &ForecastSettings::new(60, Some(60), MINUTE));
+        for (index, (step, actual)) in made.steps.iter().zip(&values[240..]).enumerate() {
+            inside[index / 15] += u32::from((step.quantiles[1]..=step.quantiles[5]).contains(actual));
+            below_q90 += u32::from(*actual <= step.quantiles[5]);
+            count += 1;
+        }
+    }
+    for (quarter, inside) in inside.iter().enumerate() {
+        let share = f64::from(*inside) / f64::from(count / 4);
+        assert!(
+            (0.75..0.87).contains(&share),
+            "80 % band covers {share:.3} in quarter {quarter} of the horizon"
+        );
+    }
+    let share = f64::from(below_q90) / f64::from(count);
+    assert!((0.87..0.94).contains(&share), "{share:.3} are below the 0.9 quantile");
+}
+
+#[test]
+fn a_share_stays_a_share() {
+    let values = (0..60).map(|step| if step % 3 == 0 { 0.9 } else { 1.0 }).collect();
+    let settings = ForecastSettings { highest: Some(1.0), ..ForecastSettings::new(5, None, MINUTE) };
+    let made = made(values, &settings);
+    assert!(made.steps.iter().all(|step| step.quantiles.iter().all(|value| *value <= 1.0)));
+    assert!(made.quantile(0, Quantile::new(0.99).unwrap()).unwrap() <= 1.0);
 }
 
 /// Values as bad as they get: gaps, negatives, infinities, jumps of nine orders of magnitude.

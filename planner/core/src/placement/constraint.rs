@@ -115,8 +115,10 @@ pub(crate) fn room(
     if utilisation > most {
         let needed_millicores = model.highest_load(inputs, within_ms);
         // What is left below the headroom line, before this replica.
-        let free = (most - utilisation) * node.capacity.get() + needed_millicores;
-        return Err(RejectionReason::NotEnoughCpu { needed_millicores, free_millicores: free.max(0.0) });
+        let capacity = node.capacity.get();
+        let free = (most - utilisation) * capacity + needed_millicores;
+        let free_millicores = free.clamp(0.0, (most * capacity).max(0.0));
+        return Err(RejectionReason::NotEnoughCpu { needed_millicores, free_millicores });
     }
     Ok(())
 }

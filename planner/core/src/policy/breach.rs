@@ -178,7 +178,7 @@ pub fn assess_rule(
     now: Timestamp,
     stale_limit_ms: i64,
 ) -> Verdict {
-    let age_ms = now.ms_since(forecast.made_at).saturating_add(forecast.data_age_ms);
+    let age_ms = forecast.age_ms(now);
     if age_ms > stale_limit_ms {
         return Verdict::Unknown { why: UnknownReason::Stale { age_ms, limit_ms: stale_limit_ms } };
     }

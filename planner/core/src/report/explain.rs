@@ -34,11 +34,18 @@ impl AuditRecord {
                     "{service}: recommended, not done: move {replica} from {from} to {to} ({plan})"
                 )?;
             }
+            Decided::Refused { planned, by } => {
+                let PlannedMove { plan, planned, .. } = planned;
+                let (replica, from, to) = (&planned.replica, &planned.from, &planned.to);
+                writeln!(text, "{service}: not moved: {replica} from {from} to {to} ({plan}), because {by}")?;
+            }
             Decided::Nothing { because } => writeln!(text, "{service}: nothing to do, because {because}")?,
         }
         write_seen(text, &self.seen, self.at)?;
         match &self.decided {
-            Decided::Move(planned) | Decided::Recommend(planned) => write_move(text, planned),
+            Decided::Move(planned) | Decided::Recommend(planned) | Decided::Refused { planned, .. } => {
+                write_move(text, planned)
+            }
             Decided::Nothing {
                 because: NothingBecause::NoFeasibleNode { rejected } | NothingBecause::NoGain { rejected },
             } => write_rejected(text, rejected),

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 const Z_PASS: f64 = 1.645;
 
 /// One-sided 99.9 %: how sure a failure must be that the target is worse at all. Stricter than a pass because the gate is
-/// looked at again and again during a step; with up to 50 looks the chance of a wrong rollback stays below 5 %.
+/// looked at again and again during a step. Simulated with two equal ends (2 to 50 requests a second on the target, 0.1 to
+/// 20 % failures) and a look every second for six minutes, at most 5 % of the steps were turned back wrongly.
 const Z_FAIL: f64 = 3.09;
 
 /// Observations that must be expected beyond the quantile; with fewer it is hardly more than the largest value seen.

@@ -263,6 +263,9 @@ impl Moment<'_> {
         if let Some(next) = self.ends(100) {
             return next;
         }
+        if let Some(gate) = self.seen.gate.as_ref().filter(|g| g.outcome == GateOutcome::FailErrors) {
+            return self.turn_back(format!("the gate failed: {}", gate.why));
+        }
         let source = &self.record.relocation.from;
         let settling = State::Settling { retiring: false };
         if self.seen.drained == Some(true) {

@@ -457,6 +457,17 @@ fn no_data_is_not_success() {
 }
 
 #[test]
+fn failures_turn_it_back_before_the_step_is_over() {
+    let states = [State::Ramping { step: 0 }, State::Draining, State::Settling { retiring: false }];
+    for at in states {
+        let mut run = reach(at);
+        run.take(&Turn { gate: 9, drained: 3, passes_ms: 10, ..calm() }).unwrap();
+        let turned = &run.record.history.iter().find(|t| t.to.phase() == Phase::RollingBack);
+        assert!(turned.is_some_and(|t| t.from == at && t.why == "the gate failed: numbers"), "{at}");
+    }
+}
+
+#[test]
 fn a_source_that_dies_while_ramping_is_not_waited_for() {
     let mut run = reach(State::Ramping { step: 0 });
     run.take(&Turn { mishap: 20, passes_ms: 10, ..calm() }).unwrap();

@@ -5,6 +5,7 @@ use foremesh_core::{
     ids::PlanId,
     inputs::InFlight,
     plan::Plan,
+    report::{AuditRecord, Decided, Refusal, records, refuse},
     topology::NodeState,
     trial::{TestedPlan, Trial, waive},
     twin::simulate,
@@ -186,6 +187,39 @@ fn a_plan_that_was_changed_is_refused() {
     let mut nameless = planned(&world);
     nameless.id = PlanId::new("");
     assert!(verify(nameless, &world.inputs()).is_err());
+}
+
+#[test]
+fn a_refused_plan_is_recorded_as_refused() {
+    let mut world = World::new();
+    let decision = decide(&world.inputs()).unwrap();
+    let mut trail = records(&world.inputs(), &decision, 1);
+    let plan = decision.plan.unwrap();
+    world.workload("cart").pinned = Some("audit".to_owned());
+    let error = verify(plan.clone(), &world.inputs()).unwrap_err();
+    refuse(&mut trail, &PlanId::new("plan-other"), &Refusal::Executor("unrelated".to_owned()));
+    assert!(matches!(trail[0].decided, Decided::Move(_)), "another plan was refused");
+    refuse(&mut trail, &plan.id, &Refusal::Checker(error));
+    let first = trail[0].explain().lines().next().unwrap().replace(plan.id.as_str(), "[plan]");
+    assert_eq!(
+        first,
+        "cart: not moved: cart-1 from a to b ([plan]), because the checker refused it: plan `[plan]` breaks 1 invariants, first: workload `cart` is pinned: audit"
+    );
+    let json = serde_json::to_string(&trail).unwrap();
+    assert_eq!(serde_json::from_str::<Vec<AuditRecord>>(&json).unwrap(), trail);
+}
+
+#[test]
+fn only_quiet_records_of_one_kind_repeat() {
+    let record = |world: &World| records(&world.inputs(), &decide(&world.inputs()).unwrap(), 1).remove(0);
+    let (moved, mut pinned, mut late) = (record(&World::new()), World::new(), World::new());
+    pinned.workload("cart").pinned = Some("audit".to_owned());
+    late.durations.insert("cart".into(), 3_600_000);
+    let pinned_first = record(&pinned);
+    pinned.workload("cart").pinned = Some("other words".to_owned());
+    assert!(record(&pinned).repeats(&pinned_first));
+    assert!(!record(&late).repeats(&pinned_first));
+    assert!(!moved.repeats(&moved));
 }
 
 #[test]

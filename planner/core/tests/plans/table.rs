@@ -86,12 +86,25 @@ fn each_reason_follows_from_one_change() {
         (
             "no traffic now",
             |w| w.services.get_mut(&"cart".into()).unwrap().measured = None,
-            "what a move would bring is not known: service `cart` has less than 0.1 requests per second, too few to tell CPU per request",
+            "what a move would bring is not known: service `cart` has had less than 0.1 requests per second lately, too few to tell CPU per request",
         ),
         (
             "source unknown",
             |w| drop(w.nodes.remove(&"a".into())),
             "what a move would bring is not known: CPU use of node `a` is not known over the whole window",
+        ),
+        (
+            "measured long ago",
+            |w| {
+                let known = w.services.get_mut(&"cart".into()).unwrap();
+                known.measured.as_mut().unwrap().at = NOW.plus_ms(-6 * MINUTE);
+            },
+            "what a move would bring is not known: service `cart` has had less than 0.1 requests per second lately, too few to tell CPU per request",
+        ),
+        (
+            "an old forecast of a target",
+            |w| w.nodes.get_mut(&"b".into()).unwrap().as_mut().unwrap().data_age_ms = 6 * MINUTE,
+            "cart to c",
         ),
         (
             "horizon too short",

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 const HOST: &str = include_str!("../../../../envoy-config/host.yaml");
 const EDGE: &str = include_str!("../../../../envoy-config/edge.yaml");
+const DISCOVERED_FILTER: &str = include_str!("../../../../envoy-config/filter-discovered.yaml");
 const STATIC_ENDPOINTS: &str = include_str!("../../../../envoy-config/endpoints-static.yaml");
 
 /// Why no configuration was made.
@@ -55,12 +56,43 @@ pub struct FilterConfig {
     pub module: PathBuf,
     /// Milliseconds between two summaries.
     pub interval_ms: u64,
-    /// Where summaries go.
-    pub planner: PlannerAddress,
+    /// Where summaries go; the address of the planner as the proxies reach it.
+    pub planner: SocketAddr,
+    /// `None` writes the settings into Envoy's own configuration. With a file, name ending in `.yaml`, Envoy takes
+    /// them from there and follows its changes: it must hold [`FilterConfig::resource`] when Envoy starts, and is
+    /// changed with [`replace_file`].
+    pub discovery: Option<PathBuf>,
 }
 
-/// Address of the planner as the proxies reach it.
-pub type PlannerAddress = SocketAddr;
+impl FilterConfig {
+    /// The settings for a proxy as the content of the discovery file.
+    pub fn resource(&self, identity: &Identity) -> Result<String, ConfigError> {
+        let mut values = identity_values(identity);
+        self.add_to(&mut values);
+        let (_, block, _) = split_block(HOST, "filter")?;
+        // The first line of the block names the filter, as an item of a list; the rest is the resource.
+        let settings: Vec<&str> =
+            block.lines().skip(1).map(|line| line.get(FILTER_INDENT..).unwrap_or("")).collect();
+        let head = "resources:\n- \"@type\": type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig\n  name: foremesh";
+        fill(&format!("{head}\n{}\n", settings.join("\n")), &values)
+    }
+
+    fn add_to(&self, values: &mut Values) {
+        values.insert("WASM_FILE", self.module.display().to_string());
+        values.insert("INTERVAL_MS", self.interval_ms.to_string());
+    }
+}
+
+/// How far the filter is indented in the templates more than in a resource.
+const FILTER_INDENT: usize = 18;
+
+/// Puts a file into place so that a watching Envoy sees either the old content or the new one.
+pub async fn replace_file(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let mut next = path.as_os_str().to_owned();
+    next.push(".next");
+    tokio::fs::write(&next, content).await?;
+    tokio::fs::rename(&next, path).await
+}
 
 /// Envoy beside a service (`envoy-config/host.yaml`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,9 +157,8 @@ impl EdgeConfig {
         let mut text = with_filter(EDGE, self.filter.as_ref(), &mut values)?;
         match &self.endpoints {
             Endpoints::File(file) => {
-                let directory = file.parent().unwrap_or(Path::new("."));
                 values.insert("EDS_FILE", file.display().to_string());
-                values.insert("EDS_DIRECTORY", directory.display().to_string());
+                values.insert("EDS_DIRECTORY", directory_of(file));
             }
             Endpoints::Static(address) => {
                 values.insert("ENDPOINT_ADDRESS", address.ip().to_string());
@@ -141,18 +172,25 @@ impl EdgeConfig {
 
 type Values = BTreeMap<&'static str, String>;
 
-fn common(identity: &Identity, service: &str, route: &str, listen: SocketAddr, admin_port: u16) -> Values {
+fn identity_values(identity: &Identity) -> Values {
     BTreeMap::from([
         ("WORKLOAD", identity.workload.clone()),
         ("POD", identity.pod.clone()),
         ("NODE", identity.node.clone()),
         ("ZONE", identity.zone.clone()),
+    ])
+}
+
+fn common(identity: &Identity, service: &str, route: &str, listen: SocketAddr, admin_port: u16) -> Values {
+    let mut values = identity_values(identity);
+    values.extend([
         ("SERVICE", service.to_owned()),
         ("ROUTE", route.to_owned()),
         ("LISTEN_ADDRESS", listen.ip().to_string()),
         ("LISTEN_PORT", listen.port().to_string()),
         ("ADMIN_PORT", admin_port.to_string()),
-    ])
+    ]);
+    values
 }
 
 fn with_filter(
@@ -163,20 +201,35 @@ fn with_filter(
     let Some(filter) = filter else {
         return replace_block(&replace_block(template, "filter", "")?, "planner", "");
     };
-    values.insert("WASM_FILE", filter.module.display().to_string());
-    values.insert("INTERVAL_MS", filter.interval_ms.to_string());
     values.insert("PLANNER_ADDRESS", filter.planner.ip().to_string());
     values.insert("PLANNER_PORT", filter.planner.port().to_string());
-    Ok(template.to_owned())
+    let Some(file) = &filter.discovery else {
+        filter.add_to(values);
+        return Ok(template.to_owned());
+    };
+    values.insert("FILTER_FILE", file.display().to_string());
+    values.insert("FILTER_DIRECTORY", directory_of(file));
+    replace_block(template, "filter", DISCOVERED_FILTER)
+}
+
+fn directory_of(file: &Path) -> String {
+    file.parent().unwrap_or(Path::new(".")).display().to_string()
 }
 
 /// Replaces the lines from `# begin NAME` to `# end NAME`, both included.
 fn replace_block(text: &str, name: &'static str, with: &str) -> Result<String, ConfigError> {
-    let missing = ConfigError::Block { name };
-    let (begin, end) = (format!("# begin {name}\n"), format!("# end {name}\n"));
-    let Some((before, rest)) = text.split_once(&begin) else { return Err(missing) };
-    let Some((_, after)) = rest.split_once(&end) else { return Err(missing) };
+    let (before, _, after) = split_block(text, name)?;
     Ok(format!("{}\n{with}{after}", before.trim_end()))
+}
+
+/// What stands before, between and after the lines `# begin NAME` and `# end NAME`.
+fn split_block<'a>(text: &'a str, name: &'static str) -> Result<(&'a str, &'a str, &'a str), ConfigError> {
+    let (begin, end) = (format!("# begin {name}\n"), format!("# end {name}\n"));
+    let split = text.split_once(&begin).and_then(|(before, rest)| {
+        let (block, after) = rest.split_once(&end)?;
+        Some((before, block.trim_end(), after))
+    });
+    split.ok_or(ConfigError::Block { name })
 }
 
 fn fill(template: &str, values: &Values) -> Result<String, ConfigError> {

@@ -17,6 +17,8 @@ pub(super) struct UsageReport {
     pub(super) capacity_millicores: f64,
     pub(super) cpu_used_millicores: f64,
     pub(super) workloads: BTreeMap<String, f64>,
+    /// Requests that a workload has received and not answered.
+    pub(super) in_flight: BTreeMap<String, u64>,
 }
 
 #[derive(Clone)]
@@ -74,13 +76,14 @@ async fn fault(State(agent): State<Agent>, Path(name): Path<String>, Query(fault
 }
 
 async fn usage(State(agent): State<Agent>) -> Json<UsageReport> {
-    let classes = agent.services.classes();
-    let usage = agent.cpu.usage(classes.len());
+    let services = agent.services.list();
+    let usage = agent.cpu.usage(services.len());
     let of_class = |class: usize| usage.class_millicores.get(class).copied().unwrap_or(0.0);
     Json(UsageReport {
         capacity_millicores: agent.cpu.capacity_millicores(),
         cpu_used_millicores: usage.total_millicores,
-        workloads: classes.into_iter().map(|(name, class)| (name, of_class(class))).collect(),
+        workloads: services.iter().map(|service| (service.name.clone(), of_class(service.class))).collect(),
+        in_flight: services.into_iter().map(|service| (service.name, service.in_flight)).collect(),
     })
 }
 

@@ -117,7 +117,7 @@ impl AgentClient {
         self.ask("POST", &format!("/services/{service}/fault?{query}"), PATIENCE).await.map(drop)
     }
 
-    /// CPU in use as JSON: `capacity_millicores`, `cpu_used_millicores`, `workloads`.
+    /// CPU in use as JSON: `capacity_millicores`, `cpu_used_millicores`, `workloads`, `in_flight`.
     pub async fn usage(&self) -> Result<String, CtlError> {
         self.ask("GET", "/usage", PATIENCE).await
     }

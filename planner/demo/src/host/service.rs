@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -111,6 +112,31 @@ struct Shared {
     body: Bytes,
     cpu: Arc<Cpu>,
     changing: Mutex<(StdRng, Fault)>,
+    in_flight: AtomicU64,
+}
+
+/// One request on its way; counts itself out also when its client left.
+struct InFlight<'a>(&'a AtomicU64);
+
+impl<'a> InFlight<'a> {
+    fn new(counter: &'a AtomicU64) -> Self {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Self(counter)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What is known of one service besides its CPU.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Status {
+    pub(super) name: String,
+    pub(super) class: usize,
+    pub(super) in_flight: u64,
 }
 
 impl Services {
@@ -146,6 +172,7 @@ impl Services {
             body: Bytes::from(body),
             cpu: Arc::clone(&self.cpu),
             changing: Mutex::new((random, Fault::default())),
+            in_flight: AtomicU64::new(0),
         });
         let (stop, stopping) = watch::channel(false);
         let (phases, phase) = watch::channel(Phase::Starting);
@@ -184,9 +211,14 @@ impl Services {
         Ok(())
     }
 
-    /// Names and classes of all services that were ever started.
-    pub(super) fn classes(&self) -> Vec<(String, usize)> {
-        self.lock().iter().map(|(name, entry)| (name.clone(), entry.shared.class)).collect()
+    /// All services that were ever started.
+    pub(super) fn list(&self) -> Vec<Status> {
+        let status = |(name, entry): (&String, &Entry)| Status {
+            name: name.clone(),
+            class: entry.shared.class,
+            in_flight: entry.shared.in_flight.load(Ordering::Relaxed),
+        };
+        self.lock().iter().map(status).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
@@ -200,6 +232,7 @@ impl Shared {
     }
 
     async fn answer(&self) -> Response<Full<Bytes>> {
+        let _in_flight = InFlight::new(&self.in_flight);
         let (demand, fault, fails) = {
             let (random, fault) = &mut *self.lock();
             (self.demand.draw(random), *fault, random.random::<f64>() < fault.error_share)

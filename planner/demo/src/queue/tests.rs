@@ -104,7 +104,7 @@ fn mean_response_is_that_of_theory() {
     for (name, demand) in cases {
         for load in [0.3, 0.6, 0.8] {
             let want = demand.mean_seconds() / (1.0 - load);
-            let got = mean_response(demand, load, 300_000);
+            let got = mean_response(demand, load, 150_000);
             assert!((got / want - 1.0).abs() < 0.05, "{name} at load {load}: mean {got} s, theory {want} s");
         }
     }

@@ -84,16 +84,24 @@ mod tests {
         assert!(worst(&small) > worst(&home), "host-c is no worse than host-a: {small:?} and {home:?}");
     }
 
+    /// The queue must be gone before the next day, and no request may come near the time-outs of 30 s.
     #[test]
-    fn queues_are_gone_before_the_next_day() {
-        let scenario = Scenario::demo(Duration::from_secs(20));
-        let host = &scenario.hosts[0];
-        let late = scenario.latencies(host, 160.0);
-        let night = late.iter().filter(|(at, _)| (at / 20.0).fract() < 0.2);
-        let worst = night.map(|(_, latency)| *latency).fold(0.0, f64::max);
-        assert!(worst * 1e3 < 100.0, "slowest request of the nights: {worst} s");
-        let slowest = late.iter().map(|(_, latency)| *latency).fold(0.0, f64::max);
-        assert!(slowest < 10.0, "slowest request: {slowest} s, too near to the time-outs");
+    fn days_of_other_lengths_have_the_same_shape() {
+        for day in [10, 12, 15, 20, 30] {
+            let scenario = Scenario::demo(Duration::from_secs(day));
+            let violations = |host| -> u64 {
+                scenario.predict(host, 8).unwrap().iter().map(|day| day.violation_seconds).sum()
+            };
+            let share = violations("host-a") as f64 / (8 * day) as f64;
+            assert!((0.25..0.45).contains(&share), "days of {day} s: {share} of host-a's time is too slow");
+            assert_eq!(violations("host-b"), 0, "days of {day} s");
+            let latencies = scenario.latencies(&scenario.hosts[0], 8.0 * day as f64);
+            let slowest = latencies.iter().map(|(_, latency)| *latency).fold(0.0, f64::max);
+            assert!(slowest < 10.0, "days of {day} s: the slowest request takes {slowest} s");
+            let night = latencies.iter().filter(|(at, _)| (at / day as f64).fract() < 0.2);
+            let night = night.map(|(_, latency)| *latency).fold(0.0, f64::max);
+            assert!(night < 0.15, "days of {day} s: the slowest request of the nights takes {night} s");
+        }
     }
 
     #[test]

@@ -1,8 +1,9 @@
 use std::net::Ipv4Addr;
 use std::process::Command;
+use std::time::Duration;
 
 use super::*;
-use crate::envoy::find_binary;
+use crate::envoy::{EnvoyOptions, EnvoyProcess, find_binary};
 
 fn loopback(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
@@ -18,7 +19,7 @@ fn identity(workload: &str) -> Identity {
 }
 
 fn filter(module: &Path) -> FilterConfig {
-    FilterConfig { module: module.to_owned(), interval_ms: 500, planner: loopback(7400) }
+    FilterConfig { module: module.to_owned(), interval_ms: 500, planner: loopback(7400), discovery: None }
 }
 
 fn host(filter: Option<FilterConfig>) -> HostConfig {
@@ -103,6 +104,19 @@ fn a_value_that_would_change_the_structure_is_refused_by_name() {
     }
 }
 
+#[test]
+fn discovered_filter_has_the_settings_in_its_own_file() {
+    let filter =
+        FilterConfig { discovery: Some("/run/ecds/foremesh.yaml".into()), ..filter(Path::new("/f.wasm")) };
+    let resource = filter.resource(&identity("shop")).unwrap();
+    assert!(resource.starts_with("resources:\n- \"@type\": "), "{resource}");
+    assert!(resource.contains("\n  typed_config:\n    \"@type\": "), "indentation is wrong:\n{resource}");
+    assert!(resource.contains("\"interval_ms\": 500,"), "{resource}");
+    let text = host(Some(filter)).render().unwrap();
+    assert!(text.contains("path: /run/ecds/foremesh.yaml"), "{text}");
+    assert!(!text.contains("interval_ms") && text.contains("port_value: 7400"), "{text}");
+}
+
 /// The smallest module that Envoy takes as a filter: it names its ABI version, has a memory, and does nothing.
 fn empty_module() -> Vec<u8> {
     let mut module = b"\0asm\x01\0\0\0".to_vec();
@@ -124,19 +138,20 @@ fn empty_module() -> Vec<u8> {
 }
 
 #[test]
+#[ignore = "needs Envoy on the PATH or in build/bin"]
 fn envoy_accepts_every_variant() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let Ok(binary) = find_binary(None, option_env!("PATH"), &root) else {
-        // The test level "envoy" needs the program; here the texts alone are tested without it.
-        eprintln!("not run: no Envoy found");
-        return;
-    };
+    let binary = find_binary(None, option_env!("PATH"), &root).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let module = directory.path().join("empty.wasm");
     std::fs::write(&module, empty_module()).unwrap();
     let eds = directory.path().join("shop.pb");
     std::fs::write(&eds, []).unwrap();
+    let discovery = directory.path().join("filter.yaml");
+    std::fs::write(&discovery, filter(&module).resource(&identity("shop")).unwrap()).unwrap();
+    let discovered = FilterConfig { discovery: Some(discovery), ..filter(&module) };
     let cases = [
+        ("host, discovered filter", host(Some(discovered)).render()),
         ("host", host(None).render()),
         ("host with filter", host(Some(filter(&module))).render()),
         ("edge, static", edge(Endpoints::Static(loopback(12_001)), None).render()),
@@ -154,4 +169,35 @@ fn envoy_accepts_every_variant() {
         assert!(output.status.success(), "case {name}: {errors}");
         assert!(!errors.contains("Wasm VM failed"), "case {name}: {errors}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Envoy on the PATH or in build/bin"]
+async fn changed_settings_of_the_filter_reach_a_running_envoy() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let binary = find_binary(None, option_env!("PATH"), &root).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let module = directory.path().join("empty.wasm");
+    std::fs::write(&module, empty_module()).unwrap();
+    let discovery = directory.path().join("filter.yaml");
+    let mut settings = FilterConfig { discovery: Some(discovery.clone()), ..filter(&module) };
+    let write = |settings: &FilterConfig| settings.resource(&identity("shop")).unwrap();
+    replace_file(&discovery, write(&settings).as_bytes()).await.unwrap();
+    let ports = crate::free_ports(2).unwrap();
+    let mut config = host(Some(settings.clone()));
+    (config.listen, config.admin_port) = (loopback(ports[0]), ports[1]);
+    let options = EnvoyOptions::new("envoy", &binary, directory.path(), ports[1]);
+    let mut envoy = EnvoyProcess::start(&config.render().unwrap(), &options).await.unwrap();
+    let patience = Duration::from_secs(30);
+    envoy.wait_until_ready(patience).await.unwrap();
+    let reloads = "extension_config_discovery.http_filter.foremesh.config_reload";
+    let before = envoy.admin().counter(reloads).await.unwrap().unwrap();
+    settings.interval_ms = 900;
+    replace_file(&discovery, write(&settings).as_bytes()).await.unwrap();
+    let end = tokio::time::Instant::now() + patience;
+    while envoy.admin().counter(reloads).await.unwrap() == Some(before) {
+        assert!(tokio::time::Instant::now() < end, "the change was not seen");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    envoy.stop(patience).await.unwrap();
 }

@@ -1,0 +1,73 @@
+//! What the decision must know of our own moves: those that are over, those that are not, how long they take, and
+//! where they cut a history in two.
+use foremesh_core::{
+    forecast::Excluded,
+    ids::{ServiceId, WorkloadId},
+    inputs::InFlight,
+    policy::PastMove,
+    rollout::{Phase, RolloutRecord},
+    time::Timestamp,
+};
+use std::collections::BTreeMap;
+
+/// Moves are remembered this long for cooldown and history, in milliseconds: longer than any cooldown, and than the
+/// history that forecasts learn from by default.
+pub(super) const REMEMBERED_MS: i64 = 7 * 24 * 3_600_000;
+
+/// When a service's traffic last changed its place: the last transition of its rollouts that had given the target any
+/// traffic, whether they ended there or went back.
+///
+/// A move is an intervention: latency that was measured before it is no guide to what comes after it.
+pub fn last_change(records: &[RolloutRecord], service: &ServiceId) -> Option<Timestamp> {
+    let of_service = records.iter().filter(|record| record.relocation.service == *service);
+    of_service.filter(|record| record.shifted_at().is_some()).filter_map(|record| Some(record.history.last()?.at)).max()
+}
+
+/// What forecasts of a service must not learn from: everything before its traffic last changed its place.
+pub fn excluded(records: &[RolloutRecord], service: &ServiceId) -> Vec<Excluded> {
+    let from = Timestamp::from_unix_ms(i64::MIN);
+    last_change(records, service).map(|to| Excluded { from, to }).into_iter().collect()
+}
+
+/// Moves that are over, with success or without.
+pub(super) fn past_moves(records: &[RolloutRecord]) -> Vec<PastMove> {
+    let over = records.iter().filter(|record| record.state.is_last() && record.shifted_at().is_some());
+    over.filter_map(|record| {
+        let planned = &record.relocation;
+        Some(PastMove {
+            workload: planned.workload.clone(),
+            service: planned.service.clone(),
+            from: planned.from.clone(),
+            to: planned.to.clone(),
+            started_at: record.history.first()?.at,
+            ended_at: record.history.last()?.at,
+        })
+    })
+    .collect()
+}
+
+/// Moves that are not over.
+pub(super) fn in_flight(records: &[RolloutRecord]) -> Vec<InFlight> {
+    let going = records.iter().filter(|record| !record.state.is_last());
+    going
+        .map(|record| InFlight {
+            workload: record.relocation.workload.clone(),
+            service: record.relocation.service.clone(),
+            replica: record.relocation.replica.clone(),
+            from: record.relocation.from.clone(),
+            to: record.relocation.to.clone(),
+        })
+        .collect()
+}
+
+/// How long the last successful move of each workload took from the decision until the target had all traffic, in
+/// milliseconds. `pending_ms` is the wait between the decision and the first action.
+pub(super) fn durations(records: &[RolloutRecord], pending_ms: i64) -> BTreeMap<WorkloadId, i64> {
+    let done = records.iter().filter(|record| record.state.phase() == Phase::Succeeded);
+    done.filter_map(|record| {
+        let begun = record.history.first()?.at;
+        let moved = record.history.iter().find(|change| change.to.phase() == Phase::Draining)?.at;
+        Some((record.relocation.workload.clone(), moved.ms_since(begun).saturating_add(pending_ms)))
+    })
+    .collect()
+}
