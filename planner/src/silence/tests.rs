@@ -57,7 +57,8 @@ fn silence_is_a_fault_only_against_a_witness() {
             now: NOW,
             limit_ms: LIMIT_MS,
         };
-        let found: Vec<String> = silent_proxies(&evidence).into_iter().map(|silent| silent.workload).collect();
+        let found: Vec<String> =
+            silent_proxies(&evidence).into_iter().map(|silent| silent.workload).collect();
         assert_eq!(&found, want, "case: {name}");
     }
 }
@@ -65,12 +66,27 @@ fn silence_is_a_fault_only_against_a_witness() {
 #[test]
 fn a_worker_is_silent_beside_its_sibling_but_not_after_a_restart() {
     for (name, streams, want) in [
-        ("sibling lives on", [stream("shop", 1, 90_000, 30_000), stream("shop", 2, 90_000, 0)], vec![Some(1)]),
+        (
+            "sibling lives on",
+            [stream("shop", 1, 90_000, 30_000), stream("shop", 2, 90_000, 0)],
+            vec![Some(1)],
+        ),
+        (
+            "silent since its first summary",
+            [stream("shop", 1, 90_000, 90_000), stream("shop", 2, 90_000, 0)],
+            vec![Some(1)],
+        ),
         ("restarted", [stream("shop", 1, 90_000, 30_000), stream("shop", 2, 29_000, 0)], vec![]),
     ] {
-        let evidence =
-            Evidence { streams: &streams, known: &[], recent: &BTreeSet::new(), now: NOW, limit_ms: LIMIT_MS };
-        let found: Vec<Option<u64>> = silent_proxies(&evidence).into_iter().map(|silent| silent.worker).collect();
+        let evidence = Evidence {
+            streams: &streams,
+            known: &[],
+            recent: &BTreeSet::new(),
+            now: NOW,
+            limit_ms: LIMIT_MS,
+        };
+        let found: Vec<Option<u64>> =
+            silent_proxies(&evidence).into_iter().map(|silent| silent.worker).collect();
         assert_eq!(found, want, "case: {name}");
     }
 }
