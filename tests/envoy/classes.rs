@@ -73,7 +73,11 @@ async fn every_kind_of_end_is_counted_in_its_class() {
     }
     for (route, class) in classes {
         let counts = stored.routes.get(route).copied().unwrap_or_default();
-        assert_eq!((class(&counts), counts.all()), (EACH, EACH), "class and all of route `{route}`: {counts:?}");
+        assert_eq!(
+            (class(&counts), counts.all()),
+            (EACH, EACH),
+            "class and all of route `{route}`: {counts:?}"
+        );
     }
 }
 
@@ -82,7 +86,8 @@ async fn abort(rig: &Rig, backend: &Backend) {
     for _ in 0..EACH {
         let before = backend.received();
         let connection = open(rig.proxy.address(), HANG).await;
-        let arrived = async || if backend.received() > before { Ok(()) } else { Err("it has not".to_owned()) };
+        let arrived =
+            async || if backend.received() > before { Ok(()) } else { Err("it has not".to_owned()) };
         until("the request to reach the service", PATIENCE, arrived).await;
         drop(connection);
     }

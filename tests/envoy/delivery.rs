@@ -10,7 +10,8 @@ const RESEND: Duration = Duration::from_secs(5);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_steady_load_is_stored_exactly() {
     let rig = Rig::start(async |_| {}).await;
-    let sent = Fleet::start(rig.proxy.address(), &rig.proxy.paths(), 1500.0).run_for(Duration::from_secs(8)).await;
+    let sent =
+        Fleet::start(rig.proxy.address(), &rig.proxy.paths(), 1500.0).run_for(Duration::from_secs(8)).await;
     let stored = rig.settle(sent.all_ok(), QUIET).await;
     assert_eq!(rig.proxy.requests().await, [sent.all_ok(); 3], "Envoy's total, completed and 2xx");
     assert_eq!(rig.backend.received(), sent.all_ok(), "requests that reached the service");
@@ -22,7 +23,12 @@ async fn a_steady_load_is_stored_exactly() {
     }
     // Every element of the attribute list is there for such requests, so none may need the slow way.
     assert!(stored.streams.iter().all(|stream| stream.fallbacks == 0), "attributes were read one by one");
-    println!("steady: {} sent, {} stored, {} duplicates", sent.all_ok(), stored.observations(), stored.duplicates());
+    println!(
+        "steady: {} sent, {} stored, {} duplicates",
+        sent.all_ok(),
+        stored.observations(),
+        stored.duplicates()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -60,13 +66,18 @@ async fn a_summary_whose_answer_is_lost_counts_once() {
     })
     .await;
     let lossy = lossy.expect("the proxy was put in");
-    let sent = Fleet::start(rig.proxy.address(), &rig.proxy.paths(), 300.0).run_for(Duration::from_secs(12)).await;
+    let sent =
+        Fleet::start(rig.proxy.address(), &rig.proxy.paths(), 300.0).run_for(Duration::from_secs(12)).await;
     // The last answer may be one that is lost: then the summary comes once more after everything is stored.
     let stored = rig.settle(sent.all_ok(), RESEND).await;
     assert_eq!(rig.proxy.requests().await, [sent.all_ok(); 3], "Envoy's total, completed and 2xx");
     assert!(lossy.lost() >= 2, "both kinds of loss happened: {} lost", lossy.lost());
     let summaries: u64 = stored.streams.iter().map(|stream| stream.summaries).sum();
-    assert_eq!(summaries + stored.duplicates(), lossy.delivered(), "summaries and duplicates are all deliveries");
+    assert_eq!(
+        summaries + stored.duplicates(),
+        lossy.delivered(),
+        "summaries and duplicates are all deliveries"
+    );
     // A body whose answer is lost is sent again, at least once until its answer arrives.
     assert_eq!(stored.duplicates(), lossy.lost(), "{}", stored.describe());
     println!(

@@ -27,9 +27,17 @@ async fn three_changes_of_the_configuration_under_load_lose_nothing() {
         let taken = async || {
             let streams = rig.planner.stored().await.streams;
             let taken = streams.iter().all(|stream| {
-                if error.is_empty() { stream.config_error.is_empty() } else { stream.config_error.contains(error) }
+                if error.is_empty() {
+                    stream.config_error.is_empty()
+                } else {
+                    stream.config_error.contains(error)
+                }
             });
-            if taken { Ok(()) } else { Err(format!("{:?}", streams.iter().map(|s| &s.config_error).collect::<Vec<_>>())) }
+            if taken {
+                Ok(())
+            } else {
+                Err(format!("{:?}", streams.iter().map(|s| &s.config_error).collect::<Vec<_>>()))
+            }
         };
         until(&format!("the configuration {change}"), Duration::from_secs(20), taken).await;
     }
@@ -38,5 +46,10 @@ async fn three_changes_of_the_configuration_under_load_lose_nothing() {
     let stored = rig.settle(sent.all_ok(), RESEND).await;
     assert_eq!(rig.proxy.requests().await, [sent.all_ok(); 3], "Envoy's total, completed and 2xx");
     assert_eq!(stored.epochs(), epochs, "the workers' state survives");
-    println!("3 changes: {} sent, {} stored, {} duplicates", sent.all_ok(), stored.observations(), stored.duplicates());
+    println!(
+        "3 changes: {} sent, {} stored, {} duplicates",
+        sent.all_ok(),
+        stored.observations(),
+        stored.duplicates()
+    );
 }

@@ -71,7 +71,11 @@ impl Sent {
     pub fn all_ok(&self) -> u64 {
         let Totals { offered, sent, ok, failed } = self.totals;
         let first = self.failures.first().map(|failure| failure.text.as_str());
-        assert_eq!((sent, ok, failed), (offered, offered, 0), "sent, ok and failed; the first failure: {first:?}");
+        assert_eq!(
+            (sent, ok, failed),
+            (offered, offered, 0),
+            "sent, ok and failed; the first failure: {first:?}"
+        );
         assert!(offered > 0, "no request was due");
         offered
     }

@@ -64,7 +64,9 @@ async fn accept(listener: TcpListener, planner: SocketAddr, counts: Arc<Counts>)
         connections.spawn(async move {
             let pass = service_fn(|request| pass(request, planner, &counts));
             // An error is the lost answer.
-            drop(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), pass).await);
+            drop(
+                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), pass).await,
+            );
         });
         while connections.try_join_next().is_some() {}
     }

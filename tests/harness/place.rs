@@ -67,7 +67,10 @@ pub fn module(file: &str, remedy: &str) -> PathBuf {
     path
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test binary has no arguments of its own to name an Envoy with")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test binary has no arguments of its own to name an Envoy with"
+)]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }

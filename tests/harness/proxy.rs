@@ -236,7 +236,8 @@ fn endpoints(name: &str, endpoint: Option<SocketAddr>) -> Value {
     let endpoints: Vec<Value> =
         endpoint.iter().map(|address| json!({"endpoint": {"address": socket(*address)}})).collect();
     // The limits are far away, so that a slow second of the machine fails no request.
-    let limits = json!({"max_connections": 100_000, "max_pending_requests": 100_000, "max_requests": 100_000});
+    let limits =
+        json!({"max_connections": 100_000, "max_pending_requests": 100_000, "max_requests": 100_000});
     json!({
         "name": name,
         "type": "STATIC",
@@ -317,7 +318,7 @@ impl Proxy {
 
     /// Replaces the filter's configuration by one with further settings, and waits until the proxy has taken it.
     pub async fn reconfigure(&mut self, more: &Value) {
-        const RELOADS: &str = "http.inbound.extension_config_discovery.foremesh.config_reload";
+        const RELOADS: &str = "extension_config_discovery.http_filter.foremesh.config_reload";
         self.versions += 1;
         let wanted = self.versions;
         publish(&self.discovery, wanted, &self.spec.filter(more));
@@ -333,7 +334,8 @@ impl Proxy {
     pub fn resident_kib(&self) -> u64 {
         let id = self.envoy.id().expect("the process runs");
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("the process runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel tells VmRSS");
+        let line =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel tells VmRSS");
         line.trim().trim_end_matches("kB").trim().parse().expect("VmRSS is a number")
     }
 }

@@ -9,11 +9,7 @@ const POLL: Duration = Duration::from_millis(50);
 ///
 /// # Panics
 /// When `deadline` has passed, with what was waited for and what the last look saw.
-pub async fn until<T>(
-    what: &str,
-    deadline: Duration,
-    mut look: impl AsyncFnMut() -> Result<T, String>,
-) -> T {
+pub async fn until<T>(what: &str, deadline: Duration, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
     let began = Instant::now();
     loop {
         match look().await {
