@@ -1,11 +1,13 @@
 //! A build of the filter that traps: what requests get, what stays stored, and how the planner learns of it.
 use foremesh::silence::{Evidence, SilentProxy, silent_proxies};
 use foremesh::store::{ProxyStream, RangeQuery};
-use foremesh_demo::envoy::{EdgeConfig, Endpoints, EnvoyOptions, EnvoyProcess, FilterConfig, Identity};
+use foremesh_demo::envoy::{
+    EdgeConfig, Endpoints, EnvoyOptions, EnvoyProcess, FilterConfig, HostConfig, Identity,
+};
 use foremesh_demo::free_ports;
 use foremesh_tests::load::hammer;
 use foremesh_tests::planner::now;
-use foremesh_tests::{Fleet, Module, PlannerUnderTest, Rig, Route, Target, until};
+use foremesh_tests::{Backend, Fleet, Module, Place, PlannerUnderTest, Rig, Route, Target, until};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -18,35 +20,55 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Connections that surely reach both workers: they are balanced.
 const CONNECTIONS: usize = 16;
 
-/// An edge with the shipped filter and the shipped configuration, which calls the proxy whose filter traps.
-async fn start_edge(rig: &Rig) -> (EnvoyProcess, SocketAddr) {
+/// An Envoy on a configuration that is shipped, made for the ports that are given: where it listens, then the admin port.
+async fn start_shipped(
+    place: &Place,
+    name: &str,
+    workers: u32,
+    config: impl FnOnce(SocketAddr, u16) -> String,
+) -> (EnvoyProcess, SocketAddr) {
     let ports = free_ports(2).expect("loopback has free ports");
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, ports[0]));
-    let name = |text: &str| text.to_owned();
-    let config = EdgeConfig {
-        identity: Identity {
-            workload: name("edge"),
-            pod: name("edge-1"),
-            node: name("host-0"),
-            zone: name("zone-1"),
-        },
-        service: name("shop"),
-        route: name("all"),
-        listen,
-        admin_port: ports[1],
-        endpoints: Endpoints::Static(rig.proxy.address()),
-        filter: Some(FilterConfig {
-            module: Module::Filter.path(),
-            interval_ms: 1000,
-            planner: rig.planner.address(),
-            discovery: None,
-        }),
+    let options = EnvoyOptions {
+        concurrency: workers,
+        ..EnvoyOptions::new(name, place.envoy(), place.directory(), ports[1])
     };
-    let options = EnvoyOptions::new("edge-1", rig.place.envoy(), rig.place.directory(), ports[1]);
-    let config = config.render().expect("the configuration is valid");
-    let mut envoy = EnvoyProcess::start(&config, &options).await.expect("the edge starts");
-    envoy.wait_until_ready(PATIENCE).await.expect("the edge gets ready");
+    let config = config(listen, ports[1]);
+    let mut envoy = EnvoyProcess::start(&config, &options).await.expect("Envoy starts");
+    envoy.wait_until_ready(PATIENCE).await.expect("Envoy gets ready");
     (envoy, listen)
+}
+
+fn identity(workload: &str) -> Identity {
+    Identity {
+        workload: workload.to_owned(),
+        pod: format!("{workload}-1"),
+        node: "host-0".to_owned(),
+        zone: "zone-1".to_owned(),
+    }
+}
+
+fn filter(module: Module, planner: SocketAddr) -> FilterConfig {
+    FilterConfig { module: module.path(), interval_ms: 1000, planner, discovery: None }
+}
+
+/// The shipped configuration of an edge before `shop`.
+fn edge_config(
+    route: &str,
+    (listen, admin_port): (SocketAddr, u16),
+    shop: SocketAddr,
+    filter: FilterConfig,
+) -> String {
+    let config = EdgeConfig {
+        identity: identity("edge"),
+        service: "shop".to_owned(),
+        route: route.to_owned(),
+        listen,
+        admin_port,
+        endpoints: Endpoints::Static(shop),
+        filter: Some(filter),
+    };
+    config.render().expect("the configuration is valid")
 }
 
 /// The streams of one workload.
@@ -87,12 +109,22 @@ async fn a_filter_that_traps_fails_no_request_and_is_reported_silent() {
         spec.routes.push(Route::new("trap", TRAP, Target::Service(server)));
     })
     .await;
-    let (_edge, edge) = start_edge(&rig).await;
+    let (_edge, edge) = start_shipped(&rig.place, "edge-1", 1, |listen, admin_port| {
+        let filter = filter(Module::Filter, rig.planner.address());
+        edge_config("all", (listen, admin_port), rig.proxy.address(), filter)
+    })
+    .await;
     let paths: Vec<String> = rig.proxy.paths().into_iter().filter(|path| path != TRAP).collect();
     let fleet = Fleet::start(edge, &paths, 200.0);
+    // A worker of which a single summary is known looks like one that its sibling has replaced, so each sends some.
     let both = async || {
         let (shop, edge) = (streams_of(&rig.planner, "shop").await, streams_of(&rig.planner, "edge").await);
-        if (shop.len(), edge.len()) == (2, 1) { Ok(()) } else { Err(rig.planner.stored().await.describe()) }
+        let several = shop.iter().all(|stream| stream.summaries >= 3);
+        if (shop.len(), edge.len(), several) == (2, 1, true) {
+            Ok(())
+        } else {
+            Err(rig.planner.stored().await.describe())
+        }
     };
     until("both workers and the edge to deliver", PATIENCE, both).await;
 
@@ -133,4 +165,39 @@ async fn a_filter_that_traps_fails_no_request_and_is_reported_silent() {
     until("what the edge observed", PATIENCE, edge_is_exact).await;
     let kept: u64 = before.iter().map(|stream| stream.observations).sum();
     println!("{sent} requests, all answered; the trapped filter had delivered {kept} and the edge's all");
+}
+
+/// Requests that are in flight in the worker whose filter traps are failed by `failure_policy: FAIL_OPEN` (with 503, in
+/// Envoy 1.40), and not by `fail_open: true`; so each configuration that is shipped is put to the test.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shipped_configurations_fail_no_request_when_the_filter_traps() {
+    let place = Place::new();
+    let backend = Backend::start().await;
+    let planner = PlannerUnderTest::start(place.directory()).await;
+    let trapping = || filter(Module::Trapping, planner.address());
+    // Every route is the one that traps, so each worker traps with its first request, while others are in flight.
+    let (host, host_address) = start_shipped(&place, "shop-1", 2, |listen, admin_port| {
+        let config = HostConfig {
+            identity: identity("shop"),
+            service: "shop".to_owned(),
+            route: "trap".to_owned(),
+            listen,
+            service_port: backend.address().port(),
+            admin_port,
+            filter: Some(trapping()),
+        };
+        config.render().expect("the configuration is valid")
+    })
+    .await;
+    let (edge, edge_address) = start_shipped(&place, "edge-1", 2, |listen, admin_port| {
+        edge_config("trap", (listen, admin_port), backend.address(), trapping())
+    })
+    .await;
+    for (envoy, address) in [(host, host_address), (edge, edge_address)] {
+        hammer(address, &["/".to_owned()], 2 * CONNECTIONS, 20 * CONNECTIONS).await;
+        let log = std::fs::read_to_string(envoy.log()).expect("Envoy writes its log");
+        let traps = log.matches("trap on purpose").count();
+        assert!((1..=2).contains(&traps), "{traps} workers trapped; the log:\n{log}");
+        println!("{}: {traps} workers trapped, no request failed", envoy.log().display());
+    }
 }

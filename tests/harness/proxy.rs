@@ -139,11 +139,12 @@ impl ProxySpec {
         plugin
     }
 
+    /// As shipped: `fail_open`, because `failure_policy` fails requests that are in flight when the filter traps.
     fn filter(&self, more: &Value) -> Value {
         json!({"@type": WASM, "config": {
             "name": "foremesh",
             "root_id": "foremesh",
-            "failure_policy": "FAIL_OPEN",
+            "fail_open": true,
             "vm_config": {
                 "runtime": "envoy.wasm.runtime.v8",
                 "code": {"local": {"filename": self.module.path()}},
