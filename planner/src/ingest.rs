@@ -11,10 +11,15 @@ use crate::{
     clock::Clock,
     store::{Appended, SeriesStore, StoreError, Summary},
 };
-use axum::{Json, Router, body::Body, extract::State, http::HeaderMap, routing::post};
+use axum::{Json, Router, body::Body, extract::State, http::HeaderMap, routing::post, serve::Listener};
 use body::{Encoding, MediaType};
 use bytes::Bytes;
 use foremesh_summary::{Limits, PUSH_PATH, WindowSummary, decode, encode, from_json};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::{conn::auto, graceful::GracefulShutdown},
+    service::TowerToHyperService,
+};
 use metrics::{IngestMetrics, Outcome};
 use problem::Problem;
 use std::{future::Future, io, sync::Arc, time::Duration};
@@ -95,14 +100,38 @@ pub fn router(state: IngestState) -> Router {
 
 /// Serves a router until `shutdown` is ready; accepted requests are finished before it returns.
 ///
+/// A request that has arrived is answered also when the other end has closed its side: a proxy that ends sends its last
+/// summary and closes at once, without waiting for the answer. `axum::serve` would drop that request, because its
+/// connections are closed as soon as the other end has closed.
+///
 /// # Errors
-/// When the listener fails for good.
+/// None now; a listener that fails for a moment is asked again.
 pub async fn serve(
-    listener: TcpListener,
+    mut listener: TcpListener,
     router: Router,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    axum::serve(listener, router).with_graceful_shutdown(shutdown).await
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server.http1().half_close(true);
+    let service = TowerToHyperService::new(router);
+    let connections = GracefulShutdown::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let (stream, peer) = tokio::select! {
+            accepted = Listener::accept(&mut listener) => accepted,
+            () = &mut shutdown => break,
+        };
+        let connection = server.serve_connection(TokioIo::new(stream), service.clone()).into_owned();
+        let connection = connections.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%peer, error, "connection ended early");
+            }
+        });
+    }
+    drop(listener);
+    connections.shutdown().await;
+    Ok(())
 }
 
 async fn accept(

@@ -59,8 +59,9 @@ fn silent_workers(evidence: &Evidence<'_>, workers: &[&ProxyStream]) -> Vec<Sile
             .into_iter()
             .collect();
     }
-    // A worker that ended before a sibling began was replaced, by a restart or a new configuration.
-    let replaced = |silent: &ProxyStream| workers.iter().any(|other| other.first_seen >= silent.last_seen);
+    // A worker that ended before a sibling began was replaced, by a restart or a new configuration. Workers that begin
+    // together may send for the first time in the same millisecond, which does not make one the other's successor.
+    let replaced = |silent: &ProxyStream| workers.iter().any(|other| other.first_seen > silent.last_seen);
     workers
         .iter()
         .filter(|stream| is_silent(stream) && !replaced(stream))

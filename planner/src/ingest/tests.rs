@@ -363,6 +363,36 @@ async fn shutdown_finishes_what_was_accepted() {
     assert_eq!(observations(&store).await, 3);
 }
 
+/// A proxy that ends sends what it has and closes at once, so nobody waits for the answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_summary_whose_sender_leaves_at_once_is_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(folder.path()));
+    let state = state(&store, IngestSettings::default());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let served = tokio::spawn(serve(listener, router(state.clone()), std::future::pending()));
+    let sent = 30;
+    for sequence in 1..=sent {
+        let body = sample(sequence).body;
+        let mut bytes =
+            format!("POST {PUSH_PATH} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len())
+                .into_bytes();
+        bytes.extend_from_slice(&body);
+        let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
+        connection.write_all(&bytes).await.unwrap();
+    }
+    let stored = async {
+        while count(&state, "stored") < sent {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(10), stored).await.is_ok();
+    assert!(in_time, "{} of {sent} summaries are stored", count(&state, "stored"));
+    assert_eq!(observations(&store).await, 3 * sent);
+    served.abort();
+}
+
 #[test]
 fn metrics_have_their_names() {
     let mut registry = prometheus_client::registry::Registry::default();

@@ -74,6 +74,11 @@ fn a_worker_is_silent_beside_its_sibling_but_not_after_a_restart() {
             [stream("shop", 1, 90_000, 30_000), stream("shop", 2, 90_000, 0)],
             vec![Some(1)],
         ),
+        (
+            "silent since its first summary",
+            [stream("shop", 1, 90_000, 90_000), stream("shop", 2, 90_000, 0)],
+            vec![Some(1)],
+        ),
         ("restarted", [stream("shop", 1, 90_000, 30_000), stream("shop", 2, 29_000, 0)], vec![]),
     ] {
         let evidence = Evidence {

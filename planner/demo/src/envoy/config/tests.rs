@@ -55,7 +55,7 @@ fn host_leads_from_listener_to_service_and_names_the_proxy() {
         "socket_address: { address: 127.0.0.1, port_value: 12003 }",
         "socket_address: { address: 127.0.0.1, port_value: 7400 }",
         "name: \"inbound|80||shop\"",
-        "failure_policy: FAIL_OPEN",
+        "fail_open: true",
         "filename: /lib/foremesh.wasm",
         "\"interval_ms\": 500,",
         r#""proxy": {"workload": "shop", "pod": "shop-host-a", "node": "host-a", "zone": "zone-1"}"#,
