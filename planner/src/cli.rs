@@ -1,6 +1,4 @@
 //! The commands that ask a running planner and print its answer.
-pub mod bench;
-
 use crate::{
     args::{AbortArgs, ExplainArgs, ForecastArgs, Output, QueryArgs},
     client::request,
