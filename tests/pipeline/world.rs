@@ -1,0 +1,431 @@
+//! A small world in simulated time: one service on three hosts, a neighbour that takes the CPU of the first one for a
+//! part of each hour, and proxies that report what requests would have seen.
+use async_trait::async_trait;
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::{Request, StatusCode},
+};
+use foremesh::{
+    app::{Assembled, PlatformPorts},
+    clock::{Clock, ManualClock},
+    control::Control,
+    platform::{Inventory, PlatformError, Relocator, TrafficShifter},
+    policies,
+    rollout::Rollouts,
+    settings::Settings,
+};
+use foremesh_core::{
+    ids::{NodeId, ReplicaId, ServiceId, WorkloadId},
+    time::Timestamp,
+    topology::{Node, NodeState, Replica, Snapshot, Tier, Workload},
+    units::Millicores,
+};
+use foremesh_summary::{
+    Accumulator, encode,
+    wire::{Direction, Proxy, RouteWindow, WindowSummary},
+};
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::{Arc, Mutex},
+};
+use tower::ServiceExt as _;
+
+/// Some Tuesday, at a whole hour.
+const START_MS: i64 = 1_763_985_600_000;
+const MINUTE_MS: i64 = 60_000;
+/// Simulated time between two looks of the loop.
+const TICK_MS: i64 = 15_000;
+const HOSTS: [(&str, f64); 3] = [("host-a", 4000.0), ("host-b", 4000.0), ("host-c", 1000.0)];
+/// CPU of one request in core-milliseconds, and requests per second.
+const DEMAND_MS: f64 = 10.0;
+const RATE: f64 = 100.0;
+const OBJECTIVE_MS: f64 = 250.0;
+
+/// What the platform knows and what was done to it.
+#[derive(Debug)]
+struct State {
+    clock: ManualClock,
+    running: BTreeSet<String>,
+    weights: BTreeMap<ReplicaId, u32>,
+    broken: BTreeSet<String>,
+}
+
+/// The platform of the simulated world.
+#[derive(Clone, Debug)]
+struct FakePlatform(Arc<Mutex<State>>);
+
+/// CPU that the neighbour of a host takes, in millicores: half an hour of each hour on the first host.
+fn neighbour(host: &str, at_ms: i64) -> f64 {
+    let minute = (at_ms - START_MS) / MINUTE_MS % 60;
+    if host == "host-a" && (25..50).contains(&minute) { 2900.0 } else { 200.0 }
+}
+
+impl State {
+    fn now_ms(&self) -> i64 {
+        Clock::Manual(self.clock.clone()).now().unix_ms()
+    }
+
+    /// Share of the service's requests that a host gets, 0 to 1.
+    fn share(&self, host: &str) -> f64 {
+        let whole: u32 = self.weights.values().sum();
+        let own = self.weights.get(&replica(host)).copied().unwrap_or(0);
+        if whole == 0 { 0.0 } else { f64::from(own) / f64::from(whole) }
+    }
+
+    fn used(&self, host: &str) -> f64 {
+        neighbour(host, self.now_ms()) + self.share(host) * RATE * DEMAND_MS
+    }
+
+    /// Mean time of a request on a host under processor sharing, in milliseconds.
+    fn response_ms(&self, host: &str) -> f64 {
+        let capacity = HOSTS.iter().find(|(name, _)| *name == host).expect("the host exists").1;
+        DEMAND_MS / (1.0 - self.used(host) / capacity).max(0.02)
+    }
+}
+
+fn replica(host: &str) -> ReplicaId {
+    ReplicaId::new(format!("shop@{host}"))
+}
+
+impl FakePlatform {
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        work(&mut self.0.lock().expect("no test thread has panicked with the lock"))
+    }
+}
+
+#[async_trait]
+impl Inventory for FakePlatform {
+    async fn snapshot(&self) -> Result<Snapshot, PlatformError> {
+        Ok(self.with(|state| {
+            let cpu = |value| Millicores::new(value).expect("CPU is never negative");
+            let nodes = HOSTS.iter().map(|(name, capacity)| {
+                let node = Node {
+                    capacity: cpu(*capacity),
+                    used: Some(cpu(state.used(name))),
+                    zone: None,
+                    cost_per_hour: 0.0,
+                    state: NodeState::Ready,
+                };
+                (NodeId::new(*name), node)
+            });
+            let replicas = state
+                .running
+                .iter()
+                .map(|host| (replica(host), Replica { node: NodeId::new(host), ready: true }))
+                .collect();
+            let shop = Workload {
+                service: ServiceId::new("shop"),
+                tier: Tier::Standard,
+                allowed_nodes: BTreeSet::new(),
+                replicas,
+                used: Some(cpu(RATE * DEMAND_MS)),
+                pinned: None,
+            };
+            Snapshot {
+                taken_at: Timestamp::from_unix_ms(state.now_ms()),
+                nodes: nodes.collect(),
+                workloads: BTreeMap::from([(WorkloadId::new("shop"), shop)]),
+            }
+        }))
+    }
+}
+
+#[async_trait]
+impl Relocator for FakePlatform {
+    async fn prepare(&self, _: &WorkloadId, _: &NodeId) -> Result<(), PlatformError> {
+        Ok(())
+    }
+
+    async fn place(&self, _: &WorkloadId, node: &NodeId) -> Result<ReplicaId, PlatformError> {
+        self.with(|state| {
+            if state.broken.contains(node.as_str()) {
+                return Err(PlatformError::Refused {
+                    object: format!("start of `shop` on `{node}`"),
+                    problem: format!("{node} has no disk"),
+                    remedy: "repair it".to_owned(),
+                });
+            }
+            state.running.insert(node.to_string());
+            Ok(replica(node.as_str()))
+        })
+    }
+
+    async fn is_ready(&self, _: &WorkloadId, node: &NodeId, _: &ReplicaId) -> Result<bool, PlatformError> {
+        Ok(self.with(|state| state.running.contains(node.as_str())))
+    }
+
+    async fn retire(
+        &self,
+        _: &WorkloadId,
+        node: &NodeId,
+        _: Option<&ReplicaId>,
+    ) -> Result<(), PlatformError> {
+        self.with(|state| {
+            assert!(state.share(node.as_str()) == 0.0, "a replica with traffic is never stopped");
+            state.running.remove(node.as_str());
+        });
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl TrafficShifter for FakePlatform {
+    async fn weights(&self, _: &ServiceId) -> Result<BTreeMap<ReplicaId, u32>, PlatformError> {
+        Ok(self.with(|state| state.weights.clone()))
+    }
+
+    async fn set_weights(
+        &self,
+        _: &ServiceId,
+        weights: &BTreeMap<ReplicaId, u32>,
+    ) -> Result<(), PlatformError> {
+        self.with(|state| {
+            for (id, weight) in weights.iter().filter(|(_, weight)| **weight > 0) {
+                let host = id.as_str().trim_start_matches("shop@");
+                assert!(state.running.contains(host), "{weight} % for `{id}`, which does not run");
+            }
+            state.weights.clone_from(weights);
+        });
+        Ok(())
+    }
+
+    async fn restore(&self, _: &ServiceId) -> Result<(), PlatformError> {
+        Ok(())
+    }
+}
+
+/// The world with its planner.
+#[derive(Debug)]
+pub(crate) struct World {
+    clock: ManualClock,
+    platform: FakePlatform,
+    router: Router,
+    control: Control,
+    rollouts: Arc<Rollouts>,
+    minutes: i64,
+    sequences: BTreeMap<String, (u64, u64)>,
+    sent: u64,
+    muted: bool,
+    slow: Vec<i64>,
+    _directory: tempfile::TempDir,
+}
+
+const SETTINGS: &str = "
+stateDirectory: state
+platform: {hosts: hosts.yaml}
+policies: [policies]
+step: 1m
+season: 1h
+horizon: 20m
+interval: 15s
+staleAfter: 5m
+retention: {step: 12h}
+rollout: {revalidateAfter: 30s, holdPerStep: 2m, settle: 2m, gateWait: 5m, drainQuiet: 1m, minSamples: 200}
+";
+
+fn policy(mode: &str) -> String {
+    format!(
+        "
+apiVersion: foremesh.dev/v1alpha1
+kind: RelocationPolicy
+metadata: {{name: shop}}
+spec:
+  selector: {{services: [shop]}}
+  mode: {mode}
+  rules:
+    - name: slow-soon
+      predictedLatency: {{quantile: 0.99, above: {OBJECTIVE_MS}ms, for: {{steps: 3, of: 5}}, within: 15m, probability: 0.5}}
+  ramp: [50, 100]
+  trial: {{waivedBy: the test, reason: there is no staging mesh}}
+"
+    )
+}
+
+impl World {
+    /// A new world at its first minute, with a policy in this mode.
+    pub(crate) async fn new(mode: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let file = directory.path().join("foremesh.yaml");
+        let settings = Settings::parse(&file, SETTINGS).expect("the settings are good");
+        std::fs::create_dir_all(&settings.state_directory).expect("a state directory");
+        let policies = policies::parse(Path::new("shop.yaml"), &policy(mode)).expect("the policy is good");
+        let clock = ManualClock::new(Timestamp::from_unix_ms(START_MS));
+        let platform = FakePlatform(Arc::new(Mutex::new(State {
+            clock: clock.clone(),
+            running: BTreeSet::from(["host-a".to_owned()]),
+            weights: BTreeMap::from([(replica("host-a"), 100)]),
+            broken: BTreeSet::new(),
+        })));
+        let ports = PlatformPorts {
+            inventory: Arc::new(platform.clone()),
+            relocator: Arc::new(platform.clone()),
+            traffic: Arc::new(platform.clone()),
+        };
+        let assembled = Assembled::new(&settings, policies, ports, Clock::Manual(clock.clone()))
+            .await
+            .expect("the planner can be assembled");
+        let Assembled { router, control, rollouts, .. } = assembled;
+        Self {
+            clock,
+            platform,
+            router,
+            control,
+            rollouts,
+            minutes: 0,
+            sequences: BTreeMap::new(),
+            sent: 0,
+            muted: false,
+            slow: Vec::new(),
+            _directory: directory,
+        }
+    }
+
+    /// Lets time go on.
+    pub(crate) async fn run(&mut self, minutes: i64) {
+        for _ in 0..minutes * MINUTE_MS / TICK_MS {
+            let now_ms = Clock::Manual(self.clock.clone()).now().unix_ms() + TICK_MS;
+            self.clock.set(Timestamp::from_unix_ms(now_ms));
+            self.minutes = (now_ms - START_MS) / MINUTE_MS;
+            if !self.muted {
+                self.report(now_ms).await;
+            }
+            self.control.pass().await.expect("a pass comes to a decision");
+            // Rollouts look several times in a tick, as they would between two passes.
+            for _ in 0..4 {
+                self.rollouts.tick().await;
+            }
+        }
+    }
+
+    /// What every proxy saw in the tick that ends now: half of the requests near the mean, the rest spread to five
+    /// times the mean, so that the 99th percentile is far from the median.
+    async fn report(&mut self, now_ms: i64) {
+        for (host, _) in HOSTS {
+            let (share, mean_ms) = self.platform.with(|state| (state.share(host), state.response_ms(host)));
+            let count = (RATE * share * TICK_MS as f64 / 1e3) as u64;
+            if count == 0 {
+                continue;
+            }
+            if mean_ms * 5.0 > OBJECTIVE_MS {
+                self.slow.push(self.minutes);
+            }
+            let mut latency = Accumulator::new();
+            let mut sum_us = 0;
+            for at in 0..count {
+                let spread = 0.2 + 4.8 * (at as f64 / count as f64).powi(4);
+                let us = (mean_ms * spread * 1e3) as u64;
+                latency.record(us);
+                sum_us += us;
+            }
+            let route = RouteWindow {
+                direction: Direction::Inbound.into(),
+                callee: "shop".to_owned(),
+                route: "default".to_owned(),
+                ok: count,
+                sum_us,
+                latency_hdr_v2: latency.encode(),
+                ..RouteWindow::default()
+            };
+            self.push(host, now_ms, count, route).await;
+        }
+    }
+
+    async fn push(&mut self, host: &str, now_ms: i64, count: u64, route: RouteWindow) {
+        let (sequence, cumulative) = self.sequences.entry(host.to_owned()).or_default();
+        *sequence += 1;
+        *cumulative += count;
+        self.sent += count;
+        let summary = WindowSummary {
+            major: foremesh_summary::MAJOR,
+            minor: foremesh_summary::MINOR,
+            proxy: Some(Proxy {
+                workload: "shop".to_owned(),
+                pod: format!("shop-{host}"),
+                node: host.to_owned(),
+                ..Proxy::default()
+            }),
+            epoch: 1 + host.bytes().map(u64::from).sum::<u64>(),
+            sequence: *sequence,
+            start_unix_ms: (now_ms - TICK_MS) as u64,
+            end_unix_ms: now_ms as u64,
+            cumulative: *cumulative,
+            routes: vec![route],
+            ..WindowSummary::default()
+        };
+        let request = Request::post("/v1/summaries")
+            .header("content-type", foremesh_summary::CONTENT_TYPE)
+            .body(Body::from(encode(&summary)))
+            .expect("a request");
+        let answer = self.router.clone().oneshot(request).await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::OK);
+    }
+
+    /// Proxies send nothing any more.
+    pub(crate) fn mute(&mut self) {
+        self.muted = true;
+    }
+
+    /// Replicas cannot be started there.
+    pub(crate) fn break_host(&mut self, host: &str) {
+        self.platform.with(|state| state.broken.insert(host.to_owned()));
+    }
+
+    /// Hosts with a replica.
+    pub(crate) fn running(&self) -> Vec<String> {
+        self.platform.with(|state| state.running.iter().cloned().collect())
+    }
+
+    /// Traffic shares that are not 0.
+    pub(crate) fn weights(&self) -> Vec<(String, u32)> {
+        let weights = self.platform.with(|state| state.weights.clone());
+        weights.into_iter().filter(|(_, w)| *w > 0).map(|(id, w)| (id.to_string(), w)).collect()
+    }
+
+    /// Ticks over the objective since a minute.
+    pub(crate) fn slow_minutes_after(&self, minute: i64) -> usize {
+        self.slow.iter().filter(|slow| **slow >= minute).count()
+    }
+
+    /// Observations that were acknowledged.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Observations that the planner has.
+    pub(crate) async fn stored(&self) -> u64 {
+        let proxies = self.get("/api/v1/proxies").await;
+        proxies["proxies"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .filter_map(|proxy| proxy["observations"].as_u64())
+            .sum()
+    }
+
+    /// The whole audit trail, newest first.
+    pub(crate) async fn trail(&self) -> Vec<Value> {
+        let mut trail: Vec<Value> = Vec::new();
+        loop {
+            let before = trail.last().map_or(String::new(), |entry| format!("&before={}", entry["entry"]));
+            let page = self.get(&format!("/api/v1/decisions?limit=1000{before}")).await;
+            let entries = page["entries"].as_array().expect("a list");
+            if entries.is_empty() {
+                return trail;
+            }
+            trail.extend(entries.iter().cloned());
+        }
+    }
+
+    /// What the API answers.
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let request = Request::get(path).body(Body::empty()).expect("a request");
+        let answer = self.router.clone().oneshot(request).await.expect("an answer");
+        let status = answer.status();
+        let body = to_bytes(answer.into_body(), 64 << 20).await.expect("a body");
+        assert!(status.is_success(), "{path}: {status} {}", String::from_utf8_lossy(&body));
+        serde_json::from_slice(&body).expect("JSON")
+    }
+}
