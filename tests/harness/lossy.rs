@@ -81,11 +81,11 @@ async fn pass(
 ) -> io::Result<Response<Full<Bytes>>> {
     let answer = forward(request, planner).await.map_err(io::Error::other)?;
     let before = counts.delivered.fetch_add(1, Ordering::SeqCst);
-    if before % 2 == 0 {
+    if before.is_multiple_of(2) {
         return Ok(answer);
     }
     let lost = counts.lost.fetch_add(1, Ordering::SeqCst);
-    if lost % 2 == 0 {
+    if lost.is_multiple_of(2) {
         return Err(io::Error::other("the answer is lost on purpose"));
     }
     std::future::pending().await
