@@ -34,7 +34,7 @@ pub struct Overrides {
 pub struct Config {
     /// Envoy cluster that the planner is reached through.
     pub planner: String,
-    /// Length of a window in milliseconds, 500 to 60 000.
+    /// Length of a window in milliseconds, 200 to 60 000.
     pub interval_ms: u64,
     /// Bounds of the recorder; `max_keys` is 1 to 4000.
     pub recorder: Settings,
@@ -192,7 +192,7 @@ impl Config {
         let compress = default.compress_above_bytes as u64;
         let mut config = Self {
             planner: reader.text("planner", DEFAULT_PLANNER).unwrap_or(default.planner),
-            interval_ms: reader.number("interval_ms", 500, 60_000, default.interval_ms),
+            interval_ms: reader.number("interval_ms", 200, 60_000, default.interval_ms),
             recorder: Settings {
                 max_keys: reader.number("max_keys", 1, 4000, default.recorder.max_keys as u64) as usize,
                 idle_windows: reader.number("idle_windows", 1, 1_000_000, idle) as u32,

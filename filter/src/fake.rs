@@ -57,8 +57,8 @@ impl FakeHost {
 
     /// A stream that ended well.
     pub(crate) fn stream(&self, route: &str, code: u64) {
-        let [duration, code, flags] = [1_500_000, code, 0].map(u64::to_le_bytes);
-        self.answer(&[route.as_bytes(), &duration, &code, b"outbound|80||cart.shop", &flags, b""]);
+        let [duration, code] = [1_500_000, code].map(u64::to_le_bytes);
+        self.answer(&[route.as_bytes(), &duration, &code, b"outbound|80||cart.shop", b""]);
     }
 }
 

@@ -114,7 +114,7 @@ impl Push {
     /// How often to look: twice in a window, so that an early end of traffic is seen, and at most once a second, so that
     /// a drained proxy has pushed before it is killed.
     pub fn tick_ms(&self) -> u64 {
-        self.interval_ms.checked_div(2).unwrap_or(0).clamp(250, 1000)
+        self.interval_ms.checked_div(2).unwrap_or(0).clamp(100, 1000)
     }
 
     /// Pushes that were not acknowledged.

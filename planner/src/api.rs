@@ -11,8 +11,8 @@ mod time_text;
 pub(crate) use time_text::parse as parse_time;
 
 use crate::{
-    audit::Audit, clock::Clock, metrics::Metrics, observed::SharedObserved, problem::Problem, published::Published,
-    published::View, rollout::Rollouts, store::SeriesStore,
+    audit::Audit, clock::Clock, metrics::Metrics, observed::SharedObserved, problem::Problem,
+    published::Published, published::View, rollout::Rollouts, store::SeriesStore,
 };
 use axum::{Router, http::Uri, routing::get};
 use foremesh_core::forecast::ForecastSettings;
@@ -100,7 +100,10 @@ pub fn router(state: ApiState) -> Router {
     router
         .route("/api/v1/openapi.json", get(move || async move { axum::Json((*description).clone()) }))
         .fallback(|uri: Uri| async move {
-            Problem::not_found(format!("there is nothing at `{}`; /api/v1/openapi.json lists all paths", uri.path()))
+            Problem::not_found(format!(
+                "there is nothing at `{}`; /api/v1/openapi.json lists all paths",
+                uri.path()
+            ))
         })
         .with_state(state)
 }

@@ -10,6 +10,7 @@ use crate::{
     ingest::{self, IngestSettings, IngestState, metrics::IngestMetrics},
     metrics::Metrics,
     observed::{Observed, ObservedSettings},
+    platform::{Inventory, Relocator, TrafficShifter},
     policies,
     published::Published,
     rollout::{RolloutPorts, Rollouts},
@@ -18,7 +19,7 @@ use crate::{
 };
 use anyhow::Context as _;
 use axum::Router;
-use foremesh_core::{forecast::ForecastSettings, policy::RelocationPolicy, rollout::RolloutRecord, time::Step};
+use foremesh_core::{policy::RelocationPolicy, rollout::RolloutRecord, time::Step};
 use foremesh_summary::Limits;
 use serde_json::json;
 use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
@@ -40,17 +41,127 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let policies = policies::read_all(&settings.policies)?;
     let hosts = settings.read_hosts()?;
     std::fs::create_dir_all(&settings.state_directory).with_context(|| {
-        format!("state directory `{}` cannot be made; check its owner and rights", settings.state_directory.display())
+        format!(
+            "state directory `{}` cannot be made; check its owner and rights",
+            settings.state_directory.display()
+        )
     })?;
     let listener = TcpListener::bind(settings.listen).await.with_context(|| {
         format!("address {} cannot be listened on; stop what uses it, or change `listen`", settings.listen)
     })?;
     let platform = HostsPlatform::open(hosts, &settings.state_directory, Clock::System).await?;
-    let platform = Arc::new(platform);
-    let planner = Planner::start(&settings, policies, platform).await?;
+    let ports = PlatformPorts {
+        inventory: Arc::new(platform.clone()),
+        relocator: Arc::new(platform.clone()),
+        traffic: Arc::new(platform),
+    };
+    let planner = Planner::start(Assembled::new(&settings, policies, ports, Clock::System).await?);
     tracing::info!(address = %settings.listen, "planner ready");
     planner.serve_until(listener, terminated()).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The ports to where services run.
+#[derive(Clone, Debug)]
+pub struct PlatformPorts {
+    /// What runs where.
+    pub inventory: Arc<dyn Inventory>,
+    /// Starts and stops replicas.
+    pub relocator: Arc<dyn Relocator>,
+    /// Shares out traffic.
+    pub traffic: Arc<dyn TrafficShifter>,
+}
+
+/// All parts, connected and not yet running: what [`Planner`] runs, and what tests drive step by step.
+#[derive(Debug)]
+pub struct Assembled {
+    /// Ingest and API.
+    pub router: Router,
+    /// The loop.
+    pub control: Control,
+    /// What carries plans out.
+    pub rollouts: Arc<Rollouts>,
+    /// Where decisions are recorded.
+    pub audit: Arc<Audit>,
+    clock: Clock,
+}
+
+impl Assembled {
+    /// Builds and connects every part but the listener.
+    ///
+    /// # Errors
+    /// When a file of the state directory cannot be opened.
+    pub async fn new(
+        settings: &Settings,
+        policies: Vec<RelocationPolicy>,
+        platform: PlatformPorts,
+        clock: Clock,
+    ) -> anyhow::Result<Self> {
+        let step = Step::from_ms(settings.step.ms())?;
+        let control_settings = control_settings(settings, policies, step);
+        let (store_metrics, ingest_metrics, metrics) =
+            (StoreMetrics::default(), IngestMetrics::default(), Arc::new(Metrics::default()));
+        {
+            let mut registry = metrics.registry();
+            store_metrics.register(&mut registry);
+            ingest_metrics.register(&mut registry);
+        }
+        let state = |name: &str| settings.state_directory.join(name);
+        let audit = Arc::new(Audit::open(&state("audit.db"))?);
+        let store = open_store(&state("series.db"), settings, step, &clock, store_metrics)?;
+        let keep =
+            ObservedSettings { keep_ms: settings.retention.step.ms(), settle_ms: settings.lateness.ms() };
+        let observed =
+            Arc::new(RwLock::new(Observed::backfill(Arc::clone(&store), keep, clock.now()).await?));
+        let (published, latest) = (Arc::new(Published::default()), Arc::new(LatestInputs::default()));
+        let ports = RolloutPorts {
+            relocator: platform.relocator,
+            traffic: platform.traffic,
+            gate: Arc::new(StoreGates { store: Arc::clone(&store), clock: clock.clone() }),
+            validator: Arc::clone(&latest) as _,
+            reporter: Arc::clone(&audit) as _,
+        };
+        let journal = state("rollouts.db");
+        let rollouts = Rollouts::open(&journal, settings.rollout.clone(), ports, clock.clone()).await?;
+        audit.append(clock.now(), Kind::Event, None, &started(&rollouts.list().await?))?;
+        let rollouts = Arc::new(rollouts);
+        let parts = Parts {
+            clock: clock.clone(),
+            store,
+            observed,
+            inventory: platform.inventory,
+            rollouts: Arc::clone(&rollouts),
+            audit: Arc::clone(&audit),
+            published,
+            latest,
+            metrics,
+        };
+        let router = router(settings, &control_settings, &parts, ingest_metrics);
+        let control = Control::new(parts, control_settings)?;
+        Ok(Self { router, control, rollouts, audit, clock })
+    }
+}
+
+/// Ingest and API over the same parts as the loop.
+fn router(settings: &Settings, control: &ControlSettings, parts: &Parts, metrics: IngestMetrics) -> Router {
+    let state = ApiState {
+        clock: parts.clock.clone(),
+        published: Arc::clone(&parts.published),
+        observed: Arc::clone(&parts.observed),
+        store: Arc::clone(&parts.store),
+        rollouts: Arc::clone(&parts.rollouts),
+        audit: Arc::clone(&parts.audit),
+        metrics: Arc::clone(&parts.metrics),
+        forecast: control.forecast(),
+        pass_limit_ms: settings.stale_after.ms().max(settings.interval.ms().saturating_mul(3)),
+    };
+    let limits = IngestSettings {
+        limits: Limits { body_bytes: settings.ingest.max_body_bytes, ..Limits::default() },
+        in_flight_bytes: settings.ingest.in_flight_bytes,
+        ..IngestSettings::default()
+    };
+    let ingest = IngestState::new(Arc::clone(&parts.store), parts.clock.clone(), metrics, limits);
+    ingest::router(ingest).merge(api::router(state))
 }
 
 /// All parts, running.
@@ -64,78 +175,10 @@ pub struct Planner {
 }
 
 impl Planner {
-    /// Builds and starts every part but the listener.
-    ///
-    /// # Errors
-    /// When a file of the state directory cannot be opened.
-    pub async fn start(
-        settings: &Settings,
-        policies: Vec<RelocationPolicy>,
-        platform: Arc<HostsPlatform>,
-    ) -> anyhow::Result<Self> {
-        let clock = Clock::System;
-        let step = Step::from_ms(settings.step.ms())?;
-        let control_settings = control_settings(settings, policies, step);
-        let (store_metrics, ingest_metrics, metrics) =
-            (StoreMetrics::default(), IngestMetrics::default(), Arc::new(Metrics::default()));
-        {
-            let mut registry = metrics.registry();
-            store_metrics.register(&mut registry);
-            ingest_metrics.register(&mut registry);
-        }
-        let state = |name: &str| settings.state_directory.join(name);
-        let audit = Arc::new(Audit::open(&state("audit.db"))?);
-        let store = open_store(&state("series.db"), settings, step, &clock, store_metrics)?;
-        let keep = ObservedSettings { keep_ms: settings.retention.step.ms(), settle_ms: settings.lateness.ms() };
-        let observed = Arc::new(RwLock::new(Observed::backfill(Arc::clone(&store), keep, clock.now()).await?));
-        let (published, latest) = (Arc::new(Published::default()), Arc::new(LatestInputs::default()));
-        let ports = RolloutPorts {
-            relocator: Arc::clone(&platform) as _,
-            traffic: Arc::clone(&platform) as _,
-            gate: Arc::new(StoreGates { store: Arc::clone(&store), clock: clock.clone() }),
-            validator: Arc::clone(&latest) as _,
-            reporter: Arc::clone(&audit) as _,
-        };
-        let journal = state("rollouts.db");
-        let rollouts = Rollouts::open(&journal, settings.rollout.clone(), ports, clock.clone()).await?;
-        audit.append(clock.now(), Kind::Event, None, &started(&rollouts.list().await?))?;
-        let rollouts = Arc::new(rollouts);
-
+    /// Starts the loop and the rollouts.
+    pub fn start(assembled: Assembled) -> Self {
+        let Assembled { router, control, rollouts, audit, clock } = assembled;
         let (stop, stopped) = watch::channel(false);
-        let api_state = ApiState {
-            clock: clock.clone(),
-            published: Arc::clone(&published),
-            observed: Arc::clone(&observed),
-            store: Arc::clone(&store),
-            rollouts: Arc::clone(&rollouts),
-            audit: Arc::clone(&audit),
-            metrics: Arc::clone(&metrics),
-            forecast: ForecastSettings::new(
-                control_settings.horizon_steps,
-                Some(control_settings.season_steps),
-                control_settings.stale_after_ms,
-            ),
-            pass_limit_ms: settings.stale_after.ms().max(3 * settings.interval.ms()),
-        };
-        let limits = IngestSettings {
-            limits: Limits { body_bytes: settings.ingest.max_body_bytes, ..Limits::default() },
-            in_flight_bytes: settings.ingest.in_flight_bytes,
-            ..IngestSettings::default()
-        };
-        let ingest = IngestState::new(Arc::clone(&store), clock.clone(), ingest_metrics, limits);
-        let router = ingest::router(ingest).merge(api::router(api_state));
-        let parts = Parts {
-            clock: clock.clone(),
-            store,
-            observed,
-            inventory: platform,
-            rollouts: Arc::clone(&rollouts),
-            audit: Arc::clone(&audit),
-            published,
-            latest,
-            metrics,
-        };
-        let control = Control::new(parts, control_settings)?;
         let mut until = stopped.clone();
         let rolling = async move {
             rollouts
@@ -145,7 +188,7 @@ impl Planner {
                 .await;
         };
         let tasks = vec![tokio::spawn(rolling), tokio::spawn(control.run(stopped))];
-        Ok(Self { router, audit, clock, stop, tasks })
+        Self { router, audit, clock, stop, tasks }
     }
 
     /// Serves until `stop` is ready, then finishes what was accepted and stops the parts.
@@ -213,7 +256,8 @@ fn open_store(
 
 fn control_settings(settings: &Settings, policies: Vec<RelocationPolicy>, step: Step) -> ControlSettings {
     // A move that was never measured takes at least as long as its own waits.
-    let ramp_steps = policies.iter().map(|policy| policy.ramp_percent.len().saturating_sub(1)).max().unwrap_or(0);
+    let ramp_steps =
+        policies.iter().map(|policy| policy.ramp_percent.len().saturating_sub(1)).max().unwrap_or(0);
     let waits_ms = settings.rollout.hold_per_step.saturating_mul(ramp_steps as i64);
     let waits_ms = settings.rollout.revalidate_after.saturating_add(waits_ms);
     let default_move_duration_ms = settings.planning.default_move_duration_ms.max(waits_ms);

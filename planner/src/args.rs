@@ -95,7 +95,7 @@ pub struct DemoArgs {
     /// fewer violation seconds.
     #[arg(long)]
     pub verify: bool,
-    /// Fewer and shorter days: about one minute and a half instead of three.
+    /// Fewer and shorter days: under two minutes instead of three.
     #[arg(long)]
     pub quick: bool,
     /// Keep the directory with logs, configuration and state.
@@ -166,48 +166,10 @@ pub struct AbortArgs {
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {
     /// Durable summaries per second of one core.
-    Ingest(IngestBenchArgs),
+    Ingest(crate::bench::IngestArgs),
     /// The server side of `bench ingest`, in a process of its own so that its CPU time is its own.
     #[command(hide = true)]
-    IngestServer(IngestServerArgs),
-}
-
-/// Arguments of `foremesh bench ingest`.
-#[derive(Debug, ClapArgs)]
-pub struct IngestBenchArgs {
-    /// Proxies that send, each over its own connection.
-    #[arg(long, default_value_t = 20)]
-    pub proxies: usize,
-    /// Routes of each summary.
-    #[arg(long, default_value_t = 50)]
-    pub routes: usize,
-    /// Length of each measurement in seconds.
-    #[arg(long, default_value_t = 5.0)]
-    pub seconds: f64,
-    /// Seed of the latencies.
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
-    /// Measurements, each with a new store.
-    #[arg(long, default_value_t = 3)]
-    pub runs: usize,
-    /// Also measure start and memory with so many hours of one-minute steps of every route.
-    #[arg(long)]
-    pub history_hours: Option<u32>,
-    /// Folder for the stores; the disk under it is the one that is measured. A temporary one when not given.
-    #[arg(long)]
-    pub folder: Option<PathBuf>,
-    /// How to print the result.
-    #[arg(long, short, value_enum, default_value_t = Output::Table)]
-    pub output: Output,
-}
-
-/// Arguments of the server side of `foremesh bench ingest`.
-#[derive(Debug, ClapArgs)]
-pub struct IngestServerArgs {
-    /// Folder of the store.
-    pub folder: PathBuf,
-    /// What to do.
-    pub mode: String,
+    IngestServer(crate::bench::IngestServerArgs),
 }
 
 /// How results are printed.

@@ -112,12 +112,12 @@ impl Audit {
     /// # Errors
     /// When the file cannot be opened, or was written by a newer planner.
     pub fn open(path: &Path) -> Result<Self, AuditError> {
-        let fail = |action| {
-            move |source| AuditError::Database { path: path.to_owned(), action, source }
-        };
+        let fail = |action| move |source| AuditError::Database { path: path.to_owned(), action, source };
         let connection = Connection::open(path).map_err(fail("opened"))?;
         connection
-            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000;")
+            .execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000;",
+            )
             .map_err(fail("opened"))?;
         let found: i64 =
             connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(fail("opened"))?;
@@ -135,11 +135,19 @@ impl Audit {
     ///
     /// # Errors
     /// When the database refuses: the caller must not act on a decision that is not on record.
-    pub fn append(&self, at: Timestamp, kind: Kind, plan: Option<&str>, record: &Value) -> Result<i64, AuditError> {
+    pub fn append(
+        &self,
+        at: Timestamp,
+        kind: Kind,
+        plan: Option<&str>,
+        record: &Value,
+    ) -> Result<i64, AuditError> {
         let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         connection
             .prepare_cached("INSERT INTO audit (at_ms, kind, plan, record) VALUES (?1, ?2, ?3, ?4)")
-            .and_then(|mut insert| insert.execute(params![at.unix_ms(), kind.name(), plan, record.to_string()]))
+            .and_then(|mut insert| {
+                insert.execute(params![at.unix_ms(), kind.name(), plan, record.to_string()])
+            })
             .map_err(|source| AuditError::Database { path: self.path.clone(), action: "written", source })?;
         Ok(connection.last_insert_rowid())
     }
@@ -148,7 +156,12 @@ impl Audit {
     ///
     /// # Errors
     /// When the database refuses.
-    pub fn newest(&self, kind: Option<Kind>, before: Option<i64>, limit: u32) -> Result<Vec<Entry>, AuditError> {
+    pub fn newest(
+        &self,
+        kind: Option<Kind>,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<Entry>, AuditError> {
         self.select(
             "SELECT id, at_ms, kind, plan, record FROM audit
              WHERE (?1 IS NULL OR kind = ?1) AND (?2 IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3",
@@ -161,7 +174,10 @@ impl Audit {
     /// # Errors
     /// When the database refuses.
     pub fn of_plan(&self, plan: &str) -> Result<Vec<Entry>, AuditError> {
-        self.select("SELECT id, at_ms, kind, plan, record FROM audit WHERE plan = ?1 ORDER BY id", params![plan])
+        self.select(
+            "SELECT id, at_ms, kind, plan, record FROM audit WHERE plan = ?1 ORDER BY id",
+            params![plan],
+        )
     }
 
     /// The newest plan and its generation, so that a restarted planner counts on from there.

@@ -1,2 +1,141 @@
 //! Benchmarks of the planner's parts, run by `foremesh bench`.
 pub mod ingest;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use comfy_table::{Table, presets::NOTHING};
+use ingest::{IngestBench, IngestReport, server};
+use std::{path::PathBuf, process::ExitCode};
+
+/// Arguments of `foremesh bench ingest`.
+#[derive(Clone, Debug, Args)]
+pub struct IngestArgs {
+    /// Proxies that send, each over a connection of its own.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=2000))]
+    pub proxies: u16,
+    /// Routes of each summary.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=4000))]
+    pub routes: u16,
+    /// Services that are called, over all routes of all proxies.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..))]
+    pub services: u16,
+    /// Length of one measurement in seconds.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    pub seconds: u16,
+    /// Times to measure, each with a new store.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub runs: u16,
+    /// Seed of the traffic.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Also measure start and memory with this many hours of one-minute steps (proxies × routes series); takes minutes.
+    #[arg(long)]
+    pub history_hours: Option<u32>,
+    /// Folder on the disk to measure; a temporary one when not given.
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+    /// How the result is printed.
+    #[arg(long, short, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+}
+
+/// How a benchmark's result is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// One JSON object on one line.
+    Json,
+}
+
+/// Arguments of the process that `foremesh bench ingest` measures.
+#[derive(Clone, Debug, Args)]
+pub struct IngestServerArgs {
+    /// Folder of the store.
+    pub folder: PathBuf,
+    /// What to do.
+    #[arg(value_enum)]
+    pub mode: server::Mode,
+}
+
+/// Runs `foremesh bench ingest`.
+///
+/// # Errors
+/// When something cannot be run, or when the store does not hold exactly what was acknowledged.
+pub async fn ingest(args: IngestArgs) -> anyhow::Result<ExitCode> {
+    let program = std::env::current_exe().context("cannot find the own program to start it as a server")?;
+    let server = vec![program.into(), "bench".into(), "ingest-server".into()];
+    let bench = IngestBench {
+        proxies: args.proxies.into(),
+        routes: args.routes.into(),
+        services: args.services.into(),
+        seconds: args.seconds.into(),
+        seed: args.seed,
+        runs: args.runs.into(),
+        history_hours: args.history_hours,
+        folder: args.dir,
+        server,
+    };
+    let report = ingest::run(&bench).await?;
+    match args.output {
+        Format::Json => println!("{}", serde_json::to_string(&report)?),
+        Format::Table => println!("{}", table(&report)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the process that `foremesh bench ingest` measures.
+///
+/// # Errors
+/// When the store or the listener fails.
+pub async fn ingest_server(args: IngestServerArgs) -> anyhow::Result<ExitCode> {
+    server::run(&args.folder, args.mode).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn table(report: &IngestReport) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table.set_header([
+        "run",
+        "per CPU second",
+        "per second",
+        "ack p50",
+        "ack p99",
+        "peak RSS",
+        "summaries/commit",
+        "exact",
+    ]);
+    let runs = report.runs.iter().enumerate().map(|(at, run)| ((at + 1).to_string(), run));
+    for (name, run) in runs.chain([("median".to_owned(), &report.median)]) {
+        let batch = run.durable_bytes as f64 / report.summary_bytes / run.commits.max(1) as f64;
+        table.add_row([
+            name,
+            format!("{:.0}", run.per_cpu_second),
+            format!("{:.0}", run.per_wall_second),
+            format!("{:.1} ms", run.ack_p50_ms),
+            format!("{:.1} ms", run.ack_p99_ms),
+            format!("{:.0} MiB", run.peak_rss_mib),
+            format!("{batch:.1}"),
+            format!("{} of {}", run.observations_stored, run.observations_sent),
+        ]);
+    }
+    let history = report.history.as_ref().map(|history| {
+        format!(
+            "\nstart with {} h of {} services: {:.1} s, {:.0} MiB (peak {:.0} MiB), file {:.0} MiB",
+            history.hours,
+            history.services,
+            history.start_seconds,
+            history.rss_mib,
+            history.peak_rss_mib,
+            history.file_mib
+        )
+    });
+    format!(
+        "durable summaries of {} routes ({:.0} bytes) from {} proxies\n{table}{}",
+        report.routes,
+        report.summary_bytes,
+        report.proxies,
+        history.unwrap_or_default()
+    )
+}

@@ -1,5 +1,8 @@
 //! `foremesh check`: what would go wrong, found before it does.
-use crate::{args::CheckArgs, clock::Clock, control::chain, hosts::HostsPlatform, platform::Inventory as _, policies, settings::Settings};
+use crate::{
+    args::CheckArgs, clock::Clock, control::chain, hosts::HostsPlatform, platform::Inventory as _, policies,
+    settings::Settings,
+};
 use foremesh_core::{
     policy::{Condition, Mode},
     topology::{NodeState, Snapshot},
@@ -13,11 +16,11 @@ struct Report {
     warnings: usize,
 }
 
-impl Report {
-    fn ok(&self, what: &str) {
-        println!("ok       {what}");
-    }
+fn ok(what: &str) {
+    println!("ok       {what}");
+}
 
+impl Report {
     fn warning(&mut self, what: &str) {
         self.warnings += 1;
         println!("warning  {what}");
@@ -50,14 +53,14 @@ pub async fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
             return Ok(report.exit());
         }
     };
-    report.ok(&format!("settings `{}`", args.config.display()));
+    ok(&format!("settings `{}`", args.config.display()));
     check_policies(&settings, &mut report);
     match settings.read_hosts() {
         Err(error) => report.error(&chain(&error)),
         Ok(hosts) => {
-            report.ok(&format!("hosts file `{}`", settings.hosts_file().display()));
+            ok(&format!("hosts file `{}`", settings.hosts_file().display()));
             if !args.offline {
-                match HostsPlatform::open(hosts, &settings.state_directory, Clock::System).await {
+                match HostsPlatform::look(hosts, &settings.state_directory, Clock::System).await {
                     Err(error) => report.error(&chain(&error)),
                     Ok(platform) => match platform.snapshot().await {
                         Ok(snapshot) => check_hosts(&snapshot, &mut report),
@@ -98,7 +101,7 @@ fn check_policies(settings: &Settings, report: &mut Report) {
         if policy.mode == Mode::Auto && policy.waiver.is_some() {
             report.warning(&format!("policy `{}` moves without a trial, as its waiver says", policy.id));
         } else {
-            report.ok(&format!("policy `{}`, mode {}", policy.id, policy.mode.name()));
+            ok(&format!("policy `{}`, mode {}", policy.id, policy.mode.name()));
         }
     }
 }
@@ -107,19 +110,24 @@ fn check_hosts(snapshot: &Snapshot, report: &mut Report) {
     for (id, node) in &snapshot.nodes {
         match &node.state {
             NodeState::Unreachable(why) => report.error(&format!("host `{id}` is unreachable: {why}")),
-            NodeState::Cordoned => report.ok(&format!("host `{id}`, cordoned")),
+            NodeState::Cordoned => ok(&format!("host `{id}`, cordoned")),
             NodeState::Ready if node.used.is_none() => report.warning(&format!(
                 "host `{id}` does not tell its CPU use, so nothing is ever moved to it; give it a `usage` command"
             )),
-            NodeState::Ready => report.ok(&format!("host `{id}`")),
+            NodeState::Ready => ok(&format!("host `{id}`")),
         }
     }
     for (id, workload) in &snapshot.workloads {
         if workload.replicas.is_empty() {
-            report.error(&format!("workload `{id}` runs nowhere; start it, or correct `runsOn` in the hosts file"));
+            report.error(&format!(
+                "workload `{id}` runs nowhere; start it, or correct `runsOn` in the hosts file"
+            ));
         }
         for (replica, placed) in workload.replicas.iter().filter(|(_, placed)| !placed.ready) {
-            report.warning(&format!("replica `{replica}` on `{}` does not answer its ready check", placed.node));
+            report.warning(&format!(
+                "replica `{replica}` on `{}` does not answer its ready check",
+                placed.node
+            ));
         }
     }
 }

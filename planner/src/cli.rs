@@ -1,6 +1,4 @@
 //! The commands that ask a running planner and print its answer.
-pub mod bench;
-
 use crate::{
     args::{AbortArgs, ExplainArgs, ForecastArgs, Output, QueryArgs},
     client::request,
@@ -8,7 +6,7 @@ use crate::{
 use comfy_table::{Table, presets};
 use hyper::Method;
 use serde_json::Value;
-use std::process::ExitCode;
+use std::{fmt::Write as _, process::ExitCode};
 
 /// Exit code for "something is at risk or would change".
 const AT_RISK: u8 = 3;
@@ -20,13 +18,24 @@ const AT_RISK: u8 = 3;
 pub async fn services(args: &QueryArgs) -> anyhow::Result<ExitCode> {
     let answer = request(&args.server, Method::GET, "/api/v1/services").await?;
     print(&answer, args.output, |answer| {
-        rows(answer, "services", &[
-            ("SERVICE", "/id"), ("P99 MS", "/measured/latency_p99_ms"), ("RPS", "/measured/throughput_rps"),
-            ("PREDICTED MS", "/predicted/worst_ms"), ("OBJECTIVE MS", "/objective_ms"),
-            ("RISK", "/predicted/breach_probability"), ("NODES", "/nodes"), ("SAYS", "/verdict"),
-        ])
+        rows(
+            answer,
+            "services",
+            &[
+                ("SERVICE", "/id"),
+                ("P99 MS", "/measured/latency_p99_ms"),
+                ("RPS", "/measured/throughput_rps"),
+                ("PREDICTED MS", "/predicted/worst_ms"),
+                ("OBJECTIVE MS", "/objective_ms"),
+                ("RISK", "/predicted/breach_probability"),
+                ("NODES", "/nodes"),
+                ("SAYS", "/verdict"),
+            ],
+        )
     });
-    let risky = items(&answer, "services").iter().any(|s| s.pointer("/verdict").and_then(Value::as_str) == Some("breach"));
+    let risky = items(&answer, "services")
+        .iter()
+        .any(|s| s.pointer("/verdict").and_then(Value::as_str) == Some("breach"));
     Ok(if risky { ExitCode::from(AT_RISK) } else { ExitCode::SUCCESS })
 }
 
@@ -35,19 +44,32 @@ pub async fn services(args: &QueryArgs) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// When the planner does not answer, or has no forecast for that service.
 pub async fn forecast(args: &ForecastArgs) -> anyhow::Result<ExitCode> {
-    let mut path = format!("/api/v1/services/{}/forecast?metric={}&quantile={}", args.service, args.metric, args.quantile);
-    if let Some(horizon) = args.horizon {
-        path.push_str(&format!("&horizon={}ms", horizon.ms()));
-    }
+    let horizon = args.horizon.map_or_else(String::new, |horizon| format!("&horizon={}ms", horizon.ms()));
+    let path = format!(
+        "/api/v1/services/{}/forecast?metric={}&quantile={}{horizon}",
+        args.service, args.metric, args.quantile
+    );
     let answer = request(&args.query.server, Method::GET, &path).await?;
     print(&answer, args.query.output, |answer| {
-        let mut table = rows(answer, "steps", &[
-            ("FROM", "/start"), ("Q05", "/quantiles/0.05"), ("Q50", "/quantiles/0.5"), ("Q95", "/quantiles/0.95"),
-        ]);
-        table.add_row(["".to_owned()]);
-        format!("{}: model {}, made {}, data {} ms old, backtest error {} over {} origins\n{table}",
-            text(answer, "/metric"), text(answer, "/model"), text(answer, "/made_at"), text(answer, "/data_age_ms"),
-            text(answer, "/backtest/mae"), text(answer, "/backtest/origins"))
+        let table = rows(
+            answer,
+            "steps",
+            &[
+                ("FROM", "/start"),
+                ("Q05", "/quantiles/0.05"),
+                ("Q50", "/quantiles/0.5"),
+                ("Q95", "/quantiles/0.95"),
+            ],
+        );
+        format!(
+            "{}: model {}, made {}, data {} ms old, backtest error {} over {} origins\n{table}",
+            text(answer, "/metric"),
+            text(answer, "/model"),
+            text(answer, "/made_at"),
+            text(answer, "/data_age_ms"),
+            text(answer, "/backtest/mae"),
+            text(answer, "/backtest/origins")
+        )
     });
     Ok(ExitCode::SUCCESS)
 }
@@ -59,9 +81,17 @@ pub async fn forecast(args: &ForecastArgs) -> anyhow::Result<ExitCode> {
 pub async fn plans(args: &QueryArgs) -> anyhow::Result<ExitCode> {
     let answer = request(&args.server, Method::GET, "/api/v1/plans").await?;
     print(&answer, args.output, |answer| {
-        rows(answer, "plans", &[
-            ("PLAN", "/id"), ("MADE", "/made_at"), ("GENERATION", "/generation"), ("MOVES", "/summary"), ("MODE", "/mode"),
-        ])
+        rows(
+            answer,
+            "plans",
+            &[
+                ("PLAN", "/id"),
+                ("MADE", "/made_at"),
+                ("GENERATION", "/generation"),
+                ("MOVES", "/summary"),
+                ("MODE", "/mode"),
+            ],
+        )
     });
     Ok(ExitCode::SUCCESS)
 }
@@ -87,10 +117,19 @@ pub async fn explain(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
 pub async fn moves(args: &QueryArgs) -> anyhow::Result<ExitCode> {
     let answer = request(&args.server, Method::GET, "/api/v1/relocations").await?;
     print(&answer, args.output, |answer| {
-        rows(answer, "relocations", &[
-            ("RELOCATION", "/id"), ("WORKLOAD", "/workload"), ("FROM", "/from"), ("TO", "/to"), ("STATE", "/state"),
-            ("SINCE", "/since"), ("BECAUSE", "/why"),
-        ])
+        rows(
+            answer,
+            "relocations",
+            &[
+                ("RELOCATION", "/id"),
+                ("WORKLOAD", "/workload"),
+                ("FROM", "/from"),
+                ("TO", "/to"),
+                ("STATE", "/state"),
+                ("SINCE", "/since"),
+                ("BECAUSE", "/why"),
+            ],
+        )
     });
     Ok(ExitCode::SUCCESS)
 }
@@ -103,7 +142,9 @@ pub async fn abort(args: &AbortArgs) -> anyhow::Result<ExitCode> {
     let query = format!("by={}&reason={}", escape(&args.by), escape(&args.reason));
     let path = format!("/api/v1/relocations/{}/abort?{query}", args.relocation);
     let answer = request(&args.query.server, Method::POST, &path).await?;
-    print(&answer, args.query.output, |answer| format!("relocation {} is being taken back", text(answer, "/id")));
+    print(&answer, args.query.output, |answer| {
+        format!("relocation {} is being taken back", text(answer, "/id"))
+    });
     Ok(ExitCode::SUCCESS)
 }
 
@@ -112,8 +153,12 @@ fn escape(raw: &str) -> String {
     let mut escaped = String::with_capacity(raw.len());
     for byte in raw.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => escaped.push(char::from(byte)),
-            _ => escaped.push_str(&format!("%{byte:02X}")),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                escaped.push(char::from(byte));
+            }
+            _ => {
+                let _ = write!(escaped, "%{byte:02X}");
+            }
         }
     }
     escaped

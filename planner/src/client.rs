@@ -68,7 +68,8 @@ pub async fn request(server: &str, method: Method, path: &str) -> Result<Value, 
         .await
         .map_err(|e| unreachable(Box::new(e)))?
         .map_err(unreachable)?;
-    let value: Value = serde_json::from_slice(&body).map_err(|_| ClientError::NotJson { url: url.clone() })?;
+    let value: Value =
+        serde_json::from_slice(&body).map_err(|_| ClientError::NotJson { url: url.clone() })?;
     if status.is_success() {
         return Ok(value);
     }

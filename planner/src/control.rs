@@ -20,6 +20,7 @@ use crate::{
 };
 use foremesh_core::{
     decide::{Decision, decide},
+    forecast::ForecastSettings,
     ids::PlanId,
     inputs::Settings as Caution,
     plan::{DigestError, Plan},
@@ -81,6 +82,13 @@ pub struct ControlSettings {
     pub caution: Caution,
     /// What the operators want.
     pub policies: Vec<RelocationPolicy>,
+}
+
+impl ControlSettings {
+    /// How forecasts are made, in the loop and for whoever asks.
+    pub fn forecast(&self) -> ForecastSettings {
+        ForecastSettings::new(self.horizon_steps, Some(self.season_steps), self.stale_after_ms)
+    }
 }
 
 /// Why a pass did not come to a decision. Nothing moves then.
@@ -227,7 +235,12 @@ impl Control {
         let plan_id = decision.plan.as_ref().map(|plan| plan.id.as_str());
         audit.append(inputs.now, Kind::Decision, plan_id, &pass)?;
         if let Some(plan) = &decision.plan {
-            audit.append(inputs.now, Kind::Plan, Some(plan.id.as_str()), &plan_record(plan, "auto", records))?;
+            audit.append(
+                inputs.now,
+                Kind::Plan,
+                Some(plan.id.as_str()),
+                &plan_record(plan, "auto", records),
+            )?;
             self.newest = Some((plan.id.clone(), plan.generation));
         }
         if let Some(plan) = &decision.recommended
@@ -262,10 +275,17 @@ impl Control {
             limit_ms: self.settings.silent_after_ms,
         });
         self.parts.metrics.silent_proxies(found.len());
-        let same = |a: &SilentProxy, b: &SilentProxy| (&a.workload, &a.pod, a.worker) == (&b.workload, &b.pod, b.worker);
+        let same = |a: &SilentProxy, b: &SilentProxy| {
+            (&a.workload, &a.pod, a.worker) == (&b.workload, &b.pod, b.worker)
+        };
         for silent in &found {
             if !self.silent.iter().any(|before| same(before, silent)) {
-                tracing::warn!(workload = silent.workload, pod = silent.pod, detail = silent.detail, "proxy is silent");
+                tracing::warn!(
+                    workload = silent.workload,
+                    pod = silent.pod,
+                    detail = silent.detail,
+                    "proxy is silent"
+                );
                 let record = json!({"event": "proxy_silent", "proxy": silent});
                 self.parts.audit.append(inputs.now, Kind::Event, None, &record)?;
             }
@@ -273,7 +293,8 @@ impl Control {
         for before in &self.silent {
             if !found.iter().any(|silent| same(before, silent)) {
                 tracing::info!(workload = before.workload, pod = before.pod, "proxy reports again");
-                let record = json!({"event": "proxy_reports_again", "workload": before.workload, "pod": before.pod});
+                let record =
+                    json!({"event": "proxy_reports_again", "workload": before.workload, "pod": before.pod});
                 self.parts.audit.append(inputs.now, Kind::Event, None, &record)?;
             }
         }

@@ -11,8 +11,8 @@ mod watch;
 use crate::args::{DemoArgs, Output};
 use anyhow::Context as _;
 use foremesh_demo::{
-    Child, ChildSpec, EndpointSource, FilterSpec, LoadHandle, LoadReport, Scenario, Window, World, WorldPlace,
-    envoy::find_binary, start_load, unix_ms,
+    Child, ChildSpec, EndpointSource, FilterSpec, LoadHandle, LoadReport, Scenario, Window, World,
+    WorldPlace, envoy::find_binary, start_load, unix_ms,
 };
 use outcome::{Outcome, Side};
 use screen::Screen;
@@ -42,7 +42,7 @@ struct Length {
 
 impl Length {
     const FULL: Self = Self { day: Duration::from_secs(20), learning_days: 3, days: 8 };
-    const QUICK: Self = Self { day: Duration::from_secs(15), learning_days: 2, days: 5 };
+    const QUICK: Self = Self { day: Duration::from_secs(15), learning_days: 3, days: 6 };
 }
 
 /// Runs the demo and prints the comparison.
@@ -105,7 +105,8 @@ impl Stage<'_> {
         planner.wait_until_alive(&mut process, START_WITHIN).await?;
 
         let days = 0..self.length.days;
-        let load = |world: &World| start_load(scenario.load(world.layout().edge.listen, day_start, days.clone()));
+        let load =
+            |world: &World| start_load(scenario.load(world.layout().edge.listen, day_start, days.clone()));
         let (alone_load, planned_load) = (load(&alone)?, load(&planned)?);
         let mut screen = Screen::new(&scenario, self.length.learning_days, self.length.days);
         let (without, with) = self.watch(&scenario, &planner, &mut screen, alone_load, planned_load).await?;
@@ -113,7 +114,7 @@ impl Stage<'_> {
         process.stop(END_PATIENCE).await.context("the planner did not end in order")?;
         alone.stop().await?;
         planned.stop().await?;
-        Ok(Outcome::new(&scenario, self.length.learning_days, without, with, sight))
+        Ok(Outcome::new(&scenario, self.length.learning_days, &without, &with, &sight))
     }
 
     async fn world(
@@ -145,7 +146,11 @@ impl Stage<'_> {
         Ok(Child::start(ChildSpec {
             name: "planner".to_owned(),
             program: std::env::current_exe()?,
-            arguments: ["serve", "--config"].map(Into::into).into_iter().chain([config.into_os_string()]).collect(),
+            arguments: ["serve", "--config"]
+                .map(Into::into)
+                .into_iter()
+                .chain([config.into_os_string()])
+                .collect(),
             log: world.layout().directory.join("planner.log"),
         })
         .await?)

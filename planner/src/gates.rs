@@ -50,7 +50,9 @@ impl GateSource for StoreGates {
         };
         let (steps, streams) = read
             .await
-            .inspect_err(|error| tracing::warn!(%error, service = %service, node = %node, "gate cannot be read"))
+            .inspect_err(
+                |error| tracing::warn!(%error, service = %service, node = %node, "gate cannot be read"),
+            )
             .ok()?;
         let (mut requests, mut server_errors, mut latency) = (0, 0, Histogram::default());
         for step in &steps {

@@ -49,12 +49,22 @@ impl HostsPlatform {
     /// # Errors
     /// When a file there cannot be read, makes no sense, or cannot be written.
     pub async fn open(hosts: Hosts, state_dir: &Path, clock: Clock) -> Result<Self, PlatformError> {
-        let placements = Placements::open(state_dir, &hosts).await?;
-        let endpoints = EndpointFiles::new(&hosts);
-        for (name, workload) in &hosts.workloads {
-            endpoints.write_missing(&workload.service, &placements.of(name).await).await?;
+        let platform = Self::look(hosts, state_dir, clock).await?;
+        let shared = &platform.shared;
+        shared.placements.save().await?;
+        for (name, workload) in &shared.hosts.workloads {
+            shared.endpoints.write_missing(&workload.service, &shared.placements.of(name).await).await?;
         }
-        let commands = Commands::new(&hosts);
+        Ok(platform)
+    }
+
+    /// The same without writing anything, for whoever only wants a snapshot.
+    ///
+    /// # Errors
+    /// When a file in `state_dir` cannot be read or makes no sense.
+    pub async fn look(hosts: Hosts, state_dir: &Path, clock: Clock) -> Result<Self, PlatformError> {
+        let placements = Placements::read(state_dir, &hosts).await?;
+        let (endpoints, commands) = (EndpointFiles::new(&hosts), Commands::new(&hosts));
         Ok(Self { shared: Arc::new(Shared { hosts, commands, placements, endpoints, clock }) })
     }
 }

@@ -3,7 +3,7 @@ use clap::{CommandFactory as _, Parser as _};
 use foremesh::{
     app,
     args::{Args, BenchCommand, Command},
-    check, cli, demo, telemetry,
+    bench, check, cli, demo, telemetry,
 };
 use std::process::ExitCode;
 
@@ -35,8 +35,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             println!("{}", foremesh::api::openapi_json()?);
             Ok(ExitCode::SUCCESS)
         }
-        Command::Bench(BenchCommand::Ingest(args)) => cli::bench::ingest(&args).await,
-        Command::Bench(BenchCommand::IngestServer(args)) => cli::bench::ingest_server(&args).await,
+        Command::Bench(BenchCommand::Ingest(args)) => bench::ingest(args).await,
+        Command::Bench(BenchCommand::IngestServer(args)) => bench::ingest_server(args).await,
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "foremesh", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

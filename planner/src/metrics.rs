@@ -154,7 +154,8 @@ impl Metrics {
         for (service, known) in &view.inputs.services {
             if let Some(measured) = known.measured {
                 for (quantile, latency_ms) in KEPT_QUANTILES.iter().zip(measured.latency_ms) {
-                    let labels = LatencyLabels { service: service.to_string(), quantile: quantile.to_string() };
+                    let labels =
+                        LatencyLabels { service: service.to_string(), quantile: quantile.to_string() };
                     self.latency_seconds.get_or_create(&labels).set(latency_ms / 1e3);
                 }
             }

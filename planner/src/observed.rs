@@ -20,7 +20,7 @@ mod window;
 use window::Window;
 
 /// Base steps that are read at once during a backfill, which bounds its memory.
-const BACKFILL_STEPS: i64 = 240;
+const BACKFILL_STEPS: i64 = 60;
 
 /// How much is kept, and when a step counts as whole.
 #[derive(Clone, Copy, Debug)]

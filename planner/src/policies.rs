@@ -49,7 +49,9 @@ pub enum PolicyError {
         second: PathBuf,
     },
     /// No policy at all.
-    #[error("there is no policy in {0}; add a `*.yaml` file with a RelocationPolicy, in mode `observe` to begin with")]
+    #[error(
+        "there is no policy in {0}; add a `*.yaml` file with a RelocationPolicy, in mode `observe` to begin with"
+    )]
     None(String),
 }
 
@@ -88,10 +90,8 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<RelocationPolicy>, PolicyErr
     let mut policies = Vec::new();
     for (at, document) in yaml_serde::Deserializer::from_str(text).enumerate() {
         let document: PolicyDocument =
-            serde::Deserialize::deserialize(document).map_err(|error: yaml_serde::Error| PolicyError::Parse {
-                path: path.to_owned(),
-                document: at + 1,
-                problem: error.to_string(),
+            serde::Deserialize::deserialize(document).map_err(|error: yaml_serde::Error| {
+                PolicyError::Parse { path: path.to_owned(), document: at + 1, problem: error.to_string() }
             })?;
         policies.push(validate(&document).map_err(|problems| PolicyError::Problems {
             path: path.to_owned(),
@@ -181,12 +181,20 @@ spec:
             std::fs::write(directory.path().join(file), GOOD).unwrap();
         }
         let found = read_all(&[directory.path().to_owned()]).unwrap_err().to_string();
-        assert!(found.starts_with("policy `shop` is in `") && found.ends_with("give one of them another name"), "{found}");
+        assert!(
+            found.starts_with("policy `shop` is in `") && found.ends_with("give one of them another name"),
+            "{found}"
+        );
     }
 
     #[test]
     fn no_policy_at_all_is_refused() {
         let directory = tempfile::tempdir().unwrap();
-        assert!(read_all(&[directory.path().to_owned()]).unwrap_err().to_string().contains("there is no policy in"));
+        assert!(
+            read_all(&[directory.path().to_owned()])
+                .unwrap_err()
+                .to_string()
+                .contains("there is no policy in")
+        );
     }
 }

@@ -13,6 +13,7 @@ use foremesh_core::{
 };
 use std::{fmt::Debug, path::PathBuf, sync::Arc};
 
+mod drive;
 mod executor;
 mod journal;
 mod observe;

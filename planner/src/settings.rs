@@ -191,26 +191,41 @@ impl Settings {
             Err(SettingsError::Limit { path: path.to_owned(), field, value, limit, remedy })
         };
         if self.policies.is_empty() {
-            return refuse("policies", "empty".into(), "at least one file or directory".into(),
-                "without a policy the planner would never act; start with one in mode `observe`");
+            return refuse(
+                "policies",
+                "empty".into(),
+                "at least one file or directory".into(),
+                "without a policy the planner would never act; start with one in mode `observe`",
+            );
         }
         if self.step.ms() < 100 {
             return refuse("step", self.step.to_string(), "100ms or more".into(), "60s suits most meshes");
         }
         if self.season.ms() % self.step.ms() != 0 || self.season.ms() < 2 * self.step.ms() {
-            return refuse("season", self.season.to_string(), format!("a multiple of `step` ({}), two steps at least", self.step),
-                "24h suits services whose load follows the day");
+            return refuse(
+                "season",
+                self.season.to_string(),
+                format!("a multiple of `step` ({}), two steps at least", self.step),
+                "24h suits services whose load follows the day",
+            );
         }
         if self.horizon.ms() < self.step.ms() || self.horizon.ms() > self.season.ms() {
-            return refuse("horizon", self.horizon.to_string(), format!("from one step ({}) to one season ({})", self.step, self.season),
-                "60m suits most policies; no policy can look further ahead than this");
+            return refuse(
+                "horizon",
+                self.horizon.to_string(),
+                format!("from one step ({}) to one season ({})", self.step, self.season),
+                "60m suits most policies; no policy can look further ahead than this",
+            );
         }
         if self.interval.ms() < 50 {
-            return refuse("interval", self.interval.to_string(), "50ms or more".into(), "30s suits most meshes");
+            return refuse(
+                "interval",
+                self.interval.to_string(),
+                "50ms or more".into(),
+                "30s suits most meshes",
+            );
         }
-        self.rollout
-            .check()
-            .map_err(|problem| SettingsError::Rollout { path: path.to_owned(), problem })
+        self.rollout.check().map_err(|problem| SettingsError::Rollout { path: path.to_owned(), problem })
     }
 
     /// The hosts file's path.

@@ -249,7 +249,7 @@ pub trait SeriesStore: Send + Sync + fmt::Debug {
     /// Steps series by series, ordered by start, with their histograms.
     ///
     /// # Errors
-    /// When the store cannot be read.
+    /// When the store cannot be read, or [`StoreError::TooWide`] when that would take too much memory.
     async fn range(&self, query: RangeQuery) -> Result<Vec<SeriesStep>, StoreError>;
 
     /// Steps service by service, ordered by start; `service` limits to one.

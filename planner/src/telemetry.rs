@@ -17,7 +17,9 @@ pub enum LogFormat {
 /// When `filter` is not a list of `target=level` directives.
 pub fn start(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter).map_err(|error| {
-        anyhow::anyhow!("log filter `{filter}`: {error}; write for example info or foremesh::rollout=debug,info")
+        anyhow::anyhow!(
+            "log filter `{filter}`: {error}; write for example info or foremesh::rollout=debug,info"
+        )
     })?;
     let registry = tracing_subscriber::registry().with(filter);
     match format {

@@ -38,10 +38,10 @@ fn every_setting_is_read() {
 #[test]
 fn a_bad_setting_keeps_its_default_and_is_told() {
     let cases = [
-        (r#"{"interval_ms":1}"#, "interval_ms is 1, must be a whole number from 500 to 60000: 2000 is used"),
+        (r#"{"interval_ms":1}"#, "interval_ms is 1, must be a whole number from 200 to 60000: 2000 is used"),
         (
             r#"{"interval_ms":2.5}"#,
-            "interval_ms is 2.5, must be a whole number from 500 to 60000: 2000 is used",
+            "interval_ms is 2.5, must be a whole number from 200 to 60000: 2000 is used",
         ),
         (r#"{"max_keys":-1}"#, "max_keys is -1, must be a whole number from 1 to 4000: 512 is used"),
         (r#"{"planner":""}"#, "planner is \"\", must be a text that is not empty: foremesh-planner is used"),

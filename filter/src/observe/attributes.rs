@@ -63,15 +63,14 @@ fn status(text: &[u8]) -> Option<u32> {
 }
 
 impl<'a> Attributes<'a> {
-    /// Reads the answer of the compiled list; `None` when it does not have the shape that was asked for.
+    /// Reads the answer of the compiled list, which has no flags; `None` when it does not have the shape that was asked for.
     pub(super) fn of_list(blob: &'a [u8], peer: bool) -> Option<Self> {
-        let mut list = List::new(blob, if peer { 8 } else { 6 })?;
+        let mut list = List::new(blob, if peer { 7 } else { 5 })?;
         let mut attributes = Self {
             route: list.next()?,
             duration_us: micros(list.number()?),
             code: list.number()?,
             cluster: list.next()?,
-            flags: list.number()?,
             grpc_status: status(list.next()?),
             ..Self::default()
         };
@@ -81,6 +80,15 @@ impl<'a> Attributes<'a> {
         }
         Some(attributes)
     }
+}
+
+fn number(host: &impl Host, path: &[&str]) -> u64 {
+    host.property(path).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes)
+}
+
+/// The response flags of the stream.
+pub(super) fn flags(host: &impl Host) -> u64 {
+    number(host, &["response", "flags"])
 }
 
 /// Attributes that were read one by one.
@@ -99,16 +107,15 @@ pub(super) struct Single {
 impl Single {
     pub(super) fn read(host: &impl Host, peer: bool) -> Self {
         let text = |path: &[&str]| host.property(path).unwrap_or_default();
-        let number = |path: &[&str]| text(path).try_into().map_or(0, u64::from_le_bytes);
         let peer_of = |name| if peer { text(&["filter_state", name, "workload"]) } else { Vec::new() };
         let trailer = text(&["response", "trailers", "grpc-status"]);
         let header = if trailer.is_empty() { text(&["response", "headers", "grpc-status"]) } else { trailer };
         Self {
             route: text(&["xds", "route_name"]),
-            duration_us: micros(number(&["request", "duration"])),
-            code: number(&["response", "code"]),
+            duration_us: micros(number(host, &["request", "duration"])),
+            code: number(host, &["response", "code"]),
             cluster: text(&["xds", "cluster_name"]),
-            flags: number(&["response", "flags"]),
+            flags: flags(host),
             grpc_status: status(&header),
             downstream_peer: peer_of("downstream_peer"),
             upstream_peer: peer_of("upstream_peer"),

@@ -24,8 +24,8 @@ fn numbers<const N: usize>(numbers: [u64; N]) -> [[u8; 8]; N] {
 #[test]
 fn the_list_gives_route_callee_class_and_latency() {
     let host = FakeHost::new();
-    let [duration, code, flags] = numbers([1_500_900, 200, 0]);
-    host.answer(&[b"checkout", &duration, &code, b"outbound|8080|v1|cart.shop", &flags, b"14"]);
+    let [duration, code] = numbers([1_500_900, 200]);
+    host.answer(&[b"checkout", &duration, &code, b"outbound|8080|v1|cart.shop", b"14"]);
     let (route, fallbacks) = observed(&host, &context(false));
     assert_eq!((route.callee.as_str(), route.route.as_str()), ("cart.shop", "checkout"));
     assert_eq!((route.direction(), route.server_error, route.sum_us), (Direction::Outbound, 1, 1500));
@@ -33,19 +33,36 @@ fn the_list_gives_route_callee_class_and_latency() {
 }
 
 #[test]
-fn the_peer_is_that_of_the_other_end() {
-    let host = FakeHost::new();
-    let [duration, code, flags] = numbers([1, 200, 0]);
-    for (cluster, want) in [("inbound|80||", "caller"), ("outbound|80||cart", "callee")] {
-        host.answer(&[b"", &duration, &code, cluster.as_bytes(), &flags, b"", b"caller", b"callee"]);
-        assert_eq!(observed(&host, &context(true)).0.peer, want);
+fn a_stream_without_a_response_is_aborted_only_when_the_client_left() {
+    for (flags, aborted) in [(1 << 14, 1), (1 << 28, 1), (1 << 5, 0)] {
+        for code in [0, 499] {
+            let host = FakeHost::new();
+            let [duration, code, flags] = numbers([1, code, flags]);
+            host.answer(&[b"r", &duration, &code, b"cart", b""]);
+            host.set("response.flags", &flags);
+            let (route, fallbacks) = observed(&host, &context(false));
+            assert_eq!((route.aborted, fallbacks), (aborted, 0));
+        }
     }
 }
 
 #[test]
+fn the_peer_is_that_of_the_other_end() {
+    let host = FakeHost::new();
+    let [duration, code] = numbers([1, 200]);
+    for (cluster, want) in [("inbound|80||", "caller"), ("outbound|80||cart", "callee")] {
+        host.answer(&[b"", &duration, &code, cluster.as_bytes(), b"", b"caller", b"callee"]);
+        assert_eq!(observed(&host, &context(true)).0.peer, want);
+    }
+}
+
+/// Name, attributes that can be read, callee, counts by class.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a [u8])], &'a str, [u64; 4]);
+
+#[test]
 fn when_the_list_fails_attributes_are_read_one_by_one_and_counted() {
     let [duration, code, flags] = numbers([2_000_000, 503, 2]);
-    let cases: [(&str, &[(&str, &[u8])], &str, [u64; 4]); 4] = [
+    let cases: [Case<'_>; 4] = [
         (
             "no endpoint",
             &[
@@ -154,16 +171,16 @@ fn classes() {
 #[test]
 fn a_list_of_another_shape_is_not_trusted() {
     let host = FakeHost::new();
-    let [duration, code, flags] = numbers([1, 200, 0]);
-    let elements: [&[u8]; 6] = [b"r", &duration, &code, b"c", &flags, b""];
+    let [duration, code] = numbers([1, 200]);
+    let elements: [&[u8]; 5] = [b"r", &duration, &code, b"c", b""];
     host.answer(&elements);
     let good = host.list.borrow().clone().unwrap();
     assert!(Attributes::of_list(&good, false).is_some());
-    assert!(Attributes::of_list(&good, true).is_none(), "six elements are not eight");
+    assert!(Attributes::of_list(&good, true).is_none(), "five elements are not seven");
     for end in 0..good.len() {
         assert!(Attributes::of_list(&good[..end], false).is_none(), "cut at {end}");
     }
-    host.answer(&[b"r", &duration[..4], &code, b"c", &flags, b""]);
+    host.answer(&[b"r", &duration[..4], &code, b"c", b""]);
     assert!(Attributes::of_list(host.list.borrow().as_deref().unwrap(), false).is_none());
 }
 

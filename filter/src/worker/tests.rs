@@ -34,7 +34,7 @@ fn a_window_is_recorded_frozen_and_sent() {
     assert_eq!((proxy.workload.as_str(), proxy.pod.as_str(), proxy.node.as_str()), ("shop", "node-1", "h1"));
     assert_eq!((summary.sequence, summary.cumulative, summary.routes.len()), (1, 3, 1));
     assert_eq!(
-        (summary.end_unix_ms - summary.start_unix_ms, &host.sent.borrow()[0].cluster[..]),
+        (summary.end_unix_ms - summary.start_unix_ms, host.sent.borrow()[0].cluster.as_str()),
         (1000, "p")
     );
 }

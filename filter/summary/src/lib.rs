@@ -25,7 +25,8 @@ pub mod wire;
 
 pub use codec::{DecodeError, Limits, check, decode, encode};
 pub use histogram::{
-    Accumulator, HistogramError, decode_histogram, encode_histogram, merge_histogram, merge_v2, validate_v2,
+    Accumulator, HistogramError, decode_histogram, encode_histogram, merge_checked, merge_histogram,
+    merge_v2, validate_v2,
 };
 #[cfg(feature = "json")]
 pub use json::{from_json, to_json};

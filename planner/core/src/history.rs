@@ -26,7 +26,9 @@ impl ServiceStep {
         match metric {
             Metric::Latency(at) => self.latency_ms.get(at).copied().map(f64::from),
             Metric::Throughput => Some(self.requests as f64 / step.seconds()),
-            Metric::Availability => (self.requests > 0).then(|| 1.0 - self.server_errors as f64 / self.requests as f64),
+            Metric::Availability => {
+                (self.requests > 0).then(|| 1.0 - self.server_errors as f64 / self.requests as f64)
+            }
         }
     }
 }
@@ -85,7 +87,8 @@ pub struct ServiceHistory {
 impl ServiceHistory {
     /// The series of one metric.
     pub fn series(&self, metric: Metric) -> Series {
-        let value = |step: &Option<ServiceStep>| step.and_then(|s| s.value(metric, self.step)).unwrap_or(f64::NAN);
+        let value =
+            |step: &Option<ServiceStep>| step.and_then(|s| s.value(metric, self.step)).unwrap_or(f64::NAN);
         Series::new(self.start, self.step, self.steps.iter().map(value).collect())
     }
 }

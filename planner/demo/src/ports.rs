@@ -8,10 +8,10 @@ use rand::RngExt;
 /// Lowest port that is tried; below it live the well-known services.
 const LOWEST: u16 = 10_240;
 
-/// First port that Linux gives to outgoing connections when nothing else is configured.
-const DEFAULT_EPHEMERAL: u16 = 32_768;
+/// Ports that Linux gives to outgoing connections when nothing else is configured.
+const DEFAULT_EPHEMERAL: (u16, u16) = (32_768, 60_999);
 
-/// Fewest ports below the outgoing ones that make a search worth it.
+/// Fewest ports beside the outgoing ones that make a search worth it.
 const MIN_SPAN: u16 = 1_000;
 
 /// Why no free ports were found.
@@ -30,10 +30,10 @@ pub struct PortError {
 /// Finds different ports on which nobody listens now.
 ///
 /// They are not reserved: another process may take one before it is used, so the user tries again with other
-/// ports. They lie below the range that the kernel gives to outgoing connections, because a service may start minutes
+/// ports. They lie outside of the range that the kernel gives to outgoing connections, because a service may start minutes
 /// after its port was chosen, and by then a port from that range may belong to a connection of the load.
 pub fn free_ports(wanted: usize) -> Result<Vec<u16>, PortError> {
-    let (lowest, highest) = range(first_ephemeral());
+    let (lowest, highest) = range(ephemeral());
     let tries = 100 * wanted;
     let mut random = rand::rng();
     let mut found = BTreeSet::new();
@@ -52,14 +52,25 @@ pub fn free_ports(wanted: usize) -> Result<Vec<u16>, PortError> {
     Ok(found.into_iter().collect())
 }
 
-fn first_ephemeral() -> u16 {
+/// First and last port that the kernel gives to outgoing connections.
+fn ephemeral() -> (u16, u16) {
     let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
-    text.split_whitespace().next().and_then(|low| low.parse().ok()).unwrap_or(DEFAULT_EPHEMERAL)
+    let mut ports = text.split_whitespace().map(str::parse);
+    match (ports.next(), ports.next()) {
+        (Some(Ok(first)), Some(Ok(last))) => (first, last),
+        _ => DEFAULT_EPHEMERAL,
+    }
 }
 
-/// Ports to choose from: from the lowest up to the ephemeral ones, or all above the lowest where those begin low.
-fn range(first_ephemeral: u16) -> (u16, u16) {
-    if first_ephemeral >= LOWEST + MIN_SPAN { (LOWEST, first_ephemeral) } else { (LOWEST, u16::MAX) }
+/// Ports to choose from: below the outgoing ones, else above them, else all where they leave no room.
+fn range((first, last): (u16, u16)) -> (u16, u16) {
+    if first >= LOWEST + MIN_SPAN {
+        (LOWEST, first)
+    } else if last <= u16::MAX - MIN_SPAN {
+        (last + 1, u16::MAX)
+    } else {
+        (LOWEST, u16::MAX)
+    }
 }
 
 #[cfg(test)]
@@ -75,10 +86,13 @@ mod tests {
 
     #[test]
     fn outgoing_ports_are_avoided_where_that_is_possible() {
-        for (first, want) in
-            [(32_768, (LOWEST, 32_768)), (1_024, (LOWEST, u16::MAX)), (10_300, (LOWEST, u16::MAX))]
-        {
-            assert_eq!(range(first), want, "outgoing ports start at {first}");
+        let cases = [
+            ("the default", (32_768, 60_999), (LOWEST, 32_768)),
+            ("outgoing ports begin low", (1_024, 60_999), (61_000, u16::MAX)),
+            ("outgoing ports everywhere", (1_024, 65_535), (LOWEST, u16::MAX)),
+        ];
+        for (name, outgoing, want) in cases {
+            assert_eq!(range(outgoing), want, "case {name}");
         }
     }
 }

@@ -48,7 +48,7 @@ pub struct DayViolations {
 impl Scenario {
     /// The scenario of `foremesh demo`, with days of this length; made for 20 s, sensible from 10 to 30 s.
     ///
-    /// `shop` needs 10 core-milliseconds per request, so its load of 40 to 120 requests per second takes 0.4 to 1.2
+    /// `shop` needs 2.5 core-milliseconds per request, so its load of 160 to 480 requests per second takes 0.4 to 1.2
     /// cores. At the peak the neighbour on `host-a` leaves 1.1 of 2.0 cores: the queue grows until the load falls
     /// again, and is empty long before the next day. `host-b` has room; `host-c` has too few cores even when empty.
     pub fn demo(day: Duration) -> Self {
@@ -68,9 +68,9 @@ impl Scenario {
             day,
             service: "shop".to_owned(),
             home: "host-a".to_owned(),
-            settings: ServiceSettings { port: 0, demand_ms: 10.0, variation: 0.5, startup_ms: 500 },
+            settings: ServiceSettings { port: 0, demand_ms: 2.5, variation: 0.5, startup_ms: 500 },
             hosts: vec![crowded, host("host-b", "zone-1", 2_000, 12), host("host-c", "zone-2", 900, 13)],
-            rate: Profile { period: day, base: 40.0, peak: 120.0, centre: 0.5, shape: Shape::Cosine },
+            rate: Profile { period: day, base: 160.0, peak: 480.0, centre: 0.5, shape: Shape::Cosine },
             objective_ms: 250.0,
             seed: 2026,
         }

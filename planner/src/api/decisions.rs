@@ -57,7 +57,8 @@ pub(super) struct PlanSummary {
 }
 
 fn summary(entry: &Entry) -> PlanSummary {
-    let text = |pointer: &str| entry.record.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text =
+        |pointer: &str| entry.record.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     let moves = entry.record.pointer("/plan/moves").and_then(Value::as_array).cloned().unwrap_or_default();
     let line = |planned: &Value| {
         let part = |name: &str| planned.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -75,7 +76,10 @@ fn summary(entry: &Entry) -> PlanSummary {
 
 /// The plans that were made, newest first.
 #[utoipa::path(get, path = "/api/v1/plans", tag = "decisions", params(Page), responses((status = 200, body = Plans)))]
-pub(super) async fn plans(State(state): State<ApiState>, Query(page): Query<Page>) -> Result<Json<Plans>, Problem> {
+pub(super) async fn plans(
+    State(state): State<ApiState>,
+    Query(page): Query<Page>,
+) -> Result<Json<Plans>, Problem> {
     let mut entries = Vec::new();
     for kind in [Kind::Plan, Kind::Recommendation] {
         entries.extend(state.audit.newest(Some(kind), page.before, page.limit()).map_err(|e| fault(&e))?);
@@ -115,7 +119,13 @@ pub(super) struct AuditEntry {
 
 impl From<Entry> for AuditEntry {
     fn from(entry: Entry) -> Self {
-        Self { entry: entry.id, at: rfc3339(entry.at), kind: entry.kind, plan: entry.plan, record: entry.record }
+        Self {
+            entry: entry.id,
+            at: rfc3339(entry.at),
+            kind: entry.kind,
+            plan: entry.plan,
+            record: entry.record,
+        }
     }
 }
 
@@ -124,7 +134,10 @@ impl From<Entry> for AuditEntry {
     params(("id" = String, Path, description = "Id of the plan")),
     responses((status = 200, body = PlanDetail), (status = 404, description = "No such plan", body = Problem))
 )]
-pub(super) async fn plan(State(state): State<ApiState>, Path(id): Path<String>) -> Result<Json<PlanDetail>, Problem> {
+pub(super) async fn plan(
+    State(state): State<ApiState>,
+    Path(id): Path<String>,
+) -> Result<Json<PlanDetail>, Problem> {
     let entries = state.audit.of_plan(&id).map_err(|e| fault(&e))?;
     let made = entries.iter().find(|entry| entry.record.get("plan").is_some_and(Value::is_object));
     let made = made.ok_or_else(|| {
@@ -132,7 +145,12 @@ pub(super) async fn plan(State(state): State<ApiState>, Path(id): Path<String>) 
     })?;
     let explanation = made.record.get("explanation").and_then(Value::as_str).unwrap_or_default().to_owned();
     let plan = made.record.get("plan").cloned().unwrap_or_default();
-    Ok(Json(PlanDetail { id, explanation, plan, record: entries.into_iter().map(AuditEntry::from).collect() }))
+    Ok(Json(PlanDetail {
+        id,
+        explanation,
+        plan,
+        record: entries.into_iter().map(AuditEntry::from).collect(),
+    }))
 }
 
 /// The newest pass.
@@ -153,7 +171,8 @@ pub(super) struct LastDecision {
 ))]
 pub(super) async fn last(State(state): State<ApiState>) -> Result<Json<LastDecision>, Problem> {
     let view = state.view()?;
-    let mut text: Vec<String> = view.records.iter().map(foremesh_core::report::AuditRecord::explain).collect();
+    let mut text: Vec<String> =
+        view.records.iter().map(foremesh_core::report::AuditRecord::explain).collect();
     if text.is_empty() {
         text.push("no policy is about a service that was seen".to_owned());
     }
@@ -169,7 +188,10 @@ pub(super) struct Trail {
 
 /// The audit trail, newest first.
 #[utoipa::path(get, path = "/api/v1/decisions", tag = "decisions", params(Page), responses((status = 200, body = Trail)))]
-pub(super) async fn list(State(state): State<ApiState>, Query(page): Query<Page>) -> Result<Json<Trail>, Problem> {
+pub(super) async fn list(
+    State(state): State<ApiState>,
+    Query(page): Query<Page>,
+) -> Result<Json<Trail>, Problem> {
     let entries = state.audit.newest(None, page.before, page.limit()).map_err(|e| fault(&e))?;
     Ok(Json(Trail { entries: entries.into_iter().map(AuditEntry::from).collect() }))
 }

@@ -21,7 +21,8 @@ pub(super) async fn readyz(State(state): State<ApiState>) -> Result<&'static str
     let view = state.view()?;
     let age_ms = state.clock.now().ms_since(view.at);
     if age_ms > state.pass_limit_ms {
-        let why = state.published.failure().map_or_else(|| "no pass has ended since".to_owned(), |(_, why)| why);
+        let why =
+            state.published.failure().map_or_else(|| "no pass has ended since".to_owned(), |(_, why)| why);
         return Err(Problem::unavailable(format!(
             "the newest decision is {age_ms} ms old, but at most {} ms are allowed: {why}",
             state.pass_limit_ms

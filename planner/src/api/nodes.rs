@@ -51,7 +51,8 @@ pub(super) async fn list(State(state): State<ApiState>) -> Result<Json<Nodes>, P
             NodeState::Unreachable(why) => ("unreachable", Some(why.clone())),
         };
         let forecast = view.inputs.nodes.get(id).and_then(|forecast| forecast.as_ref().ok());
-        let on_it = snapshot.workloads.iter().filter(|(_, w)| w.replicas.values().any(|replica| replica.node == *id));
+        let on_it =
+            snapshot.workloads.iter().filter(|(_, w)| w.replicas.values().any(|replica| replica.node == *id));
         Node {
             id: id.to_string(),
             zone: node.zone.as_ref().map(ToString::to_string),

@@ -129,7 +129,10 @@ fn problem(error: &RolloutError) -> Problem {
     params(("id" = String, Path, description = "Id of the relocation")),
     responses((status = 200, body = Relocation), (status = 404, description = "No such relocation", body = Problem))
 )]
-pub(super) async fn one(State(state): State<ApiState>, Path(id): Path<String>) -> Result<Json<Relocation>, Problem> {
+pub(super) async fn one(
+    State(state): State<ApiState>,
+    Path(id): Path<String>,
+) -> Result<Json<Relocation>, Problem> {
     let record = state.rollouts.get(&RolloutId::new(id)).await.map_err(|error| problem(&error))?;
     Ok(Json(Relocation::from(&record)))
 }

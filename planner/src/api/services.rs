@@ -1,5 +1,8 @@
 //! What services do, and what they will do.
-use super::{ApiState, time_text::{parse, rfc3339}};
+use super::{
+    ApiState,
+    time_text::{parse, rfc3339},
+};
 use crate::{
     control::{chain, excluded, last_change},
     problem::Problem,
@@ -87,10 +90,9 @@ fn service(view: &View, id: &ServiceId) -> Service {
     let record = view.records.iter().find(|record| record.service == *id);
     let (verdict, predicted) = match record.map(|record| &record.seen.verdict) {
         None => ("no_policy", None),
-        Some(Verdict::Healthy(healthy)) => (
-            "healthy",
-            Some((Some(healthy.worst_ms), Some(healthy.highest_probability.get()), None, None)),
-        ),
+        Some(Verdict::Healthy(healthy)) => {
+            ("healthy", Some((Some(healthy.worst_ms), Some(healthy.highest_probability.get()), None, None)))
+        }
         Some(Verdict::Breach(breach)) => (
             "breach",
             Some((Some(breach.worst_ms), Some(breach.probability.get()), Some(rfc3339(breach.at)), None)),
@@ -98,8 +100,10 @@ fn service(view: &View, id: &ServiceId) -> Service {
         Some(Verdict::Unknown { why }) => ("unknown", Some((None, None, None, Some(why.to_string())))),
     };
     let workloads = view.inputs.snapshot.workloads.values().filter(|workload| workload.service == *id);
-    let mut nodes: Vec<String> =
-        workloads.flat_map(|workload| workload.replicas.values()).map(|replica| replica.node.to_string()).collect();
+    let mut nodes: Vec<String> = workloads
+        .flat_map(|workload| workload.replicas.values())
+        .map(|replica| replica.node.to_string())
+        .collect();
     nodes.sort();
     nodes.dedup();
     Service {
@@ -110,12 +114,14 @@ fn service(view: &View, id: &ServiceId) -> Service {
             latency_p99_ms: known.latency(0.99).unwrap_or(f64::NAN),
             throughput_rps: known.throughput_rps,
         }),
-        predicted: predicted.map(|(worst_ms, breach_probability, breach_at, unknown_because)| PredictedService {
-            worst_ms,
-            breach_probability,
-            breach_at,
-            model: record.and_then(|record| record.seen.model.clone()),
-            unknown_because,
+        predicted: predicted.map(|(worst_ms, breach_probability, breach_at, unknown_because)| {
+            PredictedService {
+                worst_ms,
+                breach_probability,
+                breach_at,
+                model: record.and_then(|record| record.seen.model.clone()),
+                unknown_because,
+            }
         }),
         objective_ms: record.map(|record| record.seen.objective_ms),
         verdict,
@@ -158,7 +164,10 @@ pub(super) struct ServiceDetail {
         (status = 404, description = "No such service", body = Problem)
     )
 )]
-pub(super) async fn one(State(state): State<ApiState>, Path(id): Path<String>) -> Result<Json<ServiceDetail>, Problem> {
+pub(super) async fn one(
+    State(state): State<ApiState>,
+    Path(id): Path<String>,
+) -> Result<Json<ServiceDetail>, Problem> {
     let view = state.view()?;
     let id = ServiceId::new(id);
     if !view.inputs.services.contains_key(&id) {
@@ -167,7 +176,10 @@ pub(super) async fn one(State(state): State<ApiState>, Path(id): Path<String>) -
     let record = view.records.iter().find(|record| record.service == id);
     Ok(Json(ServiceDetail {
         service: service(&view, &id),
-        explanation: record.map_or_else(|| "no policy is about this service".to_owned(), |record| record.explain()),
+        explanation: record.map_or_else(
+            || "no policy is about this service".to_owned(),
+            foremesh_core::report::AuditRecord::explain,
+        ),
     }))
 }
 
@@ -305,7 +317,11 @@ fn answer(made: core_forecast::Forecast) -> ForecastAnswer {
     let steps = made.steps.iter().map(|step| ForecastPoint {
         start: rfc3339(step.at),
         point: step.point,
-        quantiles: LEVELS.iter().zip(step.quantiles).map(|(level, value)| (level.to_string(), value)).collect(),
+        quantiles: LEVELS
+            .iter()
+            .zip(step.quantiles)
+            .map(|(level, value)| (level.to_string(), value))
+            .collect(),
     });
     ForecastAnswer {
         steps: steps.collect(),

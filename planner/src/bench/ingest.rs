@@ -13,10 +13,11 @@ pub use history::HistoryReport;
 
 use crate::{
     clock::Clock,
-    store::{RangeQuery, SeriesStore, SqliteStore, StoreError, metrics::StoreMetrics},
+    store::{SeriesStore, SqliteStore, StoreError, metrics::StoreMetrics},
 };
-use foremesh_core::time::Timestamp;
+use foremesh_summary::{Accumulator, merge_v2};
 use process::Server;
+use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use std::{
     ffi::OsString,
@@ -36,6 +37,8 @@ pub struct IngestBench {
     pub proxies: usize,
     /// Routes of each summary.
     pub routes: usize,
+    /// Services that are called, over all routes of all proxies.
+    pub services: usize,
     /// Length of the measurement.
     pub seconds: f64,
     /// Seed of the latencies.
@@ -48,22 +51,6 @@ pub struct IngestBench {
     pub folder: Option<PathBuf>,
     /// Program and arguments that start [`server::run`], to which the folder and the mode are appended.
     pub server: Vec<OsString>,
-}
-
-impl IngestBench {
-    /// 20 proxies with 50 routes, which are 1000 series, for 5 seconds, three times.
-    pub fn new(server: Vec<OsString>) -> Self {
-        Self {
-            proxies: 20,
-            routes: 50,
-            seconds: 5.0,
-            seed: 1,
-            runs: 3,
-            history_hours: None,
-            folder: None,
-            server,
-        }
-    }
 }
 
 /// What was measured.
@@ -169,7 +156,12 @@ impl BenchError {
 /// # Errors
 /// When the server cannot be started, a summary is refused, or the store does not hold exactly what was acknowledged.
 pub async fn run(bench: &IngestBench) -> Result<IngestReport, BenchError> {
-    for (name, value) in [("--proxies", bench.proxies), ("--routes", bench.routes), ("--runs", bench.runs)] {
+    for (name, value) in [
+        ("--proxies", bench.proxies),
+        ("--routes", bench.routes),
+        ("--services", bench.services),
+        ("--runs", bench.runs),
+    ] {
         if value == 0 {
             return Err(BenchError::Zero { name });
         }
@@ -231,14 +223,15 @@ async fn measure(bench: &IngestBench, folder: &Path) -> Result<IngestRun, BenchE
 
 /// Opens what the server left and counts every level.
 async fn stored_exactly(folder: &Path, sent: u64) -> Result<u64, BenchError> {
-    let store =
-        SqliteStore::open(&server::file(folder), server::settings(), Clock::System, StoreMetrics::default())?;
+    let file = server::file(folder);
+    let store = SqliteStore::open(&file, server::settings(), Clock::System, StoreMetrics::default())?;
     store.flush(Clock::System.now()).await?;
-    let to = Timestamp::from_unix_ms(i64::MAX);
-    for (level, _) in store.levels().iter() {
-        let steps = store.range(RangeQuery { level, to, ..RangeQuery::default() }).await?;
-        let counted: u64 = steps.iter().map(|step| step.counts.all()).sum();
-        let in_histograms: u64 = steps.iter().map(|step| step.latency.count()).sum();
+    let levels: Vec<u8> = store.levels().iter().map(|(level, _)| level).collect();
+    drop(store);
+    let failed = |source| StoreError::Read { what: "the stored observations", source };
+    let connection = Connection::open(&file).map_err(failed)?;
+    for level in levels {
+        let (counted, in_histograms) = totals(&connection, level).map_err(failed)?;
         for stored in [counted, in_histograms] {
             if stored != sent {
                 return Err(BenchError::Inexact { sent, stored, level });
@@ -246,4 +239,21 @@ async fn stored_exactly(folder: &Path, sent: u64) -> Result<u64, BenchError> {
         }
     }
     Ok(sent)
+}
+
+/// Observations of a level by its counts, and by its counts with the histograms in place of what finished.
+fn totals(connection: &Connection, level: u8) -> rusqlite::Result<(u64, u64)> {
+    let mut select = connection.prepare(
+        "SELECT ok + client_error + server_error + aborted, aborted, hdr FROM steps WHERE level = ?1",
+    )?;
+    let mut rows = select.query([level])?;
+    let (mut counted, mut in_histograms) = (0, 0);
+    while let Some(row) = rows.next()? {
+        counted += row.get::<_, u32>(0).map(u64::from)?;
+        let mut latency = Accumulator::default();
+        // One that cannot be read adds nothing, and the sums differ.
+        drop(merge_v2(&mut latency, row.get_ref(2)?.as_blob().unwrap_or_default()));
+        in_histograms += latency.count() + row.get::<_, u32>(1).map(u64::from)?;
+    }
+    Ok((counted, in_histograms))
 }

@@ -2,7 +2,6 @@
 use super::{ControlSettings, Parts, PassError, moves};
 use crate::store::{Gauge, GaugeMetric, GaugeSubject};
 use foremesh_core::{
-    forecast::ForecastSettings,
     ids::{NodeId, PlanId, ServiceId, WorkloadId},
     inputs::{InFlight, Inputs, MaybeForecast, ServiceInputs, Settings, metrics_needed, node_forecast},
     plan::Plan,
@@ -78,7 +77,7 @@ pub(super) async fn gather(
     let in_flight = moves::in_flight(&rollouts);
     let move_duration_ms = moves::durations(&rollouts, settings.pending_ms);
     let policies = Arc::new(settings.policies.clone());
-    let how = ForecastSettings::new(settings.horizon_steps, Some(settings.season_steps), settings.stale_after_ms);
+    let how = settings.forecast();
 
     let (for_services, observed) = (Arc::clone(&policies), Arc::clone(&parts.observed));
     let (services, nodes) = tokio::task::spawn_blocking(move || {
@@ -124,9 +123,8 @@ fn gauges(snapshot: &Snapshot) -> Vec<Gauge> {
         .nodes
         .iter()
         .filter_map(|(node, state)| Some(gauge(GaugeSubject::Node(node.clone()), state.used?.get())));
-    let workloads = snapshot
-        .workloads
-        .iter()
-        .filter_map(|(workload, state)| Some(gauge(GaugeSubject::Workload(workload.clone()), state.used?.get())));
+    let workloads = snapshot.workloads.iter().filter_map(|(workload, state)| {
+        Some(gauge(GaugeSubject::Workload(workload.clone()), state.used?.get()))
+    });
     nodes.chain(workloads).collect()
 }

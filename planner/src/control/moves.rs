@@ -20,7 +20,10 @@ pub(super) const REMEMBERED_MS: i64 = 7 * 24 * 3_600_000;
 /// A move is an intervention: latency that was measured before it is no guide to what comes after it.
 pub fn last_change(records: &[RolloutRecord], service: &ServiceId) -> Option<Timestamp> {
     let of_service = records.iter().filter(|record| record.relocation.service == *service);
-    of_service.filter(|record| record.shifted_at().is_some()).filter_map(|record| Some(record.history.last()?.at)).max()
+    of_service
+        .filter(|record| record.shifted_at().is_some())
+        .filter_map(|record| Some(record.history.last()?.at))
+        .max()
 }
 
 /// What forecasts of a service must not learn from: everything before its traffic last changed its place.

@@ -25,7 +25,6 @@ impl LatestInputs {
     pub fn get(&self) -> Option<Arc<PassInputs>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
-
 }
 
 #[async_trait]
@@ -49,8 +48,10 @@ fn judge(inputs: &PassInputs, record: &RolloutRecord) -> Validity {
     let now = Inputs { in_flight: &in_flight, move_duration_ms: &durations, ..inputs.borrow() };
 
     let assessments = assess_services(&now);
-    let at_risk: Vec<_> =
-        risks(&now, &assessments, Mode::Auto).into_iter().filter(|risk| *risk.service == wanted.service).collect();
+    let at_risk: Vec<_> = risks(&now, &assessments, Mode::Auto)
+        .into_iter()
+        .filter(|risk| *risk.service == wanted.service)
+        .collect();
     if at_risk.is_empty() {
         return Validity::Changed(format!("no breach of `{}` is predicted any more", wanted.service));
     }

@@ -64,10 +64,10 @@ fn settings(layout: &WorldLayout, scenario: &Scenario) -> Value {
         "lateness": "700ms",
         "staleAfter": "5s",
         "silentAfter": "5s",
-        "planning": {"default_move_duration_ms": 5500},
+        "planning": {"default_move_duration_ms": 5000},
         "rollout": {
             "revalidateAfter": "600ms", "holdPerStep": "1500ms", "settle": "2s", "gateWait": "6s",
-            "drainQuiet": "700ms", "drainLimit": "5s", "observationLag": "700ms", "poll": "100ms", "minSamples": 20,
+            "drainQuiet": "700ms", "drainLimit": "5s", "observationLag": "700ms", "poll": "100ms", "minSamples": 100,
         },
     })
 }
@@ -91,7 +91,7 @@ fn policy(scenario: &Scenario) -> Value {
                 },
             }],
             "cooldown": "10m",
-            "ramp": [25, 50, 100],
+            "ramp": [50, 100],
             "trial": {"waivedBy": "foremesh demo", "reason": "there is no staging mesh on this machine"},
         },
     })

@@ -30,7 +30,8 @@ impl Side {
 
     fn failed_between(&self, from_ms: i64, to_ms: i64) -> u64 {
         let failures = self.report.iter().flat_map(|report| &report.failures);
-        failures.filter(|failure| (from_ms..=to_ms).contains(&failure.at_unix_ms.cast_signed())).count() as u64
+        failures.filter(|failure| (from_ms..=to_ms).contains(&failure.at_unix_ms.cast_signed())).count()
+            as u64
     }
 }
 
@@ -70,28 +71,42 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    pub(super) fn new(scenario: &Scenario, learning_days: u32, without: Side, with: Side, sight: Sight) -> Self {
+    pub(super) fn new(
+        scenario: &Scenario,
+        learning_days: u32,
+        without: &Side,
+        with: &Side,
+        sight: &Sight,
+    ) -> Self {
         let learning = |day: u64| day < u64::from(learning_days);
         let per_day = |side: &Side| side.days.iter().map(|day| day.violation_seconds).collect();
         let (done, other): (Vec<&Value>, Vec<&Value>) =
             sight.relocations.iter().partition(|relocation| text(relocation, "/state") == "Succeeded");
-        let during = sight.relocations.iter().filter_map(span_ms).map(|(from, to)| with.failed_between(from, to)).sum();
+        let during = sight
+            .relocations
+            .iter()
+            .filter_map(span_ms)
+            .map(|(from, to)| with.failed_between(from, to))
+            .sum();
         let sent = |side: &Side| side.report.as_ref().map_or(0, |report| report.totals.sent);
         Self {
             violation_seconds: Pair {
                 without: without.violations(|day| !learning(day)),
                 with: with.violations(|day| !learning(day)),
             },
-            learning_violation_seconds: Pair { without: without.violations(learning), with: with.violations(learning) },
+            learning_violation_seconds: Pair {
+                without: without.violations(learning),
+                with: with.violations(learning),
+            },
             failed_requests: Pair { without: without.failed(), with: with.failed() },
             failed_requests_during_moves: during,
-            requests: Pair { without: sent(&without), with: sent(&with) },
+            requests: Pair { without: sent(without), with: sent(with) },
             moves: done.len(),
             other_moves: other.iter().map(|relocation| text(relocation, "/state").to_owned()).collect(),
             lead_time_seconds: done.iter().filter_map(|relocation| lead_seconds(relocation)).reduce(f64::min),
             objective_ms: scenario.objective_ms,
-            days_without: per_day(&without),
-            days_with: per_day(&with),
+            days_without: per_day(without),
+            days_with: per_day(with),
         }
     }
 
@@ -102,14 +117,19 @@ impl Outcome {
             broken.push("no service was moved".to_owned());
         }
         if self.lead_time_seconds.is_none_or(|lead| lead <= 0.0) {
-            broken.push(format!("the move was not done before the predicted breach: {:?} s", self.lead_time_seconds));
+            broken.push(format!(
+                "the move was not done before the predicted breach: {:?} s",
+                self.lead_time_seconds
+            ));
         }
         if self.failed_requests_during_moves > 0 {
             broken.push(format!("{} requests failed during a move", self.failed_requests_during_moves));
         }
         let Pair { without, with } = self.violation_seconds;
         if without < PROMISED_FACTOR || with.saturating_mul(PROMISED_FACTOR) > without {
-            broken.push(format!("violation seconds: {with} with and {without} without Foremesh, promised 5 times fewer"));
+            broken.push(format!(
+                "violation seconds: {with} with and {without} without Foremesh, promised 5 times fewer"
+            ));
         }
         broken
     }
@@ -143,7 +163,11 @@ impl Outcome {
             days(&self.days_without),
             days(&self.days_with),
             self.moves,
-            if self.other_moves.is_empty() { String::new() } else { format!("; not done: {}", self.other_moves.join(", ")) },
+            if self.other_moves.is_empty() {
+                String::new()
+            } else {
+                format!("; not done: {}", self.other_moves.join(", "))
+            },
         )
     }
 }
@@ -154,7 +178,9 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
 
 fn transitions(relocation: &Value) -> impl Iterator<Item = (&str, i64)> {
     let history = relocation.get("history").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    history.iter().filter_map(|change| Some((text(change, "/to"), parse_time(text(change, "/at"))?.unix_ms())))
+    history
+        .iter()
+        .filter_map(|change| Some((text(change, "/to"), parse_time(text(change, "/at"))?.unix_ms())))
 }
 
 /// From the first to the last change of state.

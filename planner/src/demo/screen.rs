@@ -67,7 +67,11 @@ impl Screen {
 
     fn prediction(&self, sight: &Sight) -> String {
         let objective = self.objective_ms;
-        match (sight.text("/verdict"), sight.number("/predicted/worst_ms"), sight.number("/predicted/breach_probability")) {
+        match (
+            sight.text("/verdict"),
+            sight.number("/predicted/worst_ms"),
+            sight.number("/predicted/breach_probability"),
+        ) {
             (Some("breach"), Some(worst), Some(probability)) => format!(
                 "breach: up to {worst:.0} ms against {objective:.0} ms, probability {probability:.2}, by {}",
                 sight.text("/predicted/model").unwrap_or("-")
@@ -77,7 +81,10 @@ impl Screen {
                 sight.text("/predicted/model").unwrap_or("-")
             ),
             (Some(_), ..) => {
-                format!("unknown: {}", sight.text("/predicted/unknown_because").unwrap_or("the planner has not decided yet"))
+                format!(
+                    "unknown: {}",
+                    sight.text("/predicted/unknown_because").unwrap_or("the planner has not decided yet")
+                )
             }
             (None, ..) => "the planner has seen no traffic yet".to_owned(),
         }
@@ -86,7 +93,14 @@ impl Screen {
     fn relocation(sight: &Sight) -> Option<String> {
         let relocation = sight.relocations.first()?;
         let part = |name: &str| relocation.get(name).and_then(serde_json::Value::as_str).unwrap_or("-");
-        Some(format!("{} {} to {}: {} ({})", part("workload"), part("from"), part("to"), part("state"), part("why")))
+        Some(format!(
+            "{} {} to {}: {} ({})",
+            part("workload"),
+            part("from"),
+            part("to"),
+            part("state"),
+            part("why")
+        ))
     }
 
     fn picture(&self, with: &Window, sight: &Sight) -> Vec<String> {

@@ -28,7 +28,7 @@ pub(super) struct Placements {
 
 impl Placements {
     /// Reads the file; a workload that it does not have yet starts where `runsOn` says.
-    pub(super) async fn open(state_dir: &Path, hosts: &Hosts) -> Result<Self, PlatformError> {
+    pub(super) async fn read(state_dir: &Path, hosts: &Hosts) -> Result<Self, PlatformError> {
         let path = state_dir.join("placements.json");
         let mut stored = match durable::read(&path).await? {
             None => Stored { version: VERSION, workloads: BTreeMap::new() },
@@ -42,9 +42,12 @@ impl Placements {
                 recorded.clone_from(&workload.runs_on);
             }
         }
-        let placements = Self { path, stored: Mutex::new(stored.clone()) };
-        placements.write(&stored).await?;
-        Ok(placements)
+        Ok(Self { path, stored: Mutex::new(stored) })
+    }
+
+    /// Writes what is known, so that the next run starts from it whatever the hosts file says then.
+    pub(super) async fn save(&self) -> Result<(), PlatformError> {
+        self.write(&*self.stored.lock().await).await
     }
 
     /// Where the workload was put.

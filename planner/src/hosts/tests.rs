@@ -9,6 +9,8 @@ use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
 use tempfile::TempDir;
 use tokio::time::{Instant, timeout};
 
+mod moves;
+
 /// Two hosts whose replicas are files: a started one is there, a ready one has a second file beside it.
 struct Fixture {
     directory: TempDir,

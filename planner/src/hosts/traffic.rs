@@ -115,7 +115,9 @@ impl EndpointFiles {
 }
 
 async fn read(service: &Service) -> Result<Option<Endpoints>, PlatformError> {
-    let Some(content) = durable::read(&service.path).await? else { return Ok(None) };
+    let content = durable::read(&service.path).await?;
+    // An empty file is what one makes by hand for an Envoy that must start before its planner: no endpoints yet.
+    let Some(content) = content.filter(|content| !content.is_empty()) else { return Ok(None) };
     eds::decode(&content).map(Some).map_err(|error| {
         let cause = error.source().map_or_else(String::new, |cause| format!(" ({cause})"));
         PlatformError::Refused {

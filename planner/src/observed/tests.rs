@@ -3,7 +3,13 @@ use crate::store::{
     Gauge, SqliteStore,
     tests::{MINUTE, NOON, at, open, open_with, proxy, route, summary},
 };
-use foremesh_core::history::Metric;
+use crate::{
+    clock::{Clock, ManualClock},
+    gates::StoreGates,
+    rollout::GateSource as _,
+};
+use foremesh_core::{history::Metric, units::Quantile};
+use foremesh_summary::wire::Direction;
 
 const SETTINGS: ObservedSettings = ObservedSettings { keep_ms: 60 * MINUTE, settle_ms: 5000 };
 
@@ -129,17 +135,21 @@ async fn a_gate_sees_one_service_on_one_node() {
     send(&store, 4, "edge", "n1", NOON + 10_000, vec![route(Direction::Outbound, "cart", &[9000; 9], 0)])
         .await;
     store.flush(at(NOON + 2 * MINUTE)).await.unwrap();
+    let gates =
+        StoreGates { store: Arc::new(store), clock: Clock::Manual(ManualClock::new(at(NOON + 2 * MINUTE))) };
     let window = |node: &'static str, from, to| {
-        let store = &store;
-        async move { gate_window(store, &"cart".into(), &node.into(), at(from), at(to)).await.unwrap() }
+        let gates = &gates;
+        let p99 = Quantile::new(0.99).unwrap();
+        async move { gates.sample(&"cart".into(), &node.into(), p99, at(from), at(to)).await }
     };
-    let both = window("n1", NOON, NOON + 2 * MINUTE).await;
-    assert_eq!((both.ok, both.server_errors, both.count), (98, 2, 100));
-    let (p50, p99) = (both.p50_ms.unwrap(), both.p99_ms.unwrap());
-    assert!((1.0..1.008).contains(&p50) && (50.0..50.4).contains(&p99), "p50 {p50} p99 {p99}");
-    assert_eq!(window("n1", NOON, NOON + MINUTE).await.count, 98);
-    assert_eq!(window("n2", NOON, NOON + MINUTE).await.server_errors, 9);
-    assert_eq!(window("n3", NOON, NOON + MINUTE).await, GateSample::default(), "no data is a count of 0");
+    let both = window("n1", NOON, NOON + 2 * MINUTE).await.unwrap();
+    assert_eq!((both.requests, both.server_errors), (100, 2));
+    assert!((50.0..50.4).contains(&both.latency_ms), "{both:?}");
+    assert_eq!(window("n1", NOON, NOON + MINUTE).await.unwrap().requests, 98);
+    assert_eq!(window("n2", NOON, NOON + MINUTE).await.unwrap().server_errors, 9);
+    assert_eq!(window("n3", NOON, NOON + MINUTE).await.unwrap().requests, 0, "watched, and nothing was seen");
+    let later = NOON + 60 * MINUTE;
+    assert_eq!(window("n1", later, later + MINUTE).await, None, "nobody watched");
 }
 
 #[tokio::test]

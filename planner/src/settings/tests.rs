@@ -3,7 +3,9 @@ use super::*;
 const GOOD: &str = "stateDirectory: state\nplatform: {hosts: hosts.yaml}\npolicies: [policies]\n";
 
 fn problem_of(extra: &str) -> String {
-    Settings::parse(Path::new("/etc/foremesh/foremesh.yaml"), &format!("{GOOD}{extra}")).unwrap_err().to_string()
+    Settings::parse(Path::new("/etc/foremesh/foremesh.yaml"), &format!("{GOOD}{extra}"))
+        .unwrap_err()
+        .to_string()
 }
 
 #[test]
@@ -18,9 +20,21 @@ fn paths_start_at_the_settings_file() {
 fn each_bad_setting_gets_one_clear_error() {
     for (name, extra, want) in [
         ("unknown field", "intervall: 30s\n", "unknown field `intervall`"),
-        ("no unit", "interval: \"30\"\n", "`30` is not a duration; write a whole number and a unit, such as 250ms, 30s, 15m, 2h or 1d"),
-        ("season not whole steps", "step: 7s\n", "`season` is 1d, but must be a multiple of `step` (7s), two steps at least; 24h suits"),
-        ("horizon over season", "horizon: 48h\n", "`horizon` is 2d, but must be from one step (1m) to one season (1d)"),
+        (
+            "no unit",
+            "interval: \"30\"\n",
+            "`30` is not a duration; write a whole number and a unit, such as 250ms, 30s, 15m, 2h or 1d",
+        ),
+        (
+            "season not whole steps",
+            "step: 7s\n",
+            "`season` is 1d, but must be a multiple of `step` (7s), two steps at least; 24h suits",
+        ),
+        (
+            "horizon over season",
+            "horizon: 48h\n",
+            "`horizon` is 2d, but must be from one step (1m) to one season (1d)",
+        ),
         ("step too short", "step: 1ms\n", "`step` is 1ms, but must be 100ms or more; 60s suits most meshes"),
     ] {
         let text = problem_of(extra);

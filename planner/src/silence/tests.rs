@@ -36,13 +36,16 @@ fn key(direction: Direction, caller: &str, callee: &str) -> SeriesKey {
     }
 }
 
+/// Name, streams, what had traffic, and who is silent.
+type Case<'a> = (&'a str, &'a [ProxyStream], Vec<SeriesKey>, &'a [&'a str]);
+
 #[test]
 fn silence_is_a_fault_only_against_a_witness() {
     let shop_silent = [stream("shop", 1, 90_000, 30_000), stream("edge", 2, 90_000, 0)];
     let edge_silent = [stream("shop", 1, 90_000, 0), stream("edge", 2, 90_000, 30_000)];
     let calls = key(Direction::Outbound, "edge", "shop");
     let called = key(Direction::Inbound, "", "shop");
-    let cases: &[(&str, &[ProxyStream], Vec<SeriesKey>, &[&str])] = &[
+    let cases: &[Case<'_>] = &[
         ("no traffic, no fault", &shop_silent, vec![], &[]),
         ("its caller saw calls", &shop_silent, vec![calls.clone()], &["shop"]),
         ("the callee saw its calls", &edge_silent, vec![called.clone()], &["edge"]),

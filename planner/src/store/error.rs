@@ -108,6 +108,14 @@ pub enum StoreError {
         #[source]
         source: rusqlite::Error,
     },
+    /// A range with too many steps.
+    #[error(
+        "the range holds more than the limit of {limit} steps; ask for less time, fewer series or a coarser level"
+    )]
+    TooWide {
+        /// Steps that one read gives at most.
+        limit: usize,
+    },
     /// Bytes in the file are not what was written.
     #[error(
         "the store holds {what} that cannot be read: {reason}; restore the file from a backup, or start with another"

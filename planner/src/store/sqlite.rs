@@ -40,6 +40,9 @@ use writer::{Command, Queued, Reply, Waiting, Writer};
 /// Bodies of 50 routes take 5 to 20 KB; with larger pages fewer of them are chained for one body.
 const PAGE_BYTES: u32 = 8192;
 
+/// Steps that one range read gives at most: with their histograms they take up to 20 KB each in memory.
+const MAX_RANGE: usize = 20_000;
+
 /// The embedded store. Dropping it ends its thread; what was appended and not flushed is merged on the next start.
 #[derive(Debug)]
 pub struct SqliteStore {
@@ -78,6 +81,7 @@ impl SqliteStore {
             inbox_bytes: 0,
             log_bytes: 0,
             flush_at: None,
+            retry_at: None,
             retained_at: None,
             settings: settings.clone(),
         };
@@ -175,13 +179,9 @@ fn connect(path: &Path, settings: &StoreSettings, read_only: bool) -> Result<Con
 /// Brings the writer's memory to where the file is.
 fn load(writer: &mut Writer) -> Result<(), StoreError> {
     let read = |what| move |source| StoreError::Read { what, source };
-    for (at, (id, key)) in
-        read::all_series(&writer.connection).map_err(read("series"))?.into_iter().enumerate()
-    {
-        if id as usize != at + 1 {
-            return Err(StoreError::Corrupt { what: "series", reason: format!("id {} is missing", at + 1) });
-        }
-        writer.table.restore(key);
+    prune_series(&writer.connection, writer.settings.max_series).map_err(read("series"))?;
+    for (id, key) in read::all_series(&writer.connection).map_err(read("series"))? {
+        writer.table.restore(id, key);
     }
     for stream in stream_rows::load_streams(&writer.connection)? {
         writer.streams.restore(stream);
@@ -200,6 +200,20 @@ fn load(writer: &mut Writer) -> Result<(), StoreError> {
     if writer.inbox_bytes > 0 {
         writer.flush_at = Some(Instant::now());
         tracing::info!(bytes = writer.inbox_bytes, "merged the summaries that waited in the store");
+    }
+    Ok(())
+}
+
+/// Forgets series without a step, when more than half of the series that may be told apart are in use. Every
+/// observation is in a step of the coarsest level, which is kept the longest.
+fn prune_series(connection: &Connection, max_series: usize) -> rusqlite::Result<()> {
+    let count: i64 = connection.query_row("SELECT count(*) FROM series", [], |row| row.get(0))?;
+    if usize::try_from(count).unwrap_or(usize::MAX) > max_series / 2 {
+        let pruned = connection.execute(
+            "DELETE FROM series WHERE id NOT IN (SELECT series_id FROM steps WHERE level = 2)",
+            [],
+        )?;
+        tracing::info!(pruned, "forgot series without steps");
     }
     Ok(())
 }
@@ -233,7 +247,8 @@ impl SeriesStore for SqliteStore {
     }
 
     async fn range(&self, query: RangeQuery) -> Result<Vec<SeriesStep>, StoreError> {
-        self.read("steps", move |connection| read::range(connection, &query)).await
+        let steps = self.read("steps", move |connection| read::range(connection, &query, MAX_RANGE)).await?;
+        steps.ok_or(StoreError::TooWide { limit: MAX_RANGE })
     }
 
     async fn service_range(

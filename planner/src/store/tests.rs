@@ -323,3 +323,29 @@ async fn above_the_series_limit_observations_are_kept_without_names() {
     assert_eq!(steps.iter().map(|s| s.counts.all()).sum::<u64>(), 10, "no observation is lost");
     assert_eq!(store.services().await.unwrap().len(), 3, "the overflow is no service");
 }
+
+#[test]
+fn one_pass_merges_as_two_do() {
+    let (mut once, mut twice) = (Histogram::default(), Histogram::default());
+    for number in 0..200_u64 {
+        let mut latency = Histogram::default();
+        (0..number * number % 97).for_each(|n| (0..=n % 7 * 40).for_each(|_| latency.record(n * number * 7)));
+        let bytes = latency.encode();
+        let added = foremesh_summary::merge_checked(&mut once, &bytes);
+        assert_eq!(added, foremesh_summary::merge_v2(&mut twice, &bytes));
+        assert_eq!(once, twice);
+    }
+    assert!(foremesh_summary::merge_checked(&mut once, &[1, 2, 3]).is_err());
+}
+
+#[test]
+fn several_quantiles_are_those_asked_one_by_one() {
+    let mut latency = Histogram::default();
+    assert_eq!(latency.quantiles([0.5, 0.99]), None);
+    for number in 1..=700_u64 {
+        latency.record(number * number);
+        let several = [0.0, 0.001, 0.5, 0.9, 0.9, 0.999, 1.0];
+        let want = several.map(|quantile| latency.quantile(quantile).unwrap());
+        assert_eq!(latency.quantiles(several), Some(want), "{number} values");
+    }
+}

@@ -6,7 +6,7 @@ fn proxy() -> Proxy {
     Proxy { workload: "cart".into(), pod: "cart-1".into(), ..Proxy::default() }
 }
 
-fn key<'a>(route: &'a str) -> RouteKey<'a> {
+fn key(route: &str) -> RouteKey<'_> {
     RouteKey { direction: Direction::Outbound, callee: b"cart", route: route.as_bytes(), peer: b"" }
 }
 

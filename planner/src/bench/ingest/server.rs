@@ -15,7 +15,7 @@ use std::{
 use tokio::net::TcpListener;
 
 /// What the process does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Mode {
     /// Ingest and store, until its standard input ends.
     Ingest,
@@ -30,11 +30,6 @@ impl Mode {
             Self::Ingest => "ingest",
             Self::History => "history",
         }
-    }
-
-    /// The mode of that name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Ingest, Self::History].into_iter().find(|mode| mode.name() == name)
     }
 }
 

@@ -20,9 +20,10 @@ pub(super) struct Traffic {
 impl Traffic {
     pub(super) fn new(bench: &IngestBench, number: usize) -> Self {
         let mut random = Random(bench.seed ^ ((number as u64) << 32));
-        let windows = (0..WINDOWS)
-            .map(|_| (0..bench.routes).map(|route| window(&mut random, route)).collect())
-            .collect();
+        let service = |route| (number * bench.routes + route) % bench.services;
+        let mut window =
+            || (0..bench.routes).map(|route| window(&mut random, route, service(route))).collect();
+        let windows = (0..WINDOWS).map(|_| window()).collect();
         let message = WindowSummary {
             major: MAJOR,
             minor: MINOR,
@@ -78,7 +79,7 @@ pub(super) fn observations(message: &WindowSummary) -> u64 {
 }
 
 /// 100 to 500 observations, log-normal around a median of the route's own from 1 to 40 ms, with a heavy tail of 2 %.
-fn window(random: &mut Random, number: usize) -> RouteWindow {
+fn window(random: &mut Random, number: usize, service: usize) -> RouteWindow {
     let inbound = number.is_multiple_of(5);
     let count = 100 + random.next() % 401;
     let median_us = 1000.0 * (1.0 + (number * 13 % 40) as f64);
@@ -95,7 +96,7 @@ fn window(random: &mut Random, number: usize) -> RouteWindow {
     let (server_error, client_error) = (count / 200, count / 100);
     RouteWindow {
         direction: if inbound { Direction::Inbound } else { Direction::Outbound } as i32,
-        callee: format!("service-{number}.shop.svc.cluster.local"),
+        callee: format!("service-{service}.shop.svc.cluster.local"),
         route: format!("route-{number}"),
         peer: if inbound { format!("caller-{}", number % 7) } else { String::new() },
         ok: count - server_error - client_error,
@@ -114,4 +115,37 @@ pub(super) fn mean_bytes(bench: &IngestBench) -> f64 {
     let now = Timestamp::from_unix_ms(1_800_000_000_000);
     let bytes: usize = (0..WINDOWS).map(|_| prost::Message::encoded_len(traffic.next(now))).sum();
     bytes as f64 / WINDOWS as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_planner_would_take_every_summary() {
+        let bench = IngestBench {
+            proxies: 2,
+            routes: 50,
+            services: 30,
+            seconds: 1.0,
+            seed: 1,
+            runs: 1,
+            history_hours: None,
+            folder: None,
+            server: Vec::new(),
+        };
+        for number in 0..2 {
+            let mut traffic = Traffic::new(&bench, number);
+            let mut sent = 0;
+            for sequence in 1..=20 {
+                let message = traffic.next(Timestamp::from_unix_ms(1_800_000_000_000));
+                foremesh_summary::check(message, &foremesh_summary::Limits::default()).unwrap();
+                sent += observations(message);
+                assert_eq!(
+                    (message.sequence, message.cumulative, message.routes.len()),
+                    (sequence, sent, 50)
+                );
+            }
+        }
+    }
 }

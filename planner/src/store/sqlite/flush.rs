@@ -9,7 +9,7 @@ use super::{
     stream_rows::{delete_stream, save_stream},
 };
 use foremesh_core::time::Timestamp;
-use foremesh_summary::merge_v2;
+use foremesh_summary::merge_checked;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 /// Rows that one flush deletes at most for each table and level, so that a long backlog does not stall appends.
@@ -143,7 +143,7 @@ impl<'t> StepRows<'t> {
             *sum = sum.saturating_add(*count);
         }
         if !hdr.is_empty() {
-            merge_v2(&mut step.latency, hdr).map_err(|error| user_error(12, error))?;
+            merge_checked(&mut step.latency, hdr).map_err(|error| user_error(12, error))?;
         }
         let hdr = encode(&step.latency);
         self.write(id, start, &step, &hdr)

@@ -2,7 +2,7 @@
 use super::super::{Counts, Histogram, OTHER, SeriesKey};
 use foremesh_core::time::{Step, Timestamp};
 use foremesh_summary::{
-    merge_v2,
+    merge_checked,
     wire::{Direction, Proxy, RouteWindow, WindowSummary},
 };
 use std::collections::{BTreeMap, HashMap};
@@ -19,8 +19,9 @@ pub(super) struct OpenStep {
 #[derive(Debug, Default)]
 pub(super) struct SeriesTable {
     ids: HashMap<Box<str>, u32>,
-    keys: Vec<SeriesKey>,
-    saved: usize,
+    keys: BTreeMap<u32, SeriesKey>,
+    /// Highest id that the file has.
+    saved: u32,
     limit: usize,
     scratch: String,
 }
@@ -31,11 +32,11 @@ impl SeriesTable {
         Self { limit, ..Self::default() }
     }
 
-    /// Puts back a series of the file; ids must come in order, from 1.
-    pub(super) fn restore(&mut self, key: SeriesKey) {
+    /// Puts back a series of the file.
+    pub(super) fn restore(&mut self, id: u32, key: SeriesKey) {
         self.write_scratch(key.direction, [&key.caller, &key.callee, &key.route, &key.node, &key.zone]);
-        self.insert(key);
-        self.saved = self.keys.len();
+        self.insert(id, key);
+        self.saved = self.saved.max(id);
     }
 
     fn write_scratch(&mut self, direction: Direction, names: [&str; 5]) {
@@ -48,9 +49,8 @@ impl SeriesTable {
         }
     }
 
-    fn insert(&mut self, key: SeriesKey) -> u32 {
-        self.keys.push(key);
-        let id = self.keys.len() as u32;
+    fn insert(&mut self, id: u32, key: SeriesKey) -> u32 {
+        self.keys.insert(id, key);
         self.ids.insert(self.scratch.as_str().into(), id);
         id
     }
@@ -72,21 +72,26 @@ impl SeriesTable {
             return self.lookup(direction, overflow);
         }
         let [from, to, route, node, zone] = names.map(str::to_owned);
-        self.insert(SeriesKey { direction, caller: from, callee: to, route, node, zone })
+        let id = self.last_id() + 1;
+        self.insert(id, SeriesKey { direction, caller: from, callee: to, route, node, zone })
+    }
+
+    fn last_id(&self) -> u32 {
+        self.keys.last_key_value().map_or(0, |(id, _)| *id)
     }
 
     /// Series that the file lacks, with their ids.
     pub(super) fn unsaved(&self) -> impl Iterator<Item = (u32, &SeriesKey)> {
-        self.keys.iter().enumerate().skip(self.saved).map(|(at, key)| (at as u32 + 1, key))
+        self.keys.range(self.saved + 1..).map(|(id, key)| (*id, key))
     }
 
     /// The file has them all now.
     pub(super) fn saved(&mut self) {
-        self.saved = self.keys.len();
+        self.saved = self.last_id();
     }
 
     pub(super) fn key(&self, id: u32) -> Option<&SeriesKey> {
-        self.keys.get((id as usize).checked_sub(1)?)
+        self.keys.get(&id)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -132,7 +137,7 @@ impl OpenSteps {
                 *count = count.saturating_add(grpc.count);
             }
             if !route.latency_hdr_v2.is_empty()
-                && let Err(error) = merge_v2(&mut open.latency, &route.latency_hdr_v2)
+                && let Err(error) = merge_checked(&mut open.latency, &route.latency_hdr_v2)
             {
                 // Checked when it was received, so this is a defect; the counts are kept.
                 tracing::error!(%error, "checked histogram cannot be merged");

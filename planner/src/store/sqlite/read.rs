@@ -63,8 +63,12 @@ const COUNTS: usize = 2;
 const GRPC: usize = 7;
 const LATENCY: usize = 8;
 
-/// Steps series by series.
-pub(super) fn range(connection: &Connection, query: &RangeQuery) -> rusqlite::Result<Vec<SeriesStep>> {
+/// Steps series by series; `None` when they are more than `limit`.
+pub(super) fn range(
+    connection: &Connection,
+    query: &RangeQuery,
+    limit: usize,
+) -> rusqlite::Result<Option<Vec<SeriesStep>>> {
     let wanted: HashMap<u32, Arc<SeriesKey>> = all_series(connection)?
         .into_iter()
         .filter(|(_, key)| matches(query, key))
@@ -72,14 +76,14 @@ pub(super) fn range(connection: &Connection, query: &RangeQuery) -> rusqlite::Re
         .collect();
     let mut steps = Vec::new();
     walk(connection, (query.level, query.from, query.to), |id, start, row| {
-        let Some(key) = wanted.get(&id) else { return Ok(()) };
+        let Some(key) = wanted.get(&id).filter(|_| steps.len() <= limit) else { return Ok(()) };
         let mut latency = Histogram::default();
         merge_latency(row, LATENCY, &mut latency)?;
         let (counts, grpc) = (read_counts(row, COUNTS)?, read_grpc(row, GRPC)?);
         steps.push(SeriesStep { key: Arc::clone(key), start, counts, grpc, latency });
         Ok(())
     })?;
-    Ok(steps)
+    Ok((steps.len() <= limit).then_some(steps))
 }
 
 /// One end's view of a service in one step.

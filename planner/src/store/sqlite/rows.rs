@@ -1,6 +1,6 @@
 //! How values stand in rows.
 use super::super::{Counts, Histogram};
-use foremesh_summary::merge_v2;
+use foremesh_summary::merge_checked;
 use rusqlite::{Row, types::Type};
 use std::{collections::BTreeMap, error::Error};
 
@@ -48,7 +48,7 @@ pub(super) fn merge_latency(row: &Row<'_>, column: usize, into: &mut Histogram) 
     if bytes.is_empty() {
         return Ok(());
     }
-    merge_v2(into, bytes).map(|_| ()).map_err(|error| user_error(column, error))
+    merge_checked(into, bytes).map(|_| ()).map_err(|error| user_error(column, error))
 }
 
 /// A histogram as it stands in a row: nothing when it is empty.

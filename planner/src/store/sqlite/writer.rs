@@ -103,6 +103,8 @@ pub(super) struct Writer {
     pub(super) log_bytes: usize,
     /// When the oldest summary of the inbox is to be flushed.
     pub(super) flush_at: Option<Instant>,
+    /// A flush failed, and is not tried by size before this.
+    pub(super) retry_at: Option<Instant>,
     pub(super) retained_at: Option<Timestamp>,
 }
 
@@ -124,7 +126,8 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => self.flush_or_wait(),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            if self.inbox_bytes >= self.settings.flush_bytes {
+            let may_flush = self.retry_at.is_none_or(|at| Instant::now() >= at);
+            if self.inbox_bytes >= self.settings.flush_bytes && may_flush {
                 self.flush_or_wait();
             }
         }
@@ -279,8 +282,10 @@ impl Writer {
     /// Flushes by the timer or by size; a failure was logged, and is tried again after the usual time.
     fn flush_or_wait(&mut self) {
         let now = self.clock.now();
+        self.retry_at = None;
         if self.flush(now).is_err() {
-            self.flush_at = Some(Instant::now() + Duration::from_millis(self.settings.flush_after_ms));
+            self.retry_at = Some(Instant::now() + Duration::from_millis(self.settings.flush_after_ms));
+            self.flush_at = self.retry_at;
         }
     }
 

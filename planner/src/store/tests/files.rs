@@ -147,3 +147,32 @@ async fn people_can_read_the_file() {
     let lost: i64 = connection.query_row("SELECT lost FROM proxies", [], |row| row.get(0)).unwrap();
     assert_eq!(lost, 0);
 }
+
+#[tokio::test]
+async fn names_without_steps_make_room_for_new_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let few = |settings: &mut StoreSettings| settings.max_series = 4;
+    let day = 24 * 60 * MINUTE;
+    let call = |epoch: u64, service: &str, end: i64| {
+        summary(proxy("edge", "n1"), epoch, 1, end, 1, vec![route(Direction::Outbound, service, &[5], 0)])
+    };
+    let store = open_with(folder.path(), few).unwrap();
+    for (epoch, service) in [(1, "old-1"), (2, "old-2"), (3, "kept")] {
+        let end = if service == "kept" { NOON + 399 * day } else { NOON };
+        store.append(call(epoch, service, end)).await.unwrap();
+    }
+    store.flush(at(NOON + 399 * day)).await.unwrap();
+    store.flush(at(NOON + 401 * day)).await.unwrap();
+    drop(store);
+    let store = open_with(folder.path(), few).unwrap();
+    assert_eq!(store.services().await.unwrap(), [ServiceId::from("kept")]);
+    for (epoch, service) in [(4, "new-1"), (5, "new-2"), (6, "new-3"), (7, "kept")] {
+        store.append(call(epoch, service, NOON + 401 * day)).await.unwrap();
+    }
+    store.flush(at(NOON + 401 * day)).await.unwrap();
+    let names: Vec<String> = store.services().await.unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["kept", "new-1", "new-2", "new-3"]);
+    let kept =
+        RangeQuery { level: 2, to: at(i64::MAX), callee: Some("kept".into()), ..RangeQuery::default() };
+    assert_eq!(store.range(kept).await.unwrap().len(), 2, "its old and its new step");
+}

@@ -1,0 +1,224 @@
+//! Drives one rollout: observe, ask the state machine, store, act, again.
+use super::{RolloutError, RolloutPorts, RolloutSettings, journal::Journal, observe::Look};
+use crate::{clock::Clock, durations, platform::PlatformError};
+use foremesh_core::{
+    ids::{ReplicaId, RolloutId},
+    plan::Move,
+    rollout::{Action, Attempt, Limits, Next, Observation, Predecessor, RolloutRecord, State, step},
+};
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    sync::{Arc, Mutex as SyncMutex, PoisonError},
+};
+use tokio::{
+    sync::{Mutex, Notify},
+    time::timeout,
+};
+
+/// Steps of one rollout in one go. A calm rollout makes two or three between waits; the limit keeps a world that changes
+/// with every look from holding the loop.
+const STEPS_AT_ONCE: usize = 32;
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) journal: Journal,
+    pub(super) settings: RolloutSettings,
+    pub(super) limits: Limits,
+    pub(super) ports: RolloutPorts,
+    pub(super) clock: Clock,
+    pub(super) live: SyncMutex<BTreeMap<RolloutId, Arc<Mutex<Live>>>>,
+    pub(super) waiting: SyncMutex<BTreeMap<RolloutId, String>>,
+    /// Accepting a plan is a check and a write that belong together.
+    pub(super) accepting: Mutex<()>,
+    pub(super) woken: Notify,
+}
+
+/// A rollout that this process drives.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) record: RolloutRecord,
+    /// Changes of state that the audit has.
+    pub(super) reported: usize,
+    /// The last try in this state; not stored, so that a restart tries again.
+    pub(super) attempt: Option<Attempt>,
+}
+
+impl Live {
+    pub(super) fn shared(record: RolloutRecord, reported: usize) -> Arc<Mutex<Self>> {
+        Arc::new(Mutex::new(Self { record, reported, attempt: None }))
+    }
+}
+
+impl Shared {
+    pub(super) fn live_ids(&self) -> Vec<RolloutId> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
+    pub(super) async fn drive_logged(&self, id: &RolloutId) {
+        if let Err(error) = self.drive(id).await {
+            let cause = error.source().map(ToString::to_string).unwrap_or_default();
+            tracing::error!(rollout = %id, %error, cause, "rollout stands still until its journal works again");
+        }
+    }
+
+    /// As far as it goes now; nothing when another task drives it.
+    async fn drive(&self, id: &RolloutId) -> Result<(), RolloutError> {
+        let slot = self.live.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+        let Some(slot) = slot else { return Ok(()) };
+        let Ok(mut live) = slot.try_lock() else { return Ok(()) };
+        for _ in 0..STEPS_AT_ONCE {
+            self.report(&mut live).await?;
+            let seen = self.observe(&live).await?;
+            match step(&live.record, &seen, &self.limits, self.clock.now()) {
+                Next::Do(action) => self.act(&mut live, action).await?,
+                Next::Transition { to, why } => self.enter(&mut live, to, why).await?,
+                Next::Wait { why, .. } => {
+                    self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), why);
+                    return Ok(());
+                }
+                Next::Finished => {
+                    self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+                    if live.reported == live.record.history.len() {
+                        self.live.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+                    }
+                    return Ok(());
+                }
+            }
+        }
+        tracing::warn!(rollout = %id, state = %live.record.state, "rollout does not come to rest");
+        Ok(())
+    }
+
+    async fn observe(&self, live: &Live) -> Result<Observation, RolloutError> {
+        let look = Look {
+            record: &live.record,
+            ports: &self.ports,
+            settings: &self.settings,
+            now: self.clock.now(),
+        };
+        let mut seen =
+            if live.record.state.is_last() { Observation::default() } else { look.observe().await };
+        seen.attempt.clone_from(&live.attempt);
+        seen.abort = self.journal.abort(&live.record.id).await?;
+        if let Some(before) = live.record.after.as_ref().filter(|_| live.record.state == State::Pending) {
+            let before = self.journal.get(before).await?.map(|entry| entry.record);
+            seen.predecessor = Some(match before {
+                Some(record) if !record.state.is_last() => Predecessor::Running,
+                Some(record) if record.state == State::Succeeded => Predecessor::Succeeded(record.entered_at),
+                _ => Predecessor::Stopped,
+            });
+        }
+        Ok(seen)
+    }
+
+    /// Durable first; only then does memory follow.
+    async fn enter(&self, live: &mut Live, to: State, why: String) -> Result<(), RolloutError> {
+        let next = live.record.entered(to, why, &self.limits, self.clock.now());
+        self.journal.save(&next).await?;
+        let (rollout, from) = (&next.id, live.record.state);
+        if to == State::Failed {
+            tracing::error!(%rollout, %from, %to, why = next.why(), "rollout failed, a human must act");
+        } else {
+            tracing::info!(%rollout, %from, %to, why = next.why(), "rollout changed its state");
+        }
+        live.record = next;
+        live.attempt = None;
+        Ok(())
+    }
+
+    async fn report(&self, live: &mut Live) -> Result<(), RolloutError> {
+        while live.reported < live.record.history.len() {
+            if let Err(error) = self.ports.reporter.report(&live.record, live.reported).await {
+                let cause = error.source().map(ToString::to_string).unwrap_or_default();
+                tracing::warn!(rollout = %live.record.id, %error, cause, "change of state will be reported again");
+                return Ok(());
+            }
+            live.reported += 1;
+            self.journal.save_reported(&live.record.id, live.reported).await?;
+        }
+        Ok(())
+    }
+
+    async fn act(&self, live: &mut Live, action: Action) -> Result<(), RolloutError> {
+        tracing::info!(rollout = %live.record.id, state = %live.record.state, ?action, "rollout acts");
+        let limit = durations::of_ms(self.settings.action_timeout);
+        let outcome = match timeout(limit, self.carry_out(&live.record, action)).await {
+            Ok(Ok(target)) => Ok(target),
+            Ok(Err(error)) => Err(in_full(&error)),
+            Err(_) => Err(format!("it did not end within {limit:?} (`actionTimeout`)")),
+        };
+        let mut next = live.record.clone();
+        let error = match outcome {
+            Ok(target) => {
+                next.target = target.or(next.target);
+                None
+            }
+            Err(error) => {
+                next.attempt += 1;
+                tracing::warn!(rollout = %next.id, ?action, attempt = next.attempt, error, "rollout action failed");
+                Some(error)
+            }
+        };
+        if next != live.record {
+            self.journal.save(&next).await?;
+            live.record = next;
+        }
+        live.attempt = Some(Attempt { action, at: self.clock.now(), error });
+        Ok(())
+    }
+
+    /// Does one thing; returns the name of the replica on the target when that was started.
+    async fn carry_out(
+        &self,
+        record: &RolloutRecord,
+        action: Action,
+    ) -> Result<Option<ReplicaId>, PlatformError> {
+        let Move { workload, service, replica, from, to, .. } = &record.relocation;
+        let relocator = &self.ports.relocator;
+        match action {
+            Action::Prepare => relocator.prepare(workload, to).await?,
+            Action::StartTarget => return relocator.place(workload, to).await.map(Some),
+            Action::StartSource => {
+                relocator.place(workload, from).await?;
+            }
+            Action::SetTraffic { target_percent } => self.set_traffic(record, target_percent).await?,
+            Action::StopTarget => {
+                relocator.retire(workload, to, record.target.as_ref()).await?;
+                self.ports.traffic.restore(service).await?;
+            }
+            Action::StopSource => {
+                relocator.retire(workload, from, Some(replica)).await?;
+                self.ports.traffic.restore(service).await?;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Shares out one whole share between the two ends; the service's other replicas keep what they have.
+    async fn set_traffic(&self, record: &RolloutRecord, target_percent: u8) -> Result<(), PlatformError> {
+        let Move { service, replica, .. } = &record.relocation;
+        let mut weights = self.ports.traffic.weights(service).await?;
+        let target = u32::from(target_percent.min(100));
+        let ends = [(Some(replica), 100 - target), (record.target.as_ref(), target)];
+        for (end, weight) in ends {
+            let Some(end) = end else { continue };
+            weights.remove(end);
+            if weight > 0 {
+                weights.insert(end.clone(), weight);
+            }
+        }
+        self.ports.traffic.set_weights(service, &weights).await
+    }
+}
+
+/// An error with its causes on one line, for the journal.
+fn in_full(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
+}
