@@ -37,11 +37,11 @@ async fn memory_is_flat_over_250_000_requests() {
     .await;
     let paths = rig.proxy.paths();
     hammer(rig.proxy.address(), &paths, 16, 50_000).await;
-    let after_50k = rig.proxy.resident_kib();
+    let early = rig.proxy.resident_kib();
     hammer(rig.proxy.address(), &paths, 16, 200_000).await;
-    let after_250k = rig.proxy.resident_kib();
-    println!("resident after 50 000 requests {after_50k} KiB, after 250 000 {after_250k} KiB");
-    let growth = after_250k.saturating_sub(after_50k);
+    let late = rig.proxy.resident_kib();
+    println!("resident after 50 000 requests {early} KiB, after 250 000 {late} KiB");
+    let growth = late.saturating_sub(early);
     assert!(growth < MAX_GROWTH_KIB, "{growth} KiB more after 250 000 requests than after 50 000");
     let stored = rig.settle(250_000, Duration::from_secs(2)).await;
     assert_eq!(rig.proxy.requests().await, [250_000; 3], "Envoy's total, completed and 2xx");

@@ -57,8 +57,8 @@ impl PlannerUnderTest {
         if self.running.is_some() {
             return;
         }
-        let step = Step::from_ms(STEP_MS).expect("a step of a second is valid");
-        let settings = StoreSettings::from_base(step);
+        let base = Step::from_ms(STEP_MS).expect("a step of a second is valid");
+        let settings = StoreSettings::from_base(base);
         let store = SqliteStore::open(&self.file, settings, Clock::System, StoreMetrics::default());
         let store = Arc::new(store.expect("the store can be opened"));
         let (stop, stopped) = oneshot::channel();
