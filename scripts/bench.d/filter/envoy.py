@@ -76,7 +76,7 @@ def chain(kind, count):
         # 1.5 s and not a whole number of rounds, so that flushes fall everywhere.
         settings = {"planner": "planner", "interval_ms": 1500, "log_push": True}
         config = {"@type": TYPE + "http.wasm.v3.Wasm", "config": {
-            "name": "foremesh", "root_id": "foremesh", "failure_policy": "FAIL_OPEN",
+            "name": "foremesh", "root_id": "foremesh", "fail_open": True,
             "vm_config": {"runtime": "envoy.wasm.runtime.v8", "code": {"local": {"filename": MODULES[kind]}}},
             "configuration": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": json.dumps(settings)}}}
     return [{"name": f"{kind}{at}", "typed_config": config} for at in range(count)]
