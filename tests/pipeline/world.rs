@@ -419,6 +419,18 @@ impl World {
         }
     }
 
+    /// Status of an answer.
+    pub(crate) async fn status(&self, path: &str) -> StatusCode {
+        let request = Request::get(path).body(Body::empty()).expect("a request");
+        self.router.clone().oneshot(request).await.expect("an answer").status()
+    }
+
+    /// Status of an answer to a body.
+    pub(crate) async fn post(&self, path: &str, kind: &str, body: &str) -> StatusCode {
+        let request = Request::post(path).header("content-type", kind).body(Body::from(body.to_owned()));
+        self.router.clone().oneshot(request.expect("a request")).await.expect("an answer").status()
+    }
+
     /// What the API answers.
     pub(crate) async fn get(&self, path: &str) -> Value {
         let request = Request::get(path).body(Body::empty()).expect("a request");

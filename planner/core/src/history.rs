@@ -12,10 +12,11 @@ pub const KEPT_QUANTILES: [f64; 5] = [0.5, 0.9, 0.95, 0.99, 0.999];
 /// One step of one service: merged over all its routes, callers and replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServiceStep {
-    /// Finished observations, the aborted ones not counted.
-    pub requests: u64,
+    /// Finished observations, the aborted ones not counted; at most `u32::MAX`, which keeps two days of a thousand
+    /// services in memory.
+    pub requests: u32,
     /// Of those, the service's failures.
-    pub server_errors: u64,
+    pub server_errors: u32,
     /// Latency in milliseconds at each of [`KEPT_QUANTILES`].
     pub latency_ms: [f32; KEPT_QUANTILES.len()],
 }
@@ -25,9 +26,9 @@ impl ServiceStep {
     pub fn value(&self, metric: Metric, step: Step) -> Option<f64> {
         match metric {
             Metric::Latency(at) => self.latency_ms.get(at).copied().map(f64::from),
-            Metric::Throughput => Some(self.requests as f64 / step.seconds()),
+            Metric::Throughput => Some(f64::from(self.requests) / step.seconds()),
             Metric::Availability => {
-                (self.requests > 0).then(|| 1.0 - self.server_errors as f64 / self.requests as f64)
+                (self.requests > 0).then(|| 1.0 - f64::from(self.server_errors) / f64::from(self.requests))
             }
         }
     }

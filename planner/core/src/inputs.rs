@@ -147,7 +147,7 @@ impl Measured {
         if observed.is_empty() {
             return None;
         }
-        let requests: u64 = observed.iter().map(|step| step.requests).sum();
+        let requests: u64 = observed.iter().map(|step| u64::from(step.requests)).sum();
         let latency_ms = std::array::from_fn(|at| {
             let mut values: Vec<f64> = observed.iter().map(|step| f64::from(step.latency_ms[at])).collect();
             values.sort_unstable_by(f64::total_cmp);

@@ -420,7 +420,7 @@ pub(super) async fn history(
         .into_iter()
         .filter_map(|row| {
             let value = row.step.value(metric, level.step)?;
-            Some(HistoryPoint { start: rfc3339(row.start), value, requests: row.step.requests })
+            Some(HistoryPoint { start: rfc3339(row.start), value, requests: row.step.requests.into() })
         })
         .collect();
     Ok(Json(HistoryAnswer { service: id, metric: metric.name(), step_ms: level.step.ms(), steps }))

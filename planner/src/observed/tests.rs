@@ -29,7 +29,7 @@ async fn send(
 fn requests(observed: &Observed, service: &str) -> (i64, Vec<Option<u64>>) {
     let history = observed.service(&service.into()).expect("the service has a history");
     let first = history.start.ms_since(at(NOON)) / MINUTE;
-    (first, history.steps.iter().map(|step| step.map(|s| s.requests)).collect())
+    (first, history.steps.iter().map(|step| step.map(|s| u64::from(s.requests))).collect())
 }
 
 #[tokio::test]

@@ -105,8 +105,8 @@ impl Views {
     fn take(&mut self) -> Option<ServiceStep> {
         let view = if self.outbound.latency.is_empty() { &self.inbound } else { &self.outbound };
         let step = view.latency.quantiles(KEPT_QUANTILES).map(|us| ServiceStep {
-            requests: view.counts.finished(),
-            server_errors: view.counts.server_error,
+            requests: u32::try_from(view.counts.finished()).unwrap_or(u32::MAX),
+            server_errors: u32::try_from(view.counts.server_error).unwrap_or(u32::MAX),
             latency_ms: us.map(|us| (us as f64 / 1e3) as f32),
         });
         for view in [&mut self.inbound, &mut self.outbound] {
