@@ -1,0 +1,14 @@
+//! What the tests of this level stand on.
+mod http;
+mod mesh;
+mod past;
+mod place;
+mod files;
+mod planner;
+mod wait;
+
+pub(crate) use http::{Answer, get, post};
+pub(crate) use mesh::{HOME, Mesh, SERVICE, SPARE, TARGET};
+pub(crate) use place::{Turn, foremesh_binary};
+pub(crate) use planner::Planner;
+pub(crate) use wait::until;
