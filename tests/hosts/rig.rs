@@ -1,0 +1,15 @@
+//! What the tests of this level stand on.
+mod files;
+mod http;
+mod mesh;
+mod past;
+mod place;
+mod planner;
+mod wait;
+
+pub(crate) use http::{Answer, get, post};
+pub(crate) use mesh::{HOME, Mesh, SERVICE, SPARE, TARGET};
+pub(crate) use past::outbound;
+pub(crate) use place::{Turn, foremesh_binary};
+pub(crate) use planner::Planner;
+pub(crate) use wait::until;

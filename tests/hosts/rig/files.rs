@@ -1,0 +1,105 @@
+//! The files that an operator would write: settings, hosts, policy. JSON is YAML.
+use super::{
+    mesh::{HOME, OBJECTIVE_MS},
+    past::{SEASON_MS, STEP_MS},
+};
+use foremesh_demo::{ServiceSettings, WorldLayout};
+use serde_json::{Map, Value, json};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Files of one planner.
+#[derive(Clone, Debug)]
+pub(crate) struct Files {
+    pub(crate) settings: PathBuf,
+    pub(crate) state: PathBuf,
+}
+
+/// Writes them into the world's directory; `mode` is the policy's.
+pub(super) fn write(layout: &WorldLayout, service: &ServiceSettings, mode: &str) -> Files {
+    let directory = layout.directory.join("planner");
+    let files = Files { settings: directory.join("foremesh.yaml"), state: directory.join("state") };
+    fs::create_dir_all(&files.state).expect("directories can be made");
+    put(&directory.join("hosts.yaml"), &hosts(layout, service));
+    put(&directory.join("policy.yaml"), &policy(&layout.service, mode));
+    put(&files.settings, &settings(layout));
+    files
+}
+
+fn put(path: &Path, value: &Value) {
+    fs::write(path, format!("{value:#}\n")).expect("files can be written");
+}
+
+fn hosts(layout: &WorldLayout, service: &ServiceSettings) -> Value {
+    let hosts: Vec<Value> = layout
+        .hosts
+        .iter()
+        .map(|host| {
+            json!({
+                "name": host.name,
+                "zone": host.zone,
+                "address": host.listen.ip().to_string(),
+                "capacity": format!("{}m", host.capacity_millicores),
+                "commands": layout.commands(host, service),
+            })
+        })
+        .collect();
+    let ports: Map<String, Value> =
+        layout.hosts.iter().map(|host| (host.name.clone(), json!(host.listen.port()))).collect();
+    json!({
+        "hosts": hosts,
+        "workloads": [{"name": layout.service, "port": ports, "runsOn": [HOME]}],
+        "traffic": {"edsDirectory": layout.edge.eds_file.parent()},
+    })
+}
+
+/// Every state lasts `dwell` at least, so that a test can act in it, and has a deadline that suits a test.
+fn settings(layout: &WorldLayout) -> Value {
+    json!({
+        "listen": layout.planner.to_string(),
+        "stateDirectory": "state",
+        "platform": {"hosts": "hosts.yaml"},
+        "policies": ["policy.yaml"],
+        "step": format!("{STEP_MS}ms"),
+        "season": format!("{SEASON_MS}ms"),
+        "horizon": "30s",
+        "interval": "500ms",
+        "lateness": "700ms",
+        "staleAfter": "15s",
+        "silentAfter": "30s",
+        "planning": {"default_move_duration_ms": 3000},
+        "rollout": {
+            "dwell": "900ms", "revalidateAfter": "900ms", "pendingLimit": "20s", "holdPerStep": "1500ms",
+            "settle": "1500ms", "gateWait": "20s", "drainQuiet": "500ms", "drainLimit": "20s",
+            "observationLag": "700ms", "poll": "150ms", "minSamples": 50, "errorMargin": 0.06,
+            "surgingLimit": "20s", "retireLimit": "20s", "rollbackLimit": "20s",
+        },
+    })
+}
+
+fn policy(service: &str, mode: &str) -> Value {
+    json!({
+        "apiVersion": "foremesh.dev/v1alpha1",
+        "kind": "RelocationPolicy",
+        "metadata": {"name": service},
+        "spec": {
+            "selector": {"services": [service]},
+            "mode": mode,
+            "rules": [{
+                "name": "slow-soon",
+                "predictedLatency": {
+                    "quantile": 0.95,
+                    "above": format!("{OBJECTIVE_MS}ms"),
+                    "for": {"steps": 3, "of": 5},
+                    "within": "30s",
+                    "probability": 0.5,
+                },
+            }],
+            "cooldown": "10m",
+            "ramp": [40, 70, 100],
+            "trial": {"waivedBy": "the hosts tests", "reason": "there is no staging mesh on this machine"},
+        },
+    })
+}
