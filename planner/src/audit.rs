@@ -152,6 +152,32 @@ impl Audit {
         Ok(connection.last_insert_rowid())
     }
 
+    /// Writes a change of state unless it is on record already: a planner that was killed between the record and its
+    /// note of it reports it again.
+    fn append_once(
+        &self,
+        at: Timestamp,
+        rollout: &RolloutRecord,
+        transition: usize,
+        record: &Value,
+    ) -> Result<(), AuditError> {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let (plan, relocation) = (rollout.plan.as_str(), rollout.id.as_str());
+        let transition = i64::try_from(transition).unwrap_or(i64::MAX);
+        connection
+            .prepare_cached(
+                "INSERT INTO audit (at_ms, kind, plan, record) SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS (
+                     SELECT 1 FROM audit WHERE plan = ?3 AND kind = ?2
+                     AND json_extract(record, '$.relocation') = ?5 AND json_extract(record, '$.transition') = ?6)",
+            )
+            .and_then(|mut insert| {
+                let text = record.to_string();
+                insert.execute(params![at.unix_ms(), Kind::Rollout.name(), plan, text, relocation, transition])
+            })
+            .map(drop)
+            .map_err(|source| AuditError::Database { path: self.path.clone(), action: "written", source })
+    }
+
     /// The newest records of one kind (or of all), newest first, older than `before` when given.
     ///
     /// # Errors
@@ -230,9 +256,7 @@ impl Reporter for Audit {
             "move": record.relocation,
             "trial": record.trial,
         });
-        self.append(change.at, Kind::Rollout, Some(record.plan.as_str()), &entry)
-            .map(drop)
-            .map_err(|error| ReportError(Box::new(error)))
+        self.append_once(change.at, record, transition, &entry).map_err(|error| ReportError(Box::new(error)))
     }
 }
 
@@ -260,6 +284,46 @@ mod tests {
         assert_eq!(entries.iter().map(|e| e.id).collect::<Vec<_>>(), [2, 1]);
         assert_eq!(again.newest(Some(Kind::Decision), None, 10).unwrap().len(), 1);
         assert_eq!(again.of_plan("plan-1").unwrap()[0].record["generation"], 7);
+    }
+
+    /// The planner was killed after the record and before its note of it, so the same change is reported again.
+    #[tokio::test]
+    async fn a_change_of_state_that_is_reported_again_is_on_record_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("audit.db");
+        let record = |rollout: &str, changes: usize| -> RolloutRecord {
+            let change =
+                json!({"at": 5, "from": {"name": "pending"}, "to": {"name": "trial"}, "why": "it holds"});
+            serde_json::from_value(json!({
+                "id": rollout, "plan": "plan-1", "generation": 1, "after": null,
+                "move": {
+                    "workload": "shop", "service": "shop", "replica": "shop@a", "from": "a", "to": "b",
+                    "reason": {
+                        "policy": "p", "rule": "slow", "quantile": 0.99, "objective_ms": 250.0, "breach_at": 9,
+                        "breach_probability": 0.9, "stay_ms": 400.0, "move_ms": 40.0, "model": "last_value",
+                        "lead_ms": 5,
+                    },
+                    "ramp_percent": [50, 100],
+                },
+                "trial": {"trial": "waived", "by": "ops", "reason": "no staging mesh", "at": 5},
+                "prediction": null, "target": null, "state": {"name": "trial"}, "entered_at": 5, "deadline": 9,
+                "attempt": 0, "history": vec![change; changes],
+            }))
+            .unwrap()
+        };
+        for _ in 0..2 {
+            let audit = Audit::open(&path).unwrap();
+            audit.report(&record("plan-1.0", 2), 0).await.unwrap();
+        }
+        let audit = Audit::open(&path).unwrap();
+        audit.report(&record("plan-1.0", 2), 1).await.unwrap();
+        audit.report(&record("plan-1.1", 2), 0).await.unwrap();
+        let entries = audit.of_plan("plan-1").unwrap();
+        let told: Vec<_> = entries
+            .iter()
+            .map(|e| (e.record["relocation"].as_str().unwrap(), e.record["transition"].as_u64()))
+            .collect();
+        assert_eq!(told, [("plan-1.0", Some(0)), ("plan-1.0", Some(1)), ("plan-1.1", Some(0))]);
     }
 
     #[test]
