@@ -4,6 +4,7 @@
 mod decisions;
 mod health;
 mod nodes;
+mod query;
 mod relocations;
 mod services;
 mod time_text;
@@ -14,10 +15,14 @@ use crate::{
     audit::Audit, clock::Clock, metrics::Metrics, observed::SharedObserved, problem::Problem,
     published::Published, published::View, rollout::Rollouts, store::SeriesStore,
 };
-use axum::{Router, http::Uri, routing::get};
+use axum::{
+    Json, Router,
+    http::{Method, StatusCode, Uri},
+    routing::get,
+};
 use foremesh_core::forecast::ForecastSettings;
 use std::sync::Arc;
-use utoipa::OpenApi;
+use utoipa::{OpenApi, openapi::OpenApi as Document};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// What the API answers from.
@@ -63,7 +68,9 @@ impl ApiState {
         description = "Forecasts, decisions and moves of a Foremesh planner. Latencies are in milliseconds, times are \
                        RFC 3339 in UTC. Errors are RFC 9457 problem documents."
     ),
+    paths(describe, crate::ingest::accept),
     tags(
+        (name = "observations", description = "What proxies send"),
         (name = "services", description = "What services do, and what they will do"),
         (name = "decisions", description = "What was decided and why"),
         (name = "moves", description = "Relocations and their state"),
@@ -93,12 +100,27 @@ fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(health::metrics))
 }
 
+/// This description.
+#[utoipa::path(get, path = "/api/v1/openapi.json", tag = "health",
+    responses((status = 200, description = "This description as JSON"))
+)]
+async fn describe(description: Arc<Document>) -> Json<Document> {
+    Json((*description).clone())
+}
+
 /// All routes of the API with their description at `/api/v1/openapi.json`.
 pub fn router(state: ApiState) -> Router {
     let (router, description) = routes().split_for_parts();
     let description = Arc::new(description);
     router
-        .route("/api/v1/openapi.json", get(move || async move { axum::Json((*description).clone()) }))
+        .route("/api/v1/openapi.json", get(move || describe(Arc::clone(&description))))
+        .method_not_allowed_fallback(|method: Method, uri: Uri| async move {
+            let detail = format!(
+                "`{method}` is not served at `{}`; /api/v1/openapi.json lists the methods of all paths",
+                uri.path()
+            );
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
+        })
         .fallback(|uri: Uri| async move {
             Problem::not_found(format!(
                 "there is nothing at `{}`; /api/v1/openapi.json lists all paths",

@@ -134,7 +134,20 @@ pub async fn serve(
     Ok(())
 }
 
-async fn accept(
+/// Takes one summary of one proxy's worker. An answer of 200 means that it is durable and counted once.
+#[utoipa::path(post, path = "/v1/summaries", tag = "observations",
+    request_body(content((Vec<u8> = "application/x-protobuf"), (serde_json::Value = "application/json")),
+        description = "A `WindowSummary`; content encodings are deflate (zlib) and gzip"),
+    responses(
+        (status = 200, description = "It is durable; `result` is `stored` or `duplicate`"),
+        (status = 400, description = "It is not a summary, or has a field that is not allowed"),
+        (status = 408, description = "The body did not come in time; send it again"),
+        (status = 413, description = "It is over the limit of a body"),
+        (status = 415, description = "Its type or encoding is not read"),
+        (status = 503, description = "It is not durable; send the same bytes again after `Retry-After`")
+    )
+)]
+pub(crate) async fn accept(
     State(state): State<IngestState>,
     headers: HeaderMap,
     body: Body,

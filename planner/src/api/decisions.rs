@@ -1,12 +1,12 @@
 //! What was decided, and why.
-use super::{ApiState, time_text::rfc3339};
+use super::{ApiState, query::Query, time_text::rfc3339};
 use crate::{
     audit::{Entry, Kind},
     problem::Problem,
 };
 use axum::{
     Json,
-    extract::{Path, Query, State},
+    extract::{Path, State},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -1,9 +1,9 @@
 //! Relocations: where each one stands and how it got there.
-use super::{ApiState, time_text::rfc3339};
+use super::{ApiState, query::Query, time_text::rfc3339};
 use crate::{control::chain, problem::Problem, rollout::RolloutError};
 use axum::{
     Json,
-    extract::{Path, Query, State},
+    extract::{Path, State},
 };
 use foremesh_core::{ids::RolloutId, rollout::RolloutRecord, trial::Trial};
 use serde::{Deserialize, Serialize};

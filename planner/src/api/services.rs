@@ -1,6 +1,7 @@
 //! What services do, and what they will do.
 use super::{
     ApiState,
+    query::Query,
     time_text::{parse, rfc3339},
 };
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
 };
 use axum::{
     Json,
-    extract::{Path, Query, State},
+    extract::{Path, State},
 };
 use foremesh_core::{
     forecast::{self as core_forecast, LEVELS},
