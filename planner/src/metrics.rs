@@ -63,7 +63,9 @@ impl fmt::Debug for Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("foremesh");
+        // Parts that bring their own metrics bring the prefix too, so the root has none.
+        let mut root = Registry::default();
+        let registry = root.sub_registry_with_prefix("foremesh");
         let metrics = Self {
             passes: Family::default(),
             pass_age_seconds: Gauge::default(),
@@ -95,7 +97,7 @@ impl Default for Metrics {
             "Measured latency of a service over its newest steps",
             metrics.latency_seconds.clone(),
         );
-        *metrics.registry() = registry;
+        *metrics.registry() = root;
         metrics
     }
 }
