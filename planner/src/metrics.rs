@@ -5,7 +5,7 @@ use crate::published::View;
 use foremesh_core::{
     forecast::LEVELS,
     history::{KEPT_QUANTILES, Metric},
-    rollout::RolloutRecord,
+    rollout::{Phase, RolloutRecord},
 };
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -17,6 +17,22 @@ use std::{
     fmt,
     sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
 };
+
+/// States of a relocation, as labels.
+const PHASES: [Phase; 12] = [
+    Phase::Pending,
+    Phase::Trial,
+    Phase::Reserving,
+    Phase::Surging,
+    Phase::Ramping,
+    Phase::Draining,
+    Phase::Settling,
+    Phase::RollingBack,
+    Phase::Succeeded,
+    Phase::RolledBack,
+    Phase::Aborted,
+    Phase::Failed,
+];
 
 type FloatGauge<L> = Family<L, Gauge<f64, AtomicU64>>;
 
@@ -137,8 +153,9 @@ impl Metrics {
         Ok(text)
     }
 
+    /// Every state is there, also with no relocation in it: an alert on `Failed` must not depend on the first failure.
     fn show_rollouts(&self, rollouts: &[RolloutRecord]) {
-        let mut by_state: BTreeMap<&str, i64> = BTreeMap::new();
+        let mut by_state: BTreeMap<&str, i64> = PHASES.iter().map(|phase| (phase.name(), 0)).collect();
         for record in rollouts {
             *by_state.entry(record.state.phase().name()).or_default() += 1;
         }

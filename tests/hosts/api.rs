@@ -191,7 +191,7 @@ async fn metrics(planner: &Planner) {
     for name in [
         "foremesh_forecast_latency_seconds{service=\"shop\"",
         "foremesh_service_latency_seconds{service=\"shop\"",
-        "# TYPE foremesh_relocations gauge",
+        "foremesh_relocations{state=\"Failed\"} 0",
         "foremesh_passes_total{result=\"decided\"}",
         "foremesh_ingest_summaries_total{result=\"stored\"}",
         "foremesh_silent_proxies 0",

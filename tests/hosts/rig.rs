@@ -9,7 +9,7 @@ mod wait;
 
 pub(crate) use http::{Answer, get, post};
 pub(crate) use mesh::{HOME, Mesh, SERVICE, SPARE, TARGET};
-pub(crate) use past::outbound;
+pub(crate) use past::{outbound, write as write_past};
 pub(crate) use place::{Turn, foremesh_binary};
 pub(crate) use planner::Planner;
 pub(crate) use wait::until;

@@ -37,7 +37,7 @@ pub(super) const PAST_EPOCH: u64 = 1;
 const REQUESTS: u64 = 100;
 
 /// Writes the past of `service` on `home` up to `end`, beside hosts that were idle.
-pub(super) async fn write(state: &Path, service: &str, home: &str, idle: &[&str], end_unix_ms: u64) {
+pub(crate) async fn write(state: &Path, service: &str, home: &str, idle: &[&str], end_unix_ms: u64) {
     let step = Step::from_ms(STEP_MS).expect("the step is positive");
     let settings = StoreSettings::from_base(step);
     let path = state.join("series.db");
