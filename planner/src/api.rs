@@ -104,8 +104,8 @@ fn routes() -> OpenApiRouter<ApiState> {
 #[utoipa::path(get, path = "/api/v1/openapi.json", tag = "health",
     responses((status = 200, description = "This description as JSON"))
 )]
-async fn describe(description: Arc<Document>) -> Json<Document> {
-    Json((*description).clone())
+fn describe(description: &Document) -> Json<Document> {
+    Json(description.clone())
 }
 
 /// All routes of the API with their description at `/api/v1/openapi.json`.
@@ -113,7 +113,7 @@ pub fn router(state: ApiState) -> Router {
     let (router, description) = routes().split_for_parts();
     let description = Arc::new(description);
     router
-        .route("/api/v1/openapi.json", get(move || describe(Arc::clone(&description))))
+        .route("/api/v1/openapi.json", get(move || async move { describe(&description) }))
         .method_not_allowed_fallback(|method: Method, uri: Uri| async move {
             let detail = format!(
                 "`{method}` is not served at `{}`; /api/v1/openapi.json lists the methods of all paths",

@@ -91,7 +91,8 @@ async fn forecasts(planner: &Planner) {
     assert!(highest > 500.0, "the slow time of the season is forecast: {highest} ms at most");
 }
 
-async fn problems(planner: &Planner) {
+/// A service with ten requests ever.
+async fn fresh_service(planner: &Planner) {
     let few = WindowSummary {
         start_unix_ms: unix_ms() - 500,
         end_unix_ms: unix_ms(),
@@ -100,7 +101,10 @@ async fn problems(planner: &Planner) {
     let told = post(planner.server(), PUSH_PATH, Some((CONTENT_TYPE, encode(&few)))).await;
     assert_eq!(told.map(|answer| answer.status), Ok(200));
     until("the new service to be known", WITHIN, async || planner.json("/api/v1/services/fresh").await).await;
+}
 
+async fn problems(planner: &Planner) {
+    fresh_service(planner).await;
     for (path, status, says) in [
         (
             "/api/v1/nothing",

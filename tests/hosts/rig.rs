@@ -7,7 +7,7 @@ mod place;
 mod planner;
 mod wait;
 
-pub(crate) use http::{Answer, get, post};
+pub(crate) use http::{Answer, post};
 pub(crate) use mesh::{HOME, Mesh, SERVICE, SPARE, TARGET};
 pub(crate) use past::{outbound, write as write_past};
 pub(crate) use place::{Turn, foremesh_binary};
