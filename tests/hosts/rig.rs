@@ -5,11 +5,10 @@ mod mesh;
 mod past;
 mod place;
 mod planner;
-mod wait;
 
+pub(crate) use foremesh_tests::until;
 pub(crate) use http::{Answer, post};
 pub(crate) use mesh::{HOME, Mesh, SERVICE, SPARE, TARGET};
 pub(crate) use past::{outbound, write as write_past};
 pub(crate) use place::{Turn, foremesh_binary};
 pub(crate) use planner::Planner;
-pub(crate) use wait::until;

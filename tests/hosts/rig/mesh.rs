@@ -2,15 +2,15 @@
 use super::{
     files,
     past::{self, PAST_EPOCH},
-    place::{Turn, envoy_binary, filter_module, foremesh_binary},
+    place::{Turn, foremesh_binary},
     planner::Planner,
-    wait::until,
 };
 use foremesh::hosts::eds;
 use foremesh_demo::{
     AgentClient, EndpointSource, FilterSpec, HostArgs, HostSpec, LoadHandle, LoadReport, LoadSpec,
     ServiceSettings, World, WorldSpec, request, start_load, unix_ms,
 };
+use foremesh_tests::{place::module, until};
 use std::{collections::BTreeMap, time::Duration};
 
 /// The service, which is its workload too.
@@ -197,7 +197,7 @@ fn spec(turn: &Turn) -> WorldSpec {
         directory: turn.directory().to_owned(),
         program: foremesh_binary(),
         argv_prefix: vec!["demo-part".to_owned()],
-        envoy: envoy_binary(),
+        envoy: turn.envoy().to_owned(),
         service: SERVICE.to_owned(),
         hosts: vec![
             host(HOME, "zone-1", 2_000, 11),
@@ -205,7 +205,10 @@ fn spec(turn: &Turn) -> WorldSpec {
             host(SPARE, "zone-1", 1_600, 13),
         ],
         endpoints: EndpointSource::Planner,
-        filter: Some(FilterSpec { module: filter_module(), interval_ms: PUSH_INTERVAL_MS }),
+        filter: Some(FilterSpec {
+            module: module("foremesh_filter.wasm", "scripts/build-filter"),
+            interval_ms: PUSH_INTERVAL_MS,
+        }),
         planner: None,
         edge_concurrency: 1,
         ready_within: READY_WITHIN,

@@ -3,9 +3,9 @@ use super::{
     files::Files,
     http::{Answer, get, post},
     place::foremesh_binary,
-    wait::until,
 };
 use foremesh_demo::{Child, ChildSpec};
+use foremesh_tests::until;
 use serde_json::Value;
 use std::{net::SocketAddr, path::PathBuf, process::ExitStatus, time::Duration};
 
