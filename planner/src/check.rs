@@ -1,6 +1,6 @@
 //! `foremesh check`: what would go wrong, found before it does.
 use crate::{
-    args::CheckArgs, clock::Clock, control::chain, hosts::HostsPlatform, platform::Inventory as _, policies,
+    args::CheckArgs, causes::chain, clock::Clock, hosts::HostsPlatform, platform::Inventory as _, policies,
     settings::Settings,
 };
 use foremesh_core::{

@@ -9,6 +9,7 @@ pub use validity::LatestInputs;
 
 use crate::{
     audit::{Audit, AuditError, Kind},
+    causes::chain,
     clock::Clock,
     metrics::Metrics,
     observed::SharedObserved,
@@ -332,16 +333,4 @@ fn kind_of(decided: &Decided) -> String {
             format!("nothing {kind}")
         }
     }
-}
-
-/// An error with its causes, as one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        cause = source.source();
-    }
-    text
 }

@@ -3,7 +3,7 @@
 //! A filter sends nothing while its proxy has no traffic, so silence alone is no fault. It is one when somebody else
 //! saw traffic that the silent proxy must have seen too: a filter that trapped is switched off by its proxy without a
 //! failed request, and this is how anybody learns of it.
-use crate::store::{ProxyStream, SeriesKey};
+use crate::store::{ProxyStream, SeriesKey, streams::identity};
 use foremesh_core::{duration::in_words, time::Timestamp};
 use foremesh_summary::wire::{Direction, Proxy};
 use serde::Serialize;
@@ -104,10 +104,6 @@ fn report(evidence: &Evidence<'_>, stream: &ProxyStream, worker: Option<u64>, ho
             in_words(silent_ms)
         ),
     }
-}
-
-fn identity(proxy: &Proxy) -> [&str; 5] {
-    [&proxy.mesh, &proxy.cluster, &proxy.namespace, &proxy.workload, &proxy.pod]
 }
 
 #[cfg(test)]

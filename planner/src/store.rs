@@ -302,20 +302,5 @@ pub trait SeriesStore: Send + Sync + fmt::Debug {
     fn health(&self) -> Health;
 }
 
-/// Proxies of which every worker has been silent for longer than `limit_ms`, each by its worker that sent last.
-///
-/// A filter does not send while its proxy has no traffic, so silence alone is not a fault: compare with the proxies
-/// that should have traffic.
-pub fn silent(streams: &[ProxyStream], now: Timestamp, limit_ms: i64) -> Vec<ProxyStream> {
-    let mut latest: BTreeMap<[&str; 5], &ProxyStream> = BTreeMap::new();
-    for stream in streams {
-        let entry = latest.entry(streams::identity(&stream.proxy)).or_insert(stream);
-        if stream.last_seen > entry.last_seen {
-            *entry = stream;
-        }
-    }
-    latest.into_values().filter(|stream| now.ms_since(stream.last_seen) > limit_ms).cloned().collect()
-}
-
 #[cfg(test)]
 pub(crate) mod tests;

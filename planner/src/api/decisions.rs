@@ -197,5 +197,5 @@ pub(super) async fn list(
 }
 
 fn fault(error: &crate::audit::AuditError) -> Problem {
-    Problem::internal(crate::control::chain(error))
+    Problem::internal(crate::causes::chain(error))
 }

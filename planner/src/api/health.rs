@@ -1,6 +1,6 @@
 //! For probes and scrapers.
 use super::ApiState;
-use crate::{control::chain, problem::Problem, store::Health};
+use crate::{causes::chain, problem::Problem, store::Health};
 use axum::{extract::State, http::header, response::IntoResponse};
 
 /// Says that the process runs.

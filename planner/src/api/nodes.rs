@@ -129,7 +129,7 @@ impl From<ProxyStream> for Proxy {
 #[utoipa::path(get, path = "/api/v1/proxies", tag = "platform", responses((status = 200, body = Proxies)))]
 pub(super) async fn proxies(State(state): State<ApiState>) -> Result<Json<Proxies>, Problem> {
     let streams =
-        state.store.streams().await.map_err(|error| Problem::internal(crate::control::chain(&error)))?;
+        state.store.streams().await.map_err(|error| Problem::internal(crate::causes::chain(&error)))?;
     Ok(Json(Proxies {
         proxies: streams.into_iter().map(Proxy::from).collect(),
         silent: state.published.view().map(|view| view.silent.clone()).unwrap_or_default(),

@@ -1,6 +1,6 @@
 //! Relocations: where each one stands and how it got there.
 use super::{ApiState, query::Query, time_text::rfc3339};
-use crate::{control::chain, problem::Problem, rollout::RolloutError};
+use crate::{causes::chain, problem::Problem, rollout::RolloutError};
 use axum::{
     Json,
     extract::{Path, State},

@@ -5,7 +5,8 @@ use super::{
     time_text::{parse, rfc3339},
 };
 use crate::{
-    control::{chain, excluded, last_change},
+    causes::chain,
+    control::{excluded, last_change},
     problem::Problem,
     published::View,
     settings::Span,

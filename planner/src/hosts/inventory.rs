@@ -5,7 +5,10 @@ use super::{
     config::{Host, HostedWorkload},
     replica_id,
 };
-use crate::platform::{Inventory, PlatformError};
+use crate::{
+    causes::chain,
+    platform::{Inventory, PlatformError},
+};
 use async_trait::async_trait;
 use foremesh_core::{
     ids::{NodeId, WorkloadId},
@@ -14,7 +17,7 @@ use foremesh_core::{
 };
 use futures::future::join_all;
 use serde::Deserialize;
-use std::{collections::BTreeMap, error::Error};
+use std::collections::BTreeMap;
 
 /// The line that `usage` writes; more fields may be there and are not looked at.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -66,7 +69,7 @@ impl Shared {
         let mut answer = Answer { usage: None, ready: BTreeMap::new(), unreachable: None };
         match usage {
             Ok(usage) => answer.usage = usage,
-            Err(error) => answer.unreachable = Some(in_full(&error)),
+            Err(error) => answer.unreachable = Some(chain(&error)),
         }
         for (workload, check) in mine.into_iter().zip(checks) {
             match check {
@@ -74,7 +77,7 @@ impl Shared {
                     answer.ready.insert(workload.clone(), ready);
                 }
                 Err(error) => {
-                    answer.unreachable.get_or_insert_with(|| in_full(&error));
+                    answer.unreachable.get_or_insert_with(|| chain(&error));
                 }
             }
         }
@@ -149,15 +152,4 @@ fn node(host: &Host, answer: Option<&Answer>) -> Node {
         None => NodeState::Unreachable("it was not asked".to_owned()),
     };
     Node { capacity: host.capacity, used, zone: host.zone.clone(), cost_per_hour: host.cost_per_hour, state }
-}
-
-/// An error with its causes on one line; nobody follows the chain of a text in a snapshot.
-fn in_full(error: &PlatformError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }

@@ -1,6 +1,6 @@
 //! Refusals as RFC 9457 problems.
 use super::{IngestSettings, metrics::Outcome};
-use crate::store::StoreError;
+use crate::{causes::chain, store::StoreError};
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -60,7 +60,7 @@ impl Problem {
 
     /// 400: the bytes are not what was announced.
     pub(super) fn refused(title: &'static str, error: &dyn Error) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, Outcome::Refused, title, with_causes(error))
+        Self::new(StatusCode::BAD_REQUEST, Outcome::Refused, title, chain(error))
     }
 
     /// 408: the body did not come.
@@ -104,7 +104,7 @@ impl Problem {
             _ => Outcome::NotDurable,
         };
         let title = "summary was not made durable";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, outcome, title, with_causes(error))
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, outcome, title, chain(error))
     }
 }
 
@@ -129,18 +129,6 @@ impl From<DecodeError> for Problem {
         }
         problem
     }
-}
-
-/// An error's text and those of its causes.
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 impl IntoResponse for Problem {

@@ -68,19 +68,14 @@ async fn the_newest_summary_says_how_the_proxy_is() {
 }
 
 #[tokio::test]
-async fn silent_streams_are_listed_and_then_forgotten() {
+async fn silent_streams_are_forgotten() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     for (workload, epoch, end) in [("edge", 1, NOON), ("edge", 2, NOON + MINUTE), ("cart", 3, NOON)] {
         let routes = vec![route(Direction::Outbound, "cart", &[1], 0)];
         store.append(summary(proxy(workload, "n1"), epoch, 1, end, 1, routes)).await.unwrap();
     }
-    let streams = store.streams().await.unwrap();
-    let silent_at = |ms| silent(&streams, at(NOON + ms), 30_000).iter().map(|s| s.epoch).collect::<Vec<_>>();
-    assert_eq!(silent_at(20_000), [0_u64; 0]);
-    assert_eq!(silent_at(MINUTE), [3], "one worker of edge still sends");
-    assert_eq!(silent_at(3 * MINUTE), [3, 2], "by the worker that sent last");
-
+    assert_eq!(store.streams().await.unwrap().len(), 3);
     store.flush(at(NOON + 24 * 60 * MINUTE + 30_000)).await.unwrap();
     let epochs: Vec<_> = store.streams().await.unwrap().iter().map(|s| s.epoch).collect();
     assert_eq!(epochs, [2], "forgotten after 24 hours of silence");
