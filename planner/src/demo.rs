@@ -31,6 +31,10 @@ const PUSH_INTERVAL_MS: u64 = 250;
 const HEAD_START_MS: u64 = 12_000;
 const START_WITHIN: Duration = Duration::from_secs(30);
 const END_PATIENCE: Duration = Duration::from_secs(10);
+/// After a kill the last write of a process is over.
+const ENDED_AFTER: Duration = Duration::from_millis(300);
+/// Exit code of a command that Ctrl-C ended, as shells have it.
+const INTERRUPTED: u8 = 130;
 
 /// How long a demo is.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +66,13 @@ pub async fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let stage = Stage { args, length, envoy, directory: path.clone() };
     let outcome = tokio::select! {
         outcome = stage.run() => outcome,
-        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted; nothing was left behind")),
+        _ = tokio::signal::ctrl_c() => {
+            // The worlds went with the run that was dropped; their processes get the moment that it takes to end.
+            tokio::time::sleep(ENDED_AFTER).await;
+            directory.close().with_context(|| format!("`{}` cannot be removed", path.display()))?;
+            eprintln!("\ninterrupted; nothing was left behind");
+            return Ok(ExitCode::from(INTERRUPTED));
+        }
     };
     if args.keep || outcome.is_err() {
         let kept = directory.keep();
