@@ -6,6 +6,7 @@
 //! history is too short or too old.
 mod bands;
 mod last_value;
+pub mod model;
 mod seasonal_naive;
 mod select;
 #[cfg(test)]

@@ -1,0 +1,148 @@
+//! What a forecasting model is: something that is fitted to a history, takes one more value at a time, and predicts a
+//! distribution for each step ahead.
+//!
+//! The same trait serves the cheapest baseline and the dearest neural net, so that they can be compared on the same
+//! origins, combined, and replaced by one another when one fails. A model is a pure function of what it is given.
+use super::LEVELS;
+use crate::time::{Step, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// What a model is fitted to. Everything in it was known at its end.
+#[derive(Clone, Copy, Debug)]
+pub struct History<'a> {
+    /// Start of the first step.
+    pub start: Timestamp,
+    /// Length of a step.
+    pub step: Step,
+    /// Length of the season in steps; `None` when none is expected.
+    pub season: Option<usize>,
+    /// Steps that will be asked for at most.
+    pub horizon: usize,
+    /// One value for each step, oldest first; `NaN` for a gap, a step that must not be learnt from, or a value that
+    /// cannot be.
+    pub values: &'a [f64],
+    /// Regressors, each with one value for each step of the history. The order is that of `update` and `predict`.
+    pub covariates: &'a [Covariate<'a>],
+    /// Values below this cannot happen; usually 0.
+    pub lowest: Option<f64>,
+    /// Values above this cannot happen; 1 for a share.
+    pub highest: Option<f64>,
+}
+
+/// One regressor over the history.
+#[derive(Clone, Copy, Debug)]
+pub struct Covariate<'a> {
+    /// Its name, for people.
+    pub name: &'a str,
+    /// One value for each step of the history.
+    pub values: &'a [f64],
+}
+
+/// The family that a model belongs to; backtests are summed up by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Family {
+    /// Last value, seasonal naive, median of the last hour, slot profile.
+    Baseline,
+    /// Exponential smoothing: Holt-Winters, Theta.
+    Smoothing,
+    /// Linear models on lags.
+    Ridge,
+    /// Tree ensembles.
+    Trees,
+    /// ARIMA with regressors.
+    Arima,
+    /// Trend with changepoints, Fourier seasons, holidays and regressors.
+    Prophet,
+    /// Recurrent nets.
+    Lstm,
+    /// Several of the others together.
+    Combination,
+}
+
+/// Expected CPU time, in microseconds on one core of a server of 2023. The scheduler orders and limits by it; it
+/// never decides what is right.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// One fit.
+    pub fit_us: f64,
+    /// One update.
+    pub update_us: f64,
+    /// One prediction of the whole horizon.
+    pub predict_us: f64,
+}
+
+/// What a model says about one step ahead.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Prediction {
+    /// Its best guess, the median where it has a distribution. `NaN` where it cannot tell.
+    pub point: f64,
+    /// Values at [`LEVELS`], rising; `None` from a model that has no distribution of its own.
+    pub quantiles: Option<[f64; LEVELS.len()]>,
+}
+
+impl Prediction {
+    /// Nothing can be said.
+    pub const UNKNOWN: Self = Self { point: f64::NAN, quantiles: None };
+}
+
+/// Why a model could not be fitted or could not predict. The series is then forecast by the others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum ModelError {
+    /// Too few observed steps.
+    #[error("{have} observed steps, but {need} are needed")]
+    NotEnoughHistory {
+        /// Observed steps.
+        have: usize,
+        /// Needed ones.
+        need: usize,
+    },
+    /// It needs a season, and none is expected.
+    #[error("it needs a season, and the series has none")]
+    NoSeason,
+    /// All values are the same, or the like.
+    #[error("the values do not determine it: {why}")]
+    Degenerate {
+        /// What is missing.
+        why: String,
+    },
+    /// The optimiser or the library gave up, or gave nonsense.
+    #[error("the fit failed: {why}")]
+    Failed {
+        /// What it said.
+        why: String,
+    },
+}
+
+/// A way to forecast.
+pub trait Model: std::fmt::Debug + Send + Sync {
+    /// Name as written in policies, commands and reports, such as `seasonal_naive`.
+    fn name(&self) -> &'static str;
+
+    /// Its family.
+    fn family(&self) -> Family;
+
+    /// Expected cost with so many observed steps.
+    fn cost(&self, observed: usize) -> Cost;
+
+    /// Observed steps without which a fit is refused, for a season and horizon in steps.
+    fn warm_up(&self, season: Option<usize>, horizon: usize) -> usize;
+
+    /// Fits to a history.
+    ///
+    /// # Errors
+    /// [`ModelError`] when that cannot be done. Never panics, whatever the values are.
+    fn fit(&self, history: &History<'_>) -> Result<Box<dyn Fitted>, ModelError>;
+}
+
+/// A model that has seen its history.
+pub trait Fitted: std::fmt::Debug + Send {
+    /// Takes the value of the next step, `NaN` for a gap, and the regressors of that step. Parameters may stay as they
+    /// were fitted; what was observed lately counts from now on.
+    fn update(&mut self, value: f64, covariates: &[f64]);
+
+    /// Writes the predictions for the steps after the newest value. `future` holds one slice for each regressor with
+    /// at least as many values as `out`.
+    fn predict(&mut self, future: &[&[f64]], out: &mut [Prediction]);
+}
