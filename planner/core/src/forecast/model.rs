@@ -86,6 +86,37 @@ impl Prediction {
     pub const UNKNOWN: Self = Self { point: f64::NAN, quantiles: None };
 }
 
+/// Asks for the probability that values are above `threshold` in at least `steps` of `of` steps in a row, the first of
+/// them within the next `within` steps.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BreachWindow {
+    /// In the unit of the series.
+    pub threshold: f64,
+    /// Steps that must be above, at least 1.
+    pub steps: usize,
+    /// Among so many in a row, at least `steps`.
+    pub of: usize,
+    /// Steps ahead that are looked at.
+    pub within: usize,
+}
+
+/// What one model contributes to one part of the horizon.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Contribution {
+    /// Index of the part's first step.
+    pub first: usize,
+    /// Index after its last step.
+    pub end: usize,
+    /// The model.
+    pub model: String,
+    /// Its share of the prediction, from 0 to 1; the shares of one part add up to 1.
+    pub weight: f64,
+    /// Its mean absolute error over the origins that were replayed, in the unit of the series.
+    pub mae: f64,
+    /// Errors behind that figure.
+    pub errors: usize,
+}
+
 /// Why a model could not be fitted or could not predict. The series is then forecast by the others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case", tag = "kind")]
@@ -145,4 +176,15 @@ pub trait Fitted: std::fmt::Debug + Send {
     /// Writes the predictions for the steps after the newest value. `future` holds one slice for each regressor with
     /// at least as many values as `out`.
     fn predict(&mut self, future: &[&[f64]], out: &mut [Prediction]);
+
+    /// Probability of a breach from the joint distribution of the steps, how they hang together included. `None` from a
+    /// model that only knows each step alone.
+    fn breach(&mut self, _future: &[&[f64]], _window: &BreachWindow) -> Option<f64> {
+        None
+    }
+
+    /// What the prediction is made of, nearest part first; empty from a model that is one piece.
+    fn contributions(&self) -> Vec<Contribution> {
+        Vec::new()
+    }
 }

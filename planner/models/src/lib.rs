@@ -1,0 +1,10 @@
+//! Forecasting models that are dear to fit or lean on a library, each behind [`foremesh_core::forecast::model::Model`].
+//!
+//! They are pure as the core is: the same history and seed give the same forecast, bit for bit. They stand in a crate
+//! of their own so that the core stays small and what they pull in is built beside it.
+use foremesh_core::forecast::model::Model;
+
+/// Every model of this crate, in the order in which reports name them.
+pub fn all() -> Vec<Box<dyn Model>> {
+    Vec::new()
+}
