@@ -38,6 +38,9 @@ pub struct RelocationPolicy {
     pub ramp_percent: Vec<u8>,
     /// Who waived the trial, and why. Always there in mode `auto`.
     pub waiver: Option<Waiver>,
+    /// Names of the only models that may forecast the selected services; empty for the planner's own choice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
 }
 
 impl RelocationPolicy {
