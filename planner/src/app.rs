@@ -109,8 +109,12 @@ impl Assembled {
         let state = |name: &str| settings.state_directory.join(name);
         let audit = Arc::new(Audit::open(&state("audit.db"))?);
         let store = open_store(&state("series.db"), settings, step, &clock, store_metrics)?;
-        let keep =
-            ObservedSettings { keep_ms: settings.retention.step.ms(), settle_ms: settings.lateness.ms() };
+        let keep = ObservedSettings {
+            keep_ms: settings.retention.step.ms(),
+            settle_ms: settings.lateness.ms(),
+            // An hour of the usual day, and as much of a shorter one.
+            tail_steps: control_settings.season_steps / 24,
+        };
         let observed =
             Arc::new(RwLock::new(Observed::backfill(Arc::clone(&store), keep, clock.now()).await?));
         let (published, latest) = (Arc::new(Published::default()), Arc::new(LatestInputs::default()));

@@ -2,8 +2,9 @@
 //!
 //! A step is shown when it ended at least [`ObservedSettings::settle_ms`] ago, because the summaries of its last
 //! seconds arrive after its end; a step that is half there would look like a drop of traffic. What arrives later than
-//! that still changes the step at the next refresh.
-use crate::store::{GaugeMetric, GaugeSubject, SeriesStore, StoreError};
+//! that still changes the step at the next refresh (the tails of the steps after it stay as they were read: one late
+//! summary in a window of an hour does not move them).
+use crate::store::{Changes, GaugeMetric, GaugeSubject, SeriesStore, ServiceQuery, StoreError};
 use foremesh_core::{
     history::{NodeHistory, ServiceHistory},
     ids::{NodeId, ServiceId, WorkloadId},
@@ -29,12 +30,14 @@ pub struct ObservedSettings {
     pub keep_ms: i64,
     /// How long after its end a step is shown, in milliseconds: the push interval of the filters and some margin.
     pub settle_ms: i64,
+    /// Steps over which histograms are merged before a tail is read.
+    pub tail_steps: usize,
 }
 
 impl Default for ObservedSettings {
-    /// 48 hours, as long as the base steps are kept; 5 s, for filters that push every 2 s.
+    /// 48 hours, as long as the base steps are kept; 5 s, for filters that push every 2 s; an hour of one-minute steps.
     fn default() -> Self {
-        Self { keep_ms: 48 * 3_600_000, settle_ms: 5_000 }
+        Self { keep_ms: 48 * 3_600_000, settle_ms: 5_000, tail_steps: 60 }
     }
 }
 
@@ -103,7 +106,7 @@ impl Observed {
         let older =
             |starts: &mut dyn Iterator<Item = Timestamp>| window.runs(starts.filter(|at| *at < shown_to));
         for (from, to) in older(&mut changes.steps.keys().copied()) {
-            self.read_services(window, from, to).await?;
+            self.read_services(window, from, to, Some(changed_services(&changes, from, to))).await?;
         }
         for (from, to) in older(&mut changes.gauge_steps.iter().copied()) {
             self.read_gauges(window, from, to).await?;
@@ -118,7 +121,7 @@ impl Observed {
     async fn read_all(&mut self, window: Window, mut from: Timestamp) -> Result<(), StoreError> {
         while from < window.end {
             let to = from.plus_ms(self.step.ms().saturating_mul(BACKFILL_STEPS)).min(window.end);
-            self.read_services(window, from, to).await?;
+            self.read_services(window, from, to, None).await?;
             self.read_gauges(window, from, to).await?;
             from = to;
         }
@@ -130,8 +133,11 @@ impl Observed {
         window: Window,
         from: Timestamp,
         to: Timestamp,
+        services: Option<BTreeSet<ServiceId>>,
     ) -> Result<(), StoreError> {
-        for row in self.store.service_range(0, from, to, None).await? {
+        let tail_steps = self.settings.tail_steps;
+        let query = ServiceQuery { services, tail_steps, ..ServiceQuery::new(0, from, to) };
+        for row in self.store.service_range(query).await? {
             let step = self.step;
             let history = self.services.entry(row.service).or_insert_with_key(|service| ServiceHistory {
                 service: service.clone(),
@@ -220,6 +226,10 @@ impl Observed {
     pub fn known(&self) -> (BTreeSet<ServiceId>, BTreeSet<NodeId>) {
         (self.services.keys().cloned().collect(), self.nodes.keys().cloned().collect())
     }
+}
+
+fn changed_services(changes: &Changes, from: Timestamp, to: Timestamp) -> BTreeSet<ServiceId> {
+    changes.steps.range(from..to).flat_map(|(_, services)| services).cloned().collect()
 }
 
 fn slide_series(window: Window, series: &mut Series) -> bool {

@@ -23,6 +23,7 @@ pub mod policy;
 pub mod report;
 pub mod rollout;
 pub mod series;
+pub mod tail;
 pub mod time;
 pub mod topology;
 pub mod trial;

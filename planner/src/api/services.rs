@@ -10,6 +10,7 @@ use crate::{
     problem::Problem,
     published::View,
     settings::Span,
+    store::ServiceQuery,
 };
 use axum::{
     Json,
@@ -415,7 +416,7 @@ pub(super) async fn history(
     }
     let rows = state
         .store
-        .service_range(number, from, to, Some(service))
+        .service_range(ServiceQuery::new(number, from, to).of(service))
         .await
         .map_err(|error| Problem::internal(chain(&error)))?;
     let steps = rows

@@ -11,7 +11,7 @@ use crate::{
 use foremesh_core::{history::Metric, units::Quantile};
 use foremesh_summary::wire::Direction;
 
-const SETTINGS: ObservedSettings = ObservedSettings { keep_ms: 60 * MINUTE, settle_ms: 5000 };
+const SETTINGS: ObservedSettings = ObservedSettings { keep_ms: 60 * MINUTE, settle_ms: 5000, tail_steps: 60 };
 
 /// Sends what a proxy saw in the two seconds before `end_ms`; the epoch makes each one a stream of its own.
 async fn send(
@@ -161,7 +161,7 @@ async fn half_second_steps_work_as_minutes_do() {
     // Midpoints one second before the ends.
     send(&store, 1, "edge", "n1", NOON + 1000, out()).await;
     send(&store, 2, "edge", "n1", NOON + 2000, out()).await;
-    let settings = ObservedSettings { keep_ms: 10_000, settle_ms: 200 };
+    let settings = ObservedSettings { keep_ms: 10_000, settle_ms: 200, tail_steps: 2 };
     let observed = Observed::backfill(store, settings, at(NOON + 1750)).await.unwrap();
     let history = observed.service(&"cart".into()).unwrap();
     assert_eq!(history.start, at(NOON));

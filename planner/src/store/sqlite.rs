@@ -6,24 +6,28 @@
 //! observation is at every moment either in the inbox or in steps.
 mod flush;
 mod gauges;
+mod long_windows;
 mod open_steps;
 mod read;
 mod rows;
 mod schema;
 mod stream_rows;
+mod tails;
+mod views;
 mod writer;
 
 pub use schema::SCHEMA_VERSION;
 
 use super::{
     Appended, Changes, Gauge, GaugeMetric, GaugeStep, GaugeSubject, Health, Levels, OTHER, ProxyStream,
-    RangeQuery, SeriesKey, SeriesStep, SeriesStore, ServiceRow, StoreError, StoreSettings, Summary,
-    health::HealthCell, metrics::StoreMetrics, streams::Streams,
+    RangeQuery, RouteRow, SeriesKey, SeriesStep, SeriesStore, ServiceQuery, ServiceRow, StoreError,
+    StoreSettings, Summary, health::HealthCell, metrics::StoreMetrics, streams::Streams,
 };
 use crate::clock::Clock;
 use async_trait::async_trait;
 use foremesh_core::{ids::ServiceId, time::Timestamp};
 use foremesh_summary::wire::WindowSummary;
+use long_windows::LongWindows;
 use open_steps::{OpenSteps, SeriesTable};
 use prost::Message;
 use rusqlite::Connection;
@@ -77,6 +81,7 @@ impl SqliteStore {
             health: health.clone(),
             streams: Streams::default(),
             open: OpenSteps::default(),
+            long_windows: LongWindows::default(),
             changes: Changes::default(),
             inbox_bytes: 0,
             log_bytes: 0,
@@ -251,17 +256,19 @@ impl SeriesStore for SqliteStore {
         steps.ok_or(StoreError::TooWide { limit: MAX_RANGE })
     }
 
-    async fn service_range(
-        &self,
-        level: u8,
-        from: Timestamp,
-        to: Timestamp,
-        service: Option<ServiceId>,
-    ) -> Result<Vec<ServiceRow>, StoreError> {
-        let query = move |connection: &Connection| {
-            read::service_range(connection, (level, from, to), service.as_ref())
-        };
-        self.read("steps of services", query).await
+    async fn service_range(&self, query: ServiceQuery) -> Result<Vec<ServiceRow>, StoreError> {
+        let levels = self.settings.levels;
+        self.read("steps of services", move |connection| views::service_range(connection, &query, &levels))
+            .await
+    }
+
+    async fn route_range(&self, query: ServiceQuery) -> Result<Vec<RouteRow>, StoreError> {
+        let levels = self.settings.levels;
+        self.read("steps of routes", move |connection| views::route_range(connection, &query, &levels)).await
+    }
+
+    async fn active_since(&self, from: Timestamp) -> Result<Vec<SeriesKey>, StoreError> {
+        self.read("active series", move |connection| read::active_since(connection, from)).await
     }
 
     async fn gauge_range(

@@ -3,6 +3,7 @@ mod crash;
 mod exactly_once;
 mod files;
 mod streams;
+mod views;
 
 use super::*;
 use crate::{
