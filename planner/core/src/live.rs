@@ -1,0 +1,205 @@
+//! One series that is forecast all the time: values go in as they come, and a forecast comes out whenever one is asked
+//! for. On the way, known events and regressors are taken out and put back, and a change of place starts anew.
+//!
+//! What it holds is a function of the values and surroundings that it was given, in that order; nothing else.
+use crate::{
+    calendar::{self, Effects, InForce, Occurrence, Priors},
+    covariate::{self, Future, Regressor, RegressorEffects},
+    forecast::{Excluded, Forecast, ForecastError, ForecastSettings, Forecaster, Naming, Shape, model::Fitted},
+    series::Series,
+    time::{Step, Timestamp},
+};
+
+/// What is known around a series.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    /// Name of the quantity with its unit, such as `latency_p99_ms`.
+    pub metric: &'a str,
+    /// Events that concern the series: those since its start and those within the horizon, without cancelled ones.
+    pub occurrences: &'a [Occurrence],
+    /// What the events do to like services.
+    pub priors: &'a Priors,
+    /// When the thing that is measured was brought to another place, oldest first: from the first traffic there to the
+    /// last here. Empty for quantities that do not depend on the place.
+    pub moves: &'a [Excluded],
+    /// Regressors that may have an effect, with one value for each step of the series and of the horizon.
+    pub regressors: &'a [(Regressor<'a>, Future<'a>)],
+}
+
+/// A series that is forecast all the time.
+#[derive(Debug)]
+pub struct LiveSeries {
+    shape: Shape,
+    step: Step,
+    forecaster: Forecaster,
+    /// Start of the first step that was given to the forecaster.
+    from: Timestamp,
+    /// Start of the next step that it will be given.
+    fed_to: Timestamp,
+    /// End of the newest value.
+    observed_to: Option<Timestamp>,
+    /// End of the last move that it knows.
+    moved: Option<Timestamp>,
+    effects: Option<Learned>,
+    regressors: RegressorEffects,
+    regressors_learned_at: Option<Timestamp>,
+    names: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Learned {
+    effects: Effects,
+    occurrences: Vec<Occurrence>,
+}
+
+/// Regressors are learned again after so many shares of a season, since what they do changes slowly.
+const RELEARN_PER_SEASON: usize = 4;
+/// Steps after which regressors are learned again where there is no season.
+const RELEARN_STEPS: usize = 360;
+
+impl LiveSeries {
+    /// Nothing is known yet. `like` is a series of the same kind whose usual errors are taken for ours at first.
+    pub fn new(shape: Shape, step: Step, start: Timestamp, like: Option<&Self>) -> Self {
+        let forecaster =
+            like.map_or_else(|| Forecaster::new(shape), |like| Forecaster::like(&like.forecaster, shape));
+        Self {
+            shape,
+            step,
+            forecaster,
+            from: start,
+            fed_to: start,
+            observed_to: None,
+            moved: None,
+            effects: None,
+            regressors: RegressorEffects::default(),
+            regressors_learned_at: None,
+            names: Vec::new(),
+        }
+    }
+
+    /// Takes in what is new in the series. Values that were taken in before are not looked at again, unless an event
+    /// has ended since, or was called off: then all is learned anew.
+    pub fn advance(&mut self, series: &Series, around: &Surroundings<'_>) {
+        if let Some(moved) = around.moves.last().map(|last| last.to).filter(|to| self.moved < Some(*to))
+            && moved <= series.end()
+        {
+            self.start_anew(series, moved, around);
+        } else if self.fed_to < series.start() && self.observed_to.is_some() {
+            // Longer silent than anything is kept.
+            self.forecaster.observe_gap(self.step.count(self.fed_to, series.start()).unsigned_abs());
+            self.fed_to = series.start();
+        }
+        if self.learn_events(series, around) | self.learn_regressors(series, around) {
+            self.forecaster = Forecaster::like(&self.forecaster, self.shape);
+            self.fed_to = self.from.max(series.start());
+            self.observed_to = None;
+        }
+        self.feed(series, around);
+    }
+
+    /// After a move nothing that was measured at the old place counts, but how well it could be forecast does.
+    fn start_anew(&mut self, series: &Series, moved: Timestamp, around: &Surroundings<'_>) {
+        self.moved = Some(moved);
+        self.forecaster = Forecaster::like(&self.forecaster, self.shape);
+        // A step that was begun at the old place is of both.
+        let first = self.step.floor(moved.plus_ms(self.step.ms() - 1));
+        self.from = first.max(series.start());
+        self.fed_to = self.from;
+        self.observed_to = None;
+        // What an event does is the best guess for the new place too.
+        if let Some(learned) = self.effects.take() {
+            let effects =
+                calendar::learn(around.metric, &[], self.from, self.step, self.shape.season, around.occurrences, &Priors::of([&learned.effects]));
+            self.effects = Some(Learned { effects, occurrences: around.occurrences.to_vec() });
+        }
+    }
+
+    /// Whether the history looks different now.
+    fn learn_events(&mut self, series: &Series, around: &Surroundings<'_>) -> bool {
+        if around.occurrences.is_empty() {
+            return self.effects.take().is_some_and(|learned| !learned.effects.is_empty());
+        }
+        let ended = |occurrences: &[Occurrence], by: Timestamp| {
+            occurrences.iter().filter(|occurrence| occurrence.end <= by).cloned().collect::<Vec<_>>()
+        };
+        let by = series.end();
+        let same_past = self.effects.as_ref().is_some_and(|learned| {
+            ended(&learned.occurrences, self.fed_to) == ended(around.occurrences, by)
+        });
+        if same_past && self.effects.as_ref().is_some_and(|learned| learned.occurrences == around.occurrences) {
+            return false;
+        }
+        let values = self.values(series, self.from, by);
+        let start = self.from.max(series.start());
+        let effects = calendar::learn(
+            around.metric,
+            &values,
+            start,
+            self.step,
+            self.shape.season,
+            around.occurrences,
+            around.priors,
+        );
+        self.effects = Some(Learned { effects, occurrences: around.occurrences.to_vec() });
+        !same_past && self.fed_to > self.from
+    }
+
+    fn learn_regressors(&mut self, series: &Series, around: &Surroundings<'_>) -> bool {
+        let names: Vec<&str> = around.regressors.iter().map(|(regressor, _)| regressor.name).collect();
+        let every = self.shape.season.map_or(RELEARN_STEPS, |season| (season / RELEARN_PER_SEASON).max(1));
+        let due = self.regressors_learned_at.is_none_or(|at| self.step.count(at, series.end()) >= every as i64);
+        if self.names == names && (names.is_empty() || !due) {
+            return false;
+        }
+        self.names = names.iter().map(|name| (*name).to_owned()).collect();
+        self.regressors_learned_at = Some(series.end());
+        let before = std::mem::take(&mut self.regressors);
+        if !names.is_empty() {
+            let mut values = series.values().to_vec();
+            if let Some(learned) = &self.effects {
+                learned.effects.subtract(&mut values, series.start());
+            }
+            let regressors: Vec<Regressor<'_>> =
+                around.regressors.iter().map(|(regressor, _)| *regressor).collect();
+            self.regressors = covariate::learn(&values, self.shape.season, self.shape.horizon, &regressors);
+        }
+        self.regressors != before && self.fed_to > self.from
+    }
+
+    /// Values from `from` to `to` without those measured while it moved; the steps of a move are gaps.
+    fn values(&self, series: &Series, from: Timestamp, to: Timestamp) -> Vec<f64> {
+        let index = |at: Timestamp| {
+            usize::try_from(self.step.count(series.start(), at)).unwrap_or(0).min(series.values().len())
+        };
+        let (first, end) = (index(from), index(to));
+        series.values().get(first..end.max(first)).unwrap_or_default().to_vec()
+    }
+
+    fn feed(&mut self, series: &Series, around: &Surroundings<'_>) {
+        let mut values = self.values(series, self.fed_to, series.end());
+        let start = self.fed_to.max(series.start());
+        for moving in around.moves {
+            for (index, value) in values.iter_mut().enumerate() {
+                let at = start.plus_ms(self.step.times(index));
+                if at.plus_ms(self.step.ms()) > moving.from && at < moving.to {
+                    *value = f64::NAN;
+                }
+            }
+        }
+        if let Some(newest) = values.iter().rposition(|value| value.is_finite()) {
+            self.observed_to = Some(start.plus_ms(self.step.times(newest + 1)));
+        }
+        if let Some(learned) = &self.effects {
+            learned.effects.subtract(&mut values, start);
+        }
+        if !self.regressors.is_empty() {
+            let offset = usize::try_from(self.step.count(series.start(), start)).unwrap_or(0);
+            let regressors: Vec<Regressor<'_>> = around.regressors.iter().map(|(regressor, _)| *regressor).collect();
+            self.regressors.subtract_from(offset, &mut values, &regressors);
+        }
+        for value in &values {
+            self.forecaster.observe(*value);
+        }
+        self.fed_to = start.plus_ms(self.step.times(values.len()));
+    }
+}
