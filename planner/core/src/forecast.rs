@@ -4,17 +4,40 @@
 //! ("rolling origins"), the one with the smallest error wins for each part of the horizon, and its own past errors at
 //! the same distance are the band. There is no assumption of normal errors, and there is a typed refusal where the
 //! history is too short or too old.
+mod ahead;
 mod bands;
+mod calibration;
+mod candidates;
+mod drift;
+mod experts;
+mod forecaster;
+mod learn;
+mod memory;
+mod paths;
+mod ridge;
+mod scale;
+mod tracker;
+mod weights;
+pub use ahead::SamplePaths;
+pub use forecaster::{Forecaster, NEED, Shape};
+mod holt_winters;
 mod last_value;
+mod median_last_hour;
 pub mod model;
 mod seasonal_naive;
 mod select;
+mod slot_profile;
 #[cfg(test)]
 mod tests;
+mod theta;
 
 pub use bands::{LEVELS, Residuals};
+pub use holt_winters::HoltWinters;
 pub use last_value::LastValue;
+pub use median_last_hour::MedianLastHour;
 pub use seasonal_naive::SeasonalNaive;
+pub use slot_profile::SlotProfile;
+pub use theta::Theta;
 
 use crate::{
     series::Series,
@@ -23,22 +46,16 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// A way to forecast. Fitting sees only what was known at the origin.
-pub trait Model: std::fmt::Debug + Sync {
-    /// Name as shown to people and written into plans.
-    fn name(&self) -> &'static str;
-
-    /// Steps of history that it needs before it can say anything.
-    fn warm_up(&self) -> usize;
-
-    /// Fits to `history`: one value for each step, oldest first, `NaN` for a gap.
-    fn fit<'h>(&self, history: &'h [f64]) -> Box<dyn Fitted + 'h>;
-}
-
-/// A model that has seen its history.
-pub trait Fitted {
-    /// Writes the predictions for the steps after the history into `out`; `NaN` where it cannot tell.
-    fn predict(&self, out: &mut [f64]);
+/// The models that cost microseconds: all that every series can afford at every step.
+pub fn cheap_models() -> Vec<Box<dyn model::Model>> {
+    vec![
+        Box::new(LastValue),
+        Box::new(SeasonalNaive),
+        Box::new(MedianLastHour),
+        Box::new(SlotProfile),
+        Box::new(HoltWinters),
+        Box::new(Theta),
+    ]
 }
 
 /// Values below this bound cannot happen: latencies, rates and CPU use are never negative.
@@ -249,7 +266,7 @@ pub fn forecast(
         return Err(ForecastError::NotEnoughHistory { have, need: settings.need() });
     }
     let selection =
-        select::select(&history, settings).ok_or(ForecastError::TooManyGaps { need: MIN_RESIDUALS })?;
+        select::select(&history, step, settings).ok_or(ForecastError::TooManyGaps { need: MIN_RESIDUALS })?;
     let steps = selection.points.iter().enumerate().map(|(index, point)| {
         let residuals = &selection.residuals[index / selection.steps_per_residuals];
         ForecastStep {

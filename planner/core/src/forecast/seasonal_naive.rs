@@ -1,48 +1,61 @@
 //! The same step of the last season.
-use super::{Fitted, Model};
+use super::model::{Cost, Family, Fitted, History, Model, ModelError, Prediction};
 
 /// Repeats the last season; a gap in it is filled by the season before, and so on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SeasonalNaive {
-    season: usize,
-}
-
-impl SeasonalNaive {
-    /// A season of this many steps; 0 counts as 1.
-    pub const fn new(season: usize) -> Self {
-        Self { season: if season == 0 { 1 } else { season } }
-    }
-}
+pub struct SeasonalNaive;
 
 impl Model for SeasonalNaive {
     fn name(&self) -> &'static str {
         "seasonal_naive"
     }
 
-    fn warm_up(&self) -> usize {
-        self.season
+    fn family(&self) -> Family {
+        Family::Baseline
     }
 
-    fn fit<'h>(&self, history: &'h [f64]) -> Box<dyn Fitted + 'h> {
-        Box::new(Repeated { history, season: self.season })
+    fn cost(&self, observed: usize) -> Cost {
+        Cost { fit_us: 0.001 * observed as f64, update_us: 0.01, predict_us: 0.1 }
+    }
+
+    fn warm_up(&self, season: Option<usize>, _horizon: usize) -> usize {
+        season.unwrap_or(1)
+    }
+
+    fn fit(&self, history: &History<'_>) -> Result<Box<dyn Fitted>, ModelError> {
+        let season = history.season.filter(|season| *season > 0).ok_or(ModelError::NoSeason)?;
+        let mut fitted = Repeated { phases: vec![f64::NAN; season], next: 0 };
+        for value in history.values {
+            fitted.update(*value, &[]);
+        }
+        if fitted.phases.iter().any(|value| value.is_finite()) {
+            Ok(Box::new(fitted))
+        } else {
+            Err(ModelError::NotEnoughHistory { have: 0, need: season })
+        }
     }
 }
 
-struct Repeated<'h> {
-    history: &'h [f64],
-    season: usize,
+/// The newest value of each phase.
+#[derive(Debug)]
+struct Repeated {
+    phases: Vec<f64>,
+    /// Phase of the step after the newest.
+    next: usize,
 }
 
-impl Fitted for Repeated<'_> {
-    fn predict(&self, out: &mut [f64]) {
-        for (ahead, value) in out.iter_mut().enumerate() {
-            // Beyond one season the forecast repeats itself: go back whole seasons until inside the history.
-            let back = self.season - ahead % self.season;
-            let same_phase = (back..=self.history.len()).step_by(self.season);
-            *value = same_phase
-                .map(|back| self.history[self.history.len() - back])
-                .find(|past| past.is_finite())
-                .unwrap_or(f64::NAN);
+impl Fitted for Repeated {
+    fn update(&mut self, value: f64, _covariates: &[f64]) {
+        if value.is_finite() {
+            self.phases[self.next] = value;
+        }
+        self.next = (self.next + 1) % self.phases.len();
+    }
+
+    fn predict(&mut self, _future: &[&[f64]], out: &mut [Prediction]) {
+        for (ahead, prediction) in out.iter_mut().enumerate() {
+            let point = self.phases[(self.next + ahead) % self.phases.len()];
+            *prediction = Prediction { point, quantiles: None };
         }
     }
 }

@@ -1,5 +1,9 @@
 //! Chooses a model for each part of the horizon by replaying the history from rolling origins.
-use super::{ForecastSettings, HorizonPart, LastValue, MIN_RESIDUALS, Model, Residuals, SeasonalNaive};
+use super::{
+    ForecastSettings, HorizonPart, LastValue, MIN_RESIDUALS, Residuals, SeasonalNaive,
+    model::{History, Model, Prediction},
+};
+use crate::time::{Step, Timestamp};
 
 /// Parts of the horizon that choose their model on their own: what is best for the next minutes is seldom best for
 /// the next hours.
@@ -29,20 +33,29 @@ struct Replay<'m> {
 }
 
 /// `None` when too few errors could be observed for a band.
-pub(super) fn select(history: &[f64], settings: &ForecastSettings) -> Option<Selection> {
-    let last_value = LastValue;
-    let seasonal = settings.season.map(SeasonalNaive::new);
-    let mut models: Vec<&dyn Model> = vec![&last_value];
-    if let Some(seasonal) = seasonal.as_ref() {
-        models.push(seasonal);
+pub(super) fn select(history: &[f64], step: Step, settings: &ForecastSettings) -> Option<Selection> {
+    let mut models: Vec<&dyn Model> = vec![&LastValue];
+    if settings.season.is_some() {
+        models.push(&SeasonalNaive);
     }
     let horizon = settings.horizon;
+    let known = |values| History {
+        start: Timestamp::from_unix_ms(0),
+        step,
+        season: settings.season,
+        horizon,
+        values,
+        covariates: &[],
+        lowest: Some(0.0),
+        highest: settings.highest,
+    };
+    let warm = |model: &dyn Model| model.warm_up(settings.season, horizon);
     // All candidates are judged on the same origins, so a model that cannot be judged on enough is left out first.
-    models.retain(|model| history.len() >= model.warm_up().saturating_add(horizon + MIN_RESIDUALS));
-    let warm_up = models.iter().map(|model| model.warm_up()).max()?;
+    models.retain(|model| history.len() >= warm(*model).saturating_add(horizon + MIN_RESIDUALS));
+    let warm_up = models.iter().map(|model| warm(*model)).max()?;
     let origins = origins(history.len(), warm_up, settings.max_origins);
     let replays: Vec<Replay<'_>> =
-        models.iter().map(|model| replay(*model, history, &origins, horizon)).collect();
+        models.iter().map(|model| replay(*model, &known, history, &origins, horizon)).collect();
 
     let part_length = horizon.div_ceil(PARTS);
     let mut parts = Vec::with_capacity(PARTS);
@@ -51,9 +64,11 @@ pub(super) fn select(history: &[f64], settings: &ForecastSettings) -> Option<Sel
     for first in (0..horizon).step_by(part_length) {
         let end = (first + part_length).min(horizon);
         let (chosen, mae, errors) = best(&replays, first..end, horizon)?;
-        let mut prediction = vec![f64::NAN; end];
-        replays[chosen].model.fit(history).predict(&mut prediction);
-        points.extend_from_slice(&prediction[first..end]);
+        let mut prediction = vec![Prediction::UNKNOWN; end];
+        if let Ok(mut fitted) = replays[chosen].model.fit(&known(history)) {
+            fitted.predict(&[], &mut prediction);
+        }
+        points.extend(prediction[first..end].iter().map(|prediction| prediction.point));
         chosen_of_step.resize(end, chosen);
         parts.push(HorizonPart { first, end, model: replays[chosen].model.name().to_owned(), mae, errors });
     }
@@ -86,14 +101,22 @@ fn origins(length: usize, warm_up: usize, most: usize) -> Vec<usize> {
     origins
 }
 
-fn replay<'m>(model: &'m dyn Model, history: &[f64], origins: &[usize], horizon: usize) -> Replay<'m> {
+fn replay<'m, 'h>(
+    model: &'m dyn Model,
+    known: &dyn Fn(&'h [f64]) -> History<'h>,
+    history: &'h [f64],
+    origins: &[usize],
+    horizon: usize,
+) -> Replay<'m> {
     let mut errors = vec![f64::NAN; origins.len() * horizon];
     for (row, origin) in errors.chunks_exact_mut(horizon).zip(origins) {
-        let (known, actual) = history.split_at(*origin);
-        let row = &mut row[..horizon.min(actual.len())];
-        model.fit(known).predict(row);
-        for (error, actual) in row.iter_mut().zip(actual) {
-            *error = actual - *error;
+        let (before, actual) = history.split_at(*origin);
+        let mut predictions = vec![Prediction::UNKNOWN; horizon.min(actual.len())];
+        if let Ok(mut fitted) = model.fit(&known(before)) {
+            fitted.predict(&[], &mut predictions);
+        }
+        for ((error, actual), prediction) in row.iter_mut().zip(actual).zip(&predictions) {
+            *error = actual - prediction.point;
         }
     }
     Replay { model, errors }

@@ -4,7 +4,10 @@
     clippy::type_complexity,
     reason = "tables of exact results"
 )]
-use super::*;
+use super::{
+    model::{Fitted, History, Model, ModelError, Prediction},
+    *,
+};
 use proptest::prelude::*;
 
 const MINUTE: i64 = 60_000;
@@ -27,25 +30,76 @@ fn day_and_night(steps: usize) -> Vec<f64> {
     (0..steps).map(|step| if (12..18).contains(&(step % 24)) { 100.0 } else { 10.0 }).collect()
 }
 
+fn known(values: &[f64], season: Option<usize>, horizon: usize) -> History<'_> {
+    let step = Step::from_ms(MINUTE).unwrap();
+    let start = at(0);
+    History { start, step, season, horizon, values, covariates: &[], lowest: Some(0.0), highest: None }
+}
+
+fn points(fitted: &mut dyn Fitted, horizon: usize) -> Vec<f64> {
+    let mut out = vec![Prediction::UNKNOWN; horizon];
+    fitted.predict(&[], &mut out);
+    out.iter().map(|prediction| prediction.point).collect()
+}
+
 #[test]
 fn models_predict_by_the_book() {
     let gap = f64::NAN;
-    let seasonal = SeasonalNaive::new(3);
     let cases: &[(&str, &dyn Model, &[f64], &[f64])] = &[
         ("last value is carried on", &LastValue, &[1.0, 2.0], &[2.0, 2.0]),
         ("last value passes over a gap", &LastValue, &[1.0, gap], &[1.0, 1.0]),
-        ("last value of nothing", &LastValue, &[gap], &[gap]),
-        ("last season", &seasonal, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[4.0, 5.0, 6.0, 4.0]),
-        ("a gap takes the season before", &seasonal, &[1.0, 2.0, 3.0, 4.0, gap, 6.0], &[4.0, 2.0, 6.0]),
-        ("a phase never seen", &seasonal, &[1.0, gap, 3.0], &[1.0, gap, 3.0]),
-        ("history off the season", &seasonal, &[9.0, 1.0, 2.0, 3.0], &[1.0, 2.0, 3.0, 1.0]),
-        ("less than a season", &seasonal, &[1.0, 2.0], &[gap, 1.0, 2.0]),
+        ("last season", &SeasonalNaive, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[4.0, 5.0, 6.0, 4.0]),
+        ("a gap takes the season before", &SeasonalNaive, &[1.0, 2.0, 3.0, 4.0, gap, 6.0], &[4.0, 2.0, 6.0]),
+        ("a phase never seen", &SeasonalNaive, &[1.0, gap, 3.0], &[1.0, gap, 3.0]),
+        ("history off the season", &SeasonalNaive, &[9.0, 1.0, 2.0, 3.0], &[1.0, 2.0, 3.0, 1.0]),
+        ("less than a season", &SeasonalNaive, &[1.0, 2.0], &[gap, 1.0, 2.0]),
+        ("one spike is no hour", &MedianLastHour, &[3.0, 3.0, gap, 4.0, 900.0], &[3.5, 3.5]),
+        (
+            "the usual of a slot",
+            &SlotProfile,
+            &[1.0, 5.0, 9.0, 1.0, 6.0, 9.0, 2.0, 5.0, 90.0],
+            &[1.0, 5.0, 9.0],
+        ),
     ];
     for (name, model, history, want) in cases {
-        let mut got = vec![0.0; want.len()];
-        model.fit(history).predict(&mut got);
-        assert_eq!(format!("{got:?}"), format!("{want:?}"), "case: {name}");
+        let mut fitted = model.fit(&known(history, Some(3), want.len())).unwrap();
+        assert_eq!(format!("{:?}", points(fitted.as_mut(), want.len())), format!("{want:?}"), "case: {name}");
+        // The same by updates: a fit to the first value and the rest one by one.
+        let mut updated = model.fit(&known(&history[..1], Some(3), want.len())).unwrap();
+        for value in &history[1..] {
+            updated.update(*value, &[]);
+        }
+        assert_eq!(
+            format!("{:?}", points(updated.as_mut(), want.len())),
+            format!("{want:?}"),
+            "updated: {name}"
+        );
     }
+}
+
+#[test]
+fn smoothing_finds_season_and_trend() {
+    let season = |step: usize| [10.0, 10.0, 40.0, 20.0][step % 4];
+    let seasonal: Vec<f64> = (0..80).map(season).collect();
+    for model in [&HoltWinters as &dyn Model, &Theta] {
+        let got = points(model.fit(&known(&seasonal, Some(4), 8)).unwrap().as_mut(), 8);
+        for (ahead, point) in got.iter().enumerate() {
+            assert!((point - season(ahead)).abs() < 1.5, "{}: {got:?}", model.name());
+        }
+    }
+    let rising: Vec<f64> = (0..100).map(|step| f64::from(step) * 2.0).collect();
+    let got = points(Theta.fit(&known(&rising, None, 4)).unwrap().as_mut(), 4);
+    assert!(got[0] > 198.0 && got[3] > got[0] && got[3] < 208.0, "half of the trend: {got:?}");
+}
+
+#[test]
+fn models_refuse_what_they_cannot_fit() {
+    for model in cheap_models() {
+        assert!(model.fit(&known(&[], Some(3), 4)).is_err(), "{} of nothing", model.name());
+        assert!(model.fit(&known(&[f64::NAN; 9], Some(3), 4)).is_err(), "{} of gaps", model.name());
+        assert!(model.cost(2880).fit_us > 0.0);
+    }
+    assert_eq!(SlotProfile.fit(&known(&[1.0; 9], None, 4)).unwrap_err(), ModelError::NoSeason);
 }
 
 #[test]
