@@ -5,7 +5,7 @@ mod validity;
 mod watch;
 
 pub use gather::PassInputs;
-pub use moves::{excluded, last_change};
+pub use moves::{REMEMBERED_MS, excluded, last_change};
 pub use validity::LatestInputs;
 
 use watch::SilenceWatch;
