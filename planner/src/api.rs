@@ -17,7 +17,7 @@ use crate::{
 };
 use axum::{
     Json, Router,
-    http::{Method, StatusCode, Uri},
+    http::{Method, Uri},
     routing::get,
 };
 use foremesh_core::forecast::ForecastSettings;
@@ -114,12 +114,8 @@ pub fn router(state: ApiState) -> Router {
     let description = Arc::new(description);
     router
         .route("/api/v1/openapi.json", get(move || async move { describe(&description) }))
-        .method_not_allowed_fallback(|method: Method, uri: Uri| async move {
-            let detail = format!(
-                "`{method}` is not served at `{}`; /api/v1/openapi.json lists the methods of all paths",
-                uri.path()
-            );
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
+        .method_not_allowed_fallback(async |method: Method, uri: Uri| {
+            Problem::method_not_allowed(&method, &uri)
         })
         .fallback(|uri: Uri| async move {
             Problem::not_found(format!(

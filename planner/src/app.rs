@@ -2,7 +2,7 @@
 use crate::{
     api::{self, ApiState},
     args::ServeArgs,
-    audit::{Audit, Kind},
+    audit::{Audit, AuditRetention, Kind},
     clock::Clock,
     control::{Control, ControlSettings, LatestInputs, Parts},
     gates::StoreGates,
@@ -13,6 +13,7 @@ use crate::{
     platform::{Inventory, Relocator, TrafficShifter},
     policies,
     published::Published,
+    retention::Retention,
     rollout::{RolloutPorts, Rollouts},
     settings::{Caution, Settings},
     store::{Level, Levels, SeriesStore, SqliteStore, StoreSettings, metrics::StoreMetrics},
@@ -83,6 +84,8 @@ pub struct Assembled {
     pub rollouts: Arc<Rollouts>,
     /// Where decisions are recorded.
     pub audit: Arc<Audit>,
+    /// What forgets old records.
+    pub retention: Retention,
     clock: Clock,
 }
 
@@ -127,7 +130,7 @@ impl Assembled {
         };
         let journal = state("rollouts.db");
         let rollouts = Rollouts::open(&journal, settings.rollout.clone(), ports, clock.clone()).await?;
-        audit.append(clock.now(), Kind::Event, None, &started(&rollouts.list().await?))?;
+        audit.append(clock.now(), Kind::Event, None, &started(&rollouts.active().await?))?;
         let rollouts = Arc::new(rollouts);
         let parts = Parts {
             clock: clock.clone(),
@@ -142,7 +145,18 @@ impl Assembled {
         };
         let router = router(settings, &control_settings, &parts, ingest_metrics);
         let control = Control::new(parts, control_settings)?;
-        Ok(Self { router, control, rollouts, audit, clock })
+        let kept = AuditRetention {
+            plans_ms: settings.retention.moves.ms(),
+            others_ms: settings.retention.audit.ms(),
+            idle_ms: settings.retention.idle_passes.ms(),
+        };
+        let retention = Retention {
+            clock: clock.clone(),
+            audit: Arc::clone(&audit),
+            rollouts: Arc::clone(&rollouts),
+            kept,
+        };
+        Ok(Self { router, control, rollouts, audit, retention, clock })
     }
 }
 
@@ -181,7 +195,7 @@ pub struct Planner {
 impl Planner {
     /// Starts the loop and the rollouts.
     pub fn start(assembled: Assembled) -> Self {
-        let Assembled { router, control, rollouts, audit, clock } = assembled;
+        let Assembled { router, control, rollouts, audit, retention, clock } = assembled;
         let (stop, stopped) = watch::channel(false);
         let mut until = stopped.clone();
         let rolling = async move {
@@ -191,7 +205,8 @@ impl Planner {
                 })
                 .await;
         };
-        let tasks = vec![tokio::spawn(rolling), tokio::spawn(control.run(stopped))];
+        let forgetting = retention.run(stopped.clone());
+        let tasks = vec![tokio::spawn(rolling), tokio::spawn(forgetting), tokio::spawn(control.run(stopped))];
         Self { router, audit, clock, stop, tasks }
     }
 
@@ -229,10 +244,9 @@ impl Planner {
     }
 }
 
-fn started(rollouts: &[RolloutRecord]) -> serde_json::Value {
-    let resumed: Vec<_> = rollouts
+fn started(active: &[RolloutRecord]) -> serde_json::Value {
+    let resumed: Vec<_> = active
         .iter()
-        .filter(|record| !record.state.is_last())
         .map(|record| json!({"relocation": record.id, "state": record.state.to_string()}))
         .collect();
     json!({"event": "planner_started", "version": env!("CARGO_PKG_VERSION"), "resumes": resumed})

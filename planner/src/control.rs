@@ -2,10 +2,13 @@
 mod gather;
 mod moves;
 mod validity;
+mod watch;
 
 pub use gather::PassInputs;
-pub use moves::{excluded, last_change};
+pub use moves::{REMEMBERED_MS, excluded, last_change};
 pub use validity::LatestInputs;
+
+use watch::SilenceWatch;
 
 use crate::{
     audit::{Audit, AuditError, Kind},
@@ -16,8 +19,7 @@ use crate::{
     platform::{Inventory, PlatformError},
     published::{Published, View},
     rollout::{RolloutError, Rollouts},
-    silence::{Evidence, SilentProxy, silent_proxies},
-    store::{RangeQuery, SeriesStore, StoreError},
+    store::{SeriesStore, StoreError},
 };
 use foremesh_core::{
     decide::{Decision, decide},
@@ -33,11 +35,7 @@ use foremesh_core::{
     verify::verify,
 };
 use serde_json::json;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// What the loop works with.
 #[derive(Debug)]
@@ -124,7 +122,7 @@ pub struct Control {
     newest: Option<(PlanId, u64)>,
     /// What was last recorded of each service, so that an unchanged "nothing to do" is counted and not repeated.
     recorded: BTreeMap<String, (u64, String)>,
-    silent: Vec<SilentProxy>,
+    watch: SilenceWatch,
 }
 
 impl Control {
@@ -134,7 +132,8 @@ impl Control {
     /// When the audit trail cannot be read.
     pub fn new(parts: Parts, settings: ControlSettings) -> Result<Self, AuditError> {
         let newest = parts.audit.last_generation()?.map(|(plan, generation)| (PlanId::new(plan), generation));
-        Ok(Self { parts, settings, pass: 0, newest, recorded: BTreeMap::new(), silent: Vec::new() })
+        let watch = SilenceWatch::new(settings.silent_after_ms);
+        Ok(Self { parts, settings, pass: 0, newest, recorded: BTreeMap::new(), watch })
     }
 
     /// Runs passes until `stop` says so.
@@ -195,15 +194,10 @@ impl Control {
             self.parts.audit.append(now, Kind::Event, Some(plan.as_str()), &record)?;
             refuse(&mut records, &plan, &refusal);
         }
-        self.watch_for_silence(&inputs).await?;
-        self.parts.published.replace(View {
-            at: now,
-            pass,
-            inputs,
-            decision,
-            records,
-            silent: self.silent.clone(),
-        });
+        // The decision is made and begun, so it is shown whatever becomes of the watch.
+        self.watch.look(&self.parts, now).await;
+        let silent = self.watch.silent().to_vec();
+        self.parts.published.replace(View { at: now, pass, inputs, decision, records, silent });
         Ok(())
     }
 
@@ -250,56 +244,6 @@ impl Control {
             let record = plan_record(plan, "recommend", records);
             audit.append(inputs.now, Kind::Recommendation, Some(plan.id.as_str()), &record)?;
         }
-        Ok(())
-    }
-
-    async fn watch_for_silence(&mut self, inputs: &PassInputs) -> Result<(), PassError> {
-        let query = RangeQuery {
-            from: inputs.now.plus_ms(-self.settings.silent_after_ms),
-            to: inputs.now,
-            ..RangeQuery::default()
-        };
-        let recent: BTreeSet<_> = self
-            .parts
-            .store
-            .range(query)
-            .await?
-            .into_iter()
-            .filter(|step| step.counts.all() > 0)
-            .map(|step| (*step.key).clone())
-            .collect();
-        let found = silent_proxies(&Evidence {
-            streams: &self.parts.store.streams().await?,
-            known: &self.parts.store.series().await?,
-            recent: &recent,
-            now: inputs.now,
-            limit_ms: self.settings.silent_after_ms,
-        });
-        self.parts.metrics.silent_proxies(found.len());
-        let same = |a: &SilentProxy, b: &SilentProxy| {
-            (&a.workload, &a.pod, a.worker) == (&b.workload, &b.pod, b.worker)
-        };
-        for silent in &found {
-            if !self.silent.iter().any(|before| same(before, silent)) {
-                tracing::warn!(
-                    workload = silent.workload,
-                    pod = silent.pod,
-                    detail = silent.detail,
-                    "proxy is silent"
-                );
-                let record = json!({"event": "proxy_silent", "proxy": silent});
-                self.parts.audit.append(inputs.now, Kind::Event, None, &record)?;
-            }
-        }
-        for before in &self.silent {
-            if !found.iter().any(|silent| same(before, silent)) {
-                tracing::info!(workload = before.workload, pod = before.pod, "proxy reports again");
-                let record =
-                    json!({"event": "proxy_reports_again", "workload": before.workload, "pod": before.pod});
-                self.parts.audit.append(inputs.now, Kind::Event, None, &record)?;
-            }
-        }
-        self.silent = found;
         Ok(())
     }
 }

@@ -24,6 +24,7 @@ pub mod platform;
 pub mod policies;
 pub mod problem;
 pub mod published;
+pub mod retention;
 pub mod rollout;
 pub mod settings;
 pub mod silence;

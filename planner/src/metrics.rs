@@ -5,7 +5,7 @@ use crate::published::View;
 use foremesh_core::{
     forecast::LEVELS,
     history::{KEPT_QUANTILES, Metric},
-    rollout::{Phase, RolloutRecord},
+    rollout::Phase,
 };
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -139,11 +139,11 @@ impl Metrics {
         self.silent_proxies.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
-    /// Everything as text.
+    /// Everything as text; `rollouts` are counts by state.
     ///
     /// # Errors
     /// When a metric cannot be written.
-    pub fn encode(&self, view: Option<&View>, rollouts: &[RolloutRecord]) -> Result<String, fmt::Error> {
+    pub fn encode(&self, view: Option<&View>, rollouts: &[(String, u64)]) -> Result<String, fmt::Error> {
         self.show_rollouts(rollouts);
         if let Some(view) = view {
             self.show_view(view);
@@ -154,10 +154,12 @@ impl Metrics {
     }
 
     /// Every state is there, also with no relocation in it: an alert on `Failed` must not depend on the first failure.
-    fn show_rollouts(&self, rollouts: &[RolloutRecord]) {
+    fn show_rollouts(&self, rollouts: &[(String, u64)]) {
         let mut by_state: BTreeMap<&str, i64> = PHASES.iter().map(|phase| (phase.name(), 0)).collect();
-        for record in rollouts {
-            *by_state.entry(record.state.phase().name()).or_default() += 1;
+        for (state, count) in rollouts {
+            // A state is written as its phase, with what else there is of it in brackets.
+            let phase = state.split('(').next().unwrap_or(state);
+            *by_state.entry(phase).or_default() += i64::try_from(*count).unwrap_or(i64::MAX);
         }
         self.relocations.clear();
         for (state, count) in by_state {

@@ -7,6 +7,7 @@ mod span;
 pub use span::Span;
 
 use crate::{
+    control::REMEMBERED_MS,
     hosts::config::{Hosts, HostsFileError},
     rollout::{self, RolloutSettings},
 };
@@ -90,7 +91,7 @@ impl Default for Ingest {
     }
 }
 
-/// How long steps are kept after their start, by their length.
+/// How long steps are kept after their start, by their length, and records after they were written.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Retention {
@@ -100,6 +101,12 @@ pub struct Retention {
     pub ten_steps: Span,
     /// Roll-ups of sixty steps.
     pub sixty_steps: Span,
+    /// Audit records of passes, and of what happened to the planner and its proxies.
+    pub audit: Span,
+    /// Audit records of passes in which nothing changed.
+    pub idle_passes: Span,
+    /// Rollouts, and the audit records of plans and their rollouts; a week at least, for the cooldown of the next move.
+    pub moves: Span,
 }
 
 impl Default for Retention {
@@ -109,6 +116,9 @@ impl Default for Retention {
             step: Span::from_secs(2 * DAY_SECONDS),
             ten_steps: Span::from_secs(14 * DAY_SECONDS),
             sixty_steps: Span::from_secs(400 * DAY_SECONDS),
+            audit: Span::from_secs(90 * DAY_SECONDS),
+            idle_passes: Span::from_secs(7 * DAY_SECONDS),
+            moves: Span::from_secs(400 * DAY_SECONDS),
         }
     }
 }
@@ -223,6 +233,14 @@ impl Settings {
                 self.interval.to_string(),
                 "50ms or more".into(),
                 "30s suits most meshes",
+            );
+        }
+        if self.retention.moves.ms() < REMEMBERED_MS {
+            return refuse(
+                "retention.moves",
+                self.retention.moves.to_string(),
+                "7d or more".into(),
+                "the cooldown of the next move counts the moves of a week; 400d suits most audits",
             );
         }
         self.rollout.check().map_err(|problem| SettingsError::Rollout { path: path.to_owned(), problem })

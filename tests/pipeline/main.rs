@@ -17,6 +17,20 @@ fn text(value: &Value) -> String {
     value.to_string()
 }
 
+/// Three steps of ten thousand series are more than one read of the store gives.
+#[tokio::test]
+async fn ten_thousand_series_do_not_keep_a_pass_from_being_shown() {
+    let mut world = World::new("auto").await;
+    for minute in 1..=4 {
+        world.report_routes(10_000).await;
+        world.run(1).await;
+        assert_eq!(world.status("/readyz").await, 200, "minute {minute}");
+        let services = world.get("/api/v1/services").await;
+        assert_eq!(services["age_ms"], 0, "minute {minute}");
+    }
+    assert_eq!(world.get("/api/v1/services").await["services"].as_array().unwrap().len(), 21);
+}
+
 #[tokio::test]
 async fn a_predicted_breach_is_moved_away_from_before_it_comes() {
     let mut world = World::new("auto").await;

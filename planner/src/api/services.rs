@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     causes::chain,
-    control::{excluded, last_change},
+    control::{REMEMBERED_MS, excluded, last_change},
     problem::Problem,
     published::View,
     settings::Span,
@@ -296,7 +296,10 @@ pub(super) async fn forecast(
         how.horizon = steps;
     }
     let service = ServiceId::new(&*id);
-    let rollouts = state.rollouts.list().await.map_err(|error| Problem::internal(chain(&error)))?;
+    let now = state.clock.now();
+    let since = now.plus_ms(-REMEMBERED_MS);
+    let rollouts = state.rollouts.for_service(&service, since).await;
+    let rollouts = rollouts.map_err(|error| Problem::internal(chain(&error)))?;
     let changed = last_change(&rollouts, &service);
     let observed = state.observed.read().await;
     let history = observed
@@ -304,7 +307,6 @@ pub(super) async fn forecast(
         .ok_or_else(|| no_such_service(&service, observed.services().map(|history| &history.service)))?;
     let series = history.series(metric);
     let excluded = if metric.depends_on_place() { excluded(&rollouts, &service) } else { Vec::new() };
-    let now = state.clock.now();
     let made = core_forecast::forecast(service.as_str(), &metric.name(), &series, &excluded, &how, now);
     drop(observed);
     let made = made.map_err(|error| {

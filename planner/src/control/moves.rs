@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 /// Moves are remembered this long for cooldown and history, in milliseconds: longer than any cooldown, and than the
 /// history that forecasts learn from by default.
-pub(super) const REMEMBERED_MS: i64 = 7 * 24 * 3_600_000;
+pub const REMEMBERED_MS: i64 = 7 * 24 * 3_600_000;
 
 /// When a service's traffic last changed its place: the last transition of its rollouts that had given the target any
 /// traffic, whether they ended there or went back.
