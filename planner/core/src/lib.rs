@@ -11,9 +11,11 @@
 //! history ─Series─► forecast ─Forecast─► policy ─Verdict─► placement ─Plan─► verify ─VerifiedPlan─►
 //!     twin ─SimulatedPlan─► trial ─TestedPlan─► rollout ─Outcome─► report
 //! ```
+pub mod counter;
 pub mod decide;
 pub mod duration;
 pub mod forecast;
+pub mod gauge;
 pub mod history;
 pub mod ids;
 pub mod inputs;
