@@ -27,6 +27,7 @@ pub mod published;
 pub mod retention;
 pub mod rollout;
 pub mod settings;
+pub mod signals;
 pub mod silence;
 pub mod store;
 pub mod telemetry;

@@ -19,6 +19,7 @@ pub mod sqlite;
 pub mod streams;
 
 pub use error::StoreError;
+pub use foremesh_core::gauge::{GaugeMetric, GaugeSource};
 pub use foremesh_summary::Accumulator as Histogram;
 pub use health::Health;
 pub use settings::{Level, Levels, StoreSettings};
@@ -228,22 +229,6 @@ pub enum GaugeSubject {
     Workload(WorkloadId),
 }
 
-/// A measured level, as opposed to counted observations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum GaugeMetric {
-    /// CPU in use, in millicores.
-    CpuUsedMillicores,
-}
-
-impl GaugeMetric {
-    /// Name in the store.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::CpuUsedMillicores => "cpu_used_millicores",
-        }
-    }
-}
-
 /// One reading of a gauge.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gauge {
@@ -251,24 +236,35 @@ pub struct Gauge {
     pub subject: GaugeSubject,
     /// Which quantity.
     pub metric: GaugeMetric,
+    /// Who measured.
+    pub source: GaugeSource,
     /// When.
     pub at: Timestamp,
     /// How much; readings that are not finite are left out.
     pub value: f64,
 }
 
-/// Mean of the readings of one gauge in one step.
+/// Mean of the readings of one gauge by one source in one step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GaugeStep {
     /// What was measured.
     pub subject: GaugeSubject,
+    /// Which quantity.
+    pub metric: GaugeMetric,
+    /// Who measured.
+    pub source: GaugeSource,
     /// Start of the step.
     pub start: Timestamp,
     /// Mean of the readings.
     pub mean: f64,
     /// Number of readings.
     pub readings: u64,
+    /// When the newest of them was taken.
+    pub newest: Timestamp,
 }
+
+/// When each gauge was read last.
+pub type GaugeMarks = BTreeMap<(GaugeSubject, GaugeMetric), Timestamp>;
 
 /// Which base steps were written since this was last asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -334,7 +330,8 @@ pub trait SeriesStore: Send + Sync + fmt::Debug {
     /// When the store cannot be read.
     async fn active_since(&self, from: Timestamp) -> Result<Vec<SeriesKey>, StoreError>;
 
-    /// Gauge steps that start in `from..to`, ordered by start, for one subject or for all.
+    /// Gauge steps that start in `from..to`, ordered by start, for one metric and subject or for all. A gauge that several
+    /// sources measured has a step for each of them.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -343,9 +340,15 @@ pub trait SeriesStore: Send + Sync + fmt::Debug {
         level: u8,
         from: Timestamp,
         to: Timestamp,
-        metric: GaugeMetric,
+        metric: Option<GaugeMetric>,
         subject: Option<GaugeSubject>,
     ) -> Result<Vec<GaugeStep>, StoreError>;
+
+    /// When each gauge was read last by this source: what a source that is asked for its past goes on from.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn gauge_marks(&self, source: GaugeSource) -> Result<GaugeMarks, StoreError>;
 
     /// Every series that was ever observed and is not forgotten.
     ///

@@ -1,6 +1,7 @@
-//! What was observed of one service or node, step by step, ready to be turned into series.
+//! What was observed of one service, node or workload, step by step, ready to be turned into series.
 use crate::{
-    ids::{NodeId, ServiceId},
+    gauge::{GaugeHistories, GaugeMetric},
+    ids::{NodeId, ServiceId, WorkloadId},
     series::Series,
     tail::Tail,
     time::{Step, Timestamp},
@@ -123,13 +124,29 @@ impl ServiceHistory {
     }
 }
 
-/// CPU of one node that was in use, step by step.
+/// What was measured of one node, quantity by quantity.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeHistory {
     /// The node.
     pub node: NodeId,
-    /// Millicores in use by everything on the node.
-    pub cpu_used_millicores: Series,
+    /// Its quantities; one that nobody measured is missing.
+    pub gauges: GaugeHistories,
+}
+
+impl NodeHistory {
+    /// Millicores in use by everything on the node, if they were measured.
+    pub fn cpu_used_millicores(&self) -> Option<&Series> {
+        self.gauges.get(&GaugeMetric::CpuUsedMillicores).map(|history| &history.series)
+    }
+}
+
+/// What was measured of one workload, all its replicas together, quantity by quantity.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkloadHistory {
+    /// The workload.
+    pub workload: WorkloadId,
+    /// Its quantities; one that nobody measured is missing.
+    pub gauges: GaugeHistories,
 }
 
 #[cfg(test)]

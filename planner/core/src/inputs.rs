@@ -4,7 +4,8 @@ use crate::{
     history::{KEPT_QUANTILES, Metric, NodeHistory, ServiceHistory},
     ids::{NodeId, PlanId, ReplicaId, ServiceId, WorkloadId},
     policy::{Condition, PastMove, RelocationPolicy},
-    time::Timestamp,
+    series::Series,
+    time::{Step, Timestamp},
     topology::Snapshot,
 };
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
@@ -99,7 +100,8 @@ pub fn node_forecast(
     settings: &ForecastSettings,
     now: Timestamp,
 ) -> MaybeForecast {
-    let series = &history.cpu_used_millicores;
+    let never = Series::new(now, Step::MINUTE, Vec::new());
+    let series = history.cpu_used_millicores().unwrap_or(&never);
     forecast(history.node.as_str(), "cpu_used_millicores", series, excluded, settings, now)
 }
 

@@ -13,9 +13,11 @@
 //! ```
 pub mod calendar;
 pub mod covariate;
+pub mod counter;
 pub mod decide;
 pub mod duration;
 pub mod forecast;
+pub mod gauge;
 pub mod history;
 pub mod ids;
 pub mod inputs;

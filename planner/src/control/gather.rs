@@ -1,6 +1,6 @@
 //! The first half of a pass: from the store and the platform to the inputs of the decision.
 use super::{ControlSettings, Parts, PassError, moves};
-use crate::store::{Gauge, GaugeMetric, GaugeSubject};
+use crate::store::{Gauge, GaugeMetric, GaugeSource, GaugeSubject};
 use foremesh_core::{
     ids::{NodeId, PlanId, ServiceId, WorkloadId},
     inputs::{InFlight, Inputs, MaybeForecast, ServiceInputs, Settings, metrics_needed, node_forecast},
@@ -116,6 +116,7 @@ fn gauges(snapshot: &Snapshot) -> Vec<Gauge> {
     let gauge = |subject, used: f64| Gauge {
         subject,
         metric: GaugeMetric::CpuUsedMillicores,
+        source: GaugeSource::Platform,
         at: snapshot.taken_at,
         value: used,
     };

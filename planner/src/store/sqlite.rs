@@ -19,8 +19,9 @@ mod writer;
 pub use schema::SCHEMA_VERSION;
 
 use super::{
-    Appended, Changes, Gauge, GaugeMetric, GaugeStep, GaugeSubject, Health, Levels, OTHER, ProxyStream,
-    RangeQuery, RouteRow, SeriesKey, SeriesStep, SeriesStore, ServiceQuery, ServiceRow, StoreError,
+    Appended, Changes, Gauge, GaugeMarks, GaugeMetric, GaugeSource, GaugeStep, GaugeSubject, Health, Levels,
+    OTHER, ProxyStream, RangeQuery, RouteRow, SeriesKey, SeriesStep, SeriesStore, ServiceQuery, ServiceRow,
+    StoreError,
     StoreSettings, Summary, health::HealthCell, metrics::StoreMetrics, streams::Streams,
 };
 use crate::clock::Clock;
@@ -276,13 +277,17 @@ impl SeriesStore for SqliteStore {
         level: u8,
         from: Timestamp,
         to: Timestamp,
-        metric: GaugeMetric,
+        metric: Option<GaugeMetric>,
         subject: Option<GaugeSubject>,
     ) -> Result<Vec<GaugeStep>, StoreError> {
         let query = move |connection: &Connection| {
             gauges::range(connection, level, from, to, metric, subject.as_ref())
         };
         self.read("gauges", query).await
+    }
+
+    async fn gauge_marks(&self, source: GaugeSource) -> Result<GaugeMarks, StoreError> {
+        self.read("newest gauges", move |connection| gauges::marks(connection, source)).await
     }
 
     async fn series(&self) -> Result<Vec<SeriesKey>, StoreError> {
