@@ -186,11 +186,6 @@ impl Recent {
         &self.values
     }
 
-    /// Whether the newest steps hold an observed value.
-    pub(crate) fn is_current(&self) -> bool {
-        self.gap <= CARRIED
-    }
-
     /// Length of the season in steps.
     pub(crate) fn season(&self) -> Option<usize> {
         self.season
