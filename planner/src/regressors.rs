@@ -8,8 +8,8 @@ mod settings;
 mod table;
 
 pub use points::{Push, PushError, from_csv, from_json};
-pub use settings::{RegressorSettings, RegressorSettingsError};
 pub(crate) use settings::{NAME_LIMIT, is_name};
+pub use settings::{RegressorSettings, RegressorSettingsError};
 
 use crate::{clock::Clock, state_file::StateFileError};
 use foremesh_core::{
@@ -170,7 +170,9 @@ pub enum RegressorError {
     #[error("there is no regressor `{0}`; /api/v1/regressors lists them all")]
     Unknown(String),
     /// It is read by PromQL.
-    #[error("regressor `{0}` is read by PromQL, as the settings say, and cannot be {1}; change `regressors` there")]
+    #[error(
+        "regressor `{0}` is read by PromQL, as the settings say, and cannot be {1}; change `regressors` there"
+    )]
     Read(String, &'static str),
     /// The settings declare what the push wants to set.
     #[error("the settings declare `{field}` of regressor `{name}`; leave it out here, or change it there")]
@@ -184,7 +186,9 @@ pub enum RegressorError {
     #[error("there are {MAX_REGRESSORS} pushed regressors already; DELETE one that is not needed")]
     TooMany,
     /// There are too many points.
-    #[error("all regressors together would have more than {MAX_ALL_POINTS} points; DELETE one that is not needed")]
+    #[error(
+        "all regressors together would have more than {MAX_ALL_POINTS} points; DELETE one that is not needed"
+    )]
     TooManyPoints,
     /// A value holds for no time.
     #[error("`hold` is {0}, but must be 1ms or more")]
@@ -243,7 +247,10 @@ impl Regressors {
         let mut set = BTreeMap::new();
         for declared in declared {
             let before = pushed.remove(&declared.name).unwrap_or_default();
-            set.insert(declared.name.clone(), Arc::new(regressor(&declared.name, Some(declared), before, step)));
+            set.insert(
+                declared.name.clone(),
+                Arc::new(regressor(&declared.name, Some(declared), before, step)),
+            );
         }
         for (name, before) in pushed {
             set.insert(name.clone(), Arc::new(regressor(&name, None, before, step)));
@@ -300,7 +307,10 @@ impl Regressors {
         let (now, set) = (self.clock.now(), self.current());
         let before = set.get(name);
         let is_new = before.is_none_or(|before| before.received_at.is_none());
-        if is_new && set.all().filter(|r| r.source == Source::Pushed && r.received_at.is_some()).count() >= MAX_REGRESSORS {
+        if is_new
+            && set.all().filter(|r| r.source == Source::Pushed && r.received_at.is_some()).count()
+                >= MAX_REGRESSORS
+        {
             return Err(RegressorError::TooMany);
         }
         let mut points = before.map(|before| BTreeMap::clone(&before.points)).unwrap_or_default();

@@ -96,7 +96,7 @@ impl StateFile {
         work: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StateFileError> {
         let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut run = || {
+        let run = || {
             let transaction = connection.transaction()?;
             let done = work(&transaction)?;
             transaction.commit()?;
@@ -143,13 +143,15 @@ mod tests {
     #[test]
     fn work_that_fails_leaves_nothing() {
         let directory = tempfile::tempdir().unwrap();
-        let file = StateFile::open(&directory.path().join("some.db"), &["CREATE TABLE a (x INTEGER);"]).unwrap();
+        let file =
+            StateFile::open(&directory.path().join("some.db"), &["CREATE TABLE a (x INTEGER);"]).unwrap();
         let failed = file.now("written", |t| {
             t.execute("INSERT INTO a VALUES (1)", [])?;
             t.execute("INSERT INTO nowhere VALUES (1)", [])
         });
         assert!(failed.is_err());
-        let count: i64 = file.now("read", |t| t.query_row("SELECT count(*) FROM a", [], |row| row.get(0))).unwrap();
+        let count: i64 =
+            file.now("read", |t| t.query_row("SELECT count(*) FROM a", [], |row| row.get(0))).unwrap();
         assert_eq!(count, 0);
     }
 }

@@ -11,6 +11,8 @@
 //! history ─Series─► forecast ─Forecast─► policy ─Verdict─► placement ─Plan─► verify ─VerifiedPlan─►
 //!     twin ─SimulatedPlan─► trial ─TestedPlan─► rollout ─Outcome─► report
 //! ```
+pub mod calendar;
+pub mod covariate;
 pub mod decide;
 pub mod duration;
 pub mod forecast;

@@ -39,7 +39,9 @@ pub(super) fn on_grid(
     }
     sums.into_iter()
         .zip(covered)
-        .map(|(sum, covered)| if covered > 0.0 { (sum / covered).clamp(f64::MIN, f64::MAX) } else { f64::NAN })
+        .map(
+            |(sum, covered)| if covered > 0.0 { (sum / covered).clamp(f64::MIN, f64::MAX) } else { f64::NAN },
+        )
         .collect()
 }
 
@@ -63,12 +65,18 @@ mod tests {
             ("held from before the grid", vec![(8 * MINUTE, 3.0)], 3 * MINUTE, [3.0, NAN, NAN, NAN]),
             ("over before the grid", vec![(8 * MINUTE, 3.0)], 2 * MINUTE, [NAN; 4]),
             ("a plan", vec![(10 * MINUTE, 1.0), (12 * MINUTE, 5.0)], 60 * MINUTE, [1.0, 1.0, 5.0, 5.0]),
-            ("half a step each", vec![(10 * MINUTE, 1.0), (10 * MINUTE + 30_000, 5.0)], MINUTE, [3.0, 5.0, NAN, NAN]),
+            (
+                "half a step each",
+                vec![(10 * MINUTE, 1.0), (10 * MINUTE + 30_000, 5.0)],
+                MINUTE,
+                [3.0, 5.0, NAN, NAN],
+            ),
             ("only the covered part counts", vec![(11 * MINUTE + 30_000, 5.0)], 15_000, [NAN, 5.0, NAN, NAN]),
             ("after the grid", vec![(14 * MINUTE, 5.0)], MINUTE, [NAN; 4]),
         ] {
             let found = grid(&points, hold_ms, 4);
-            let same = found.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-12 || (a.is_nan() && b.is_nan()));
+            let same =
+                found.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-12 || (a.is_nan() && b.is_nan()));
             assert!(same, "case {name}: {found:?}");
         }
     }

@@ -33,7 +33,9 @@ pub enum PushError {
     )]
     Json(String),
     /// It is not CSV, or has other columns.
-    #[error("the body is not the CSV that is expected: {0}; send a header `timestamp,value` and one line a point")]
+    #[error(
+        "the body is not the CSV that is expected: {0}; send a header `timestamp,value` and one line a point"
+    )]
     Csv(String),
     /// One point is wrong.
     #[error("{place}: `{field}` is `{value}`, but must be {limit}")]
@@ -110,8 +112,7 @@ pub fn from_json(body: &[u8], limit: usize) -> Result<Push, PushError> {
 pub fn from_csv(body: &[u8], limit: usize) -> Result<Push, PushError> {
     // Spreadsheets put a byte-order mark before the first column's name.
     let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
-    let mut reader =
-        csv::ReaderBuilder::new().trim(csv::Trim::All).comment(Some(b'#')).from_reader(body);
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).comment(Some(b'#')).from_reader(body);
     let refuse = |error: csv::Error| PushError::Csv(error.to_string());
     let header = reader.headers().map_err(refuse)?.clone();
     let column = |name: &str| {
@@ -150,12 +151,13 @@ fn insert(
     value: Option<f64>,
     given: impl Fn() -> String,
 ) -> Result<(), PushError> {
-    let at = parse_time(time).filter(|at| TIMES_MS.contains(&at.unix_ms())).ok_or_else(|| PushError::Point {
-        place: place(),
-        field: "timestamp",
-        value: short(time),
-        limit: "an RFC 3339 time from 1970 to 2100 with its offset, such as 2026-11-24T09:00:00Z",
-    })?;
+    let at =
+        parse_time(time).filter(|at| TIMES_MS.contains(&at.unix_ms())).ok_or_else(|| PushError::Point {
+            place: place(),
+            field: "timestamp",
+            value: short(time),
+            limit: "an RFC 3339 time from 1970 to 2100 with its offset, such as 2026-11-24T09:00:00Z",
+        })?;
     let value = value.filter(|value| value.is_finite()).ok_or_else(|| PushError::Point {
         place: place(),
         field: "value",
@@ -185,7 +187,8 @@ mod tests {
     fn json_and_csv_say_the_same() {
         let json = br#"{"unit": "eur", "hold": "1h", "points": [
             {"at": "2026-11-24T10:00:00+01:00", "value": -2}, {"at": "2026-11-24T09:30:00.5Z", "value": 1.5}]}"#;
-        let csv = "\u{feff}Value, Timestamp\n# a plan\n-2, 2026-11-24T10:00:00+01:00\n1.5,2026-11-24T09:30:00.5Z\n";
+        let csv =
+            "\u{feff}Value, Timestamp\n# a plan\n-2, 2026-11-24T10:00:00+01:00\n1.5,2026-11-24T09:30:00.5Z\n";
         let (json, csv) = (from_json(json, LIMIT).unwrap(), from_csv(csv.as_bytes(), LIMIT).unwrap());
         assert_eq!(json.points, csv.points);
         let times: Vec<i64> = json.points.keys().map(|at| at.unix_ms()).collect();
@@ -208,11 +211,19 @@ mod tests {
             ("not json", "points".to_owned(), "the body is not the JSON that is expected: "),
             ("unknown field", r#"{"point": []}"#.to_owned(), "unknown field `point`"),
             ("no points", r#"{"points": []}"#.to_owned(), "the body has no points"),
-            ("NaN as text", point(good, r#""NaN""#), "points[0]: `value` is `NaN`, but must be a finite number"),
+            (
+                "NaN as text",
+                point(good, r#""NaN""#),
+                "points[0]: `value` is `NaN`, but must be a finite number",
+            ),
             ("null", point(good, "null"), "points[0]: `value` is `null`, but must be"),
             ("too big for a float", point(good, "1e999"), "number out of range"),
             ("text", point(good, r#""12""#), "points[0]: `value` is `12`, but must be a finite number"),
-            ("a number as time", point("1795510800", "1"), "points[0]: `timestamp` is `1795510800`, but must be an RFC"),
+            (
+                "a number as time",
+                point("1795510800", "1"),
+                "points[0]: `timestamp` is `1795510800`, but must be an RFC",
+            ),
             ("no offset", point(r#""2026-11-24T09:00:00""#, "1"), "`timestamp` is `2026-11-24T09:00:00`"),
             ("far future", point(r#""3026-11-24T09:00:00Z""#, "1"), "from 1970 to 2100"),
             ("unitless hold", r#"{"hold": "5", "points": []}"#.to_owned(), "`5` is not a duration"),
@@ -233,7 +244,11 @@ mod tests {
         for (name, body, want) in [
             ("nothing", String::new(), "has no column `timestamp`"),
             ("header only", "timestamp,value\n".to_owned(), "the body has no points"),
-            ("no header", format!("{at},1\n"), "the header is `2026-11-24T09:00:00Z,1` and has no column `timestamp`"),
+            (
+                "no header",
+                format!("{at},1\n"),
+                "the header is `2026-11-24T09:00:00Z,1` and has no column `timestamp`",
+            ),
             ("other column", "timestamp,value,note\n".to_owned(), "column `note` is not known"),
             ("NaN", format!("timestamp,value\n{at},1\n{at},NaN\n"), "line 3: `value` is `NaN`, but must be"),
             ("infinite", format!("timestamp,value\n{at},-inf\n"), "line 2: `value` is `-inf`, but must be"),

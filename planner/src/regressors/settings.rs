@@ -60,13 +60,22 @@ pub(crate) const NAME_LIMIT: &str = "1 to 100 letters, digits, `_`, `-` and `.`,
 pub(super) fn check(all: &[RegressorSettings]) -> Result<(), RegressorSettingsError> {
     for (index, regressor) in all.iter().enumerate() {
         let refuse = |field, value: String, limit: &str| {
-            Err(RegressorSettingsError { name: regressor.name.clone(), field, value, limit: limit.to_owned() })
+            Err(RegressorSettingsError {
+                name: regressor.name.clone(),
+                field,
+                value,
+                limit: limit.to_owned(),
+            })
         };
         if !is_name(&regressor.name) {
             return refuse("name", format!("`{}`", regressor.name), NAME_LIMIT);
         }
         if all.iter().take(index).any(|other| other.name == regressor.name) {
-            return refuse("name", format!("`{}`", regressor.name), "another one: there are two of this name");
+            return refuse(
+                "name",
+                format!("`{}`", regressor.name),
+                "another one: there are two of this name",
+            );
         }
         if regressor.hold.is_some_and(|hold| hold.ms() < 1) {
             return refuse("hold", "0".into(), "longer than nothing; leave it out for one step");
@@ -103,7 +112,11 @@ mod tests {
             ("twice", "[{name: a}, {name: a}]", "there are two of this name"),
             ("no hold", "[{name: a, hold: 0s}]", "`hold` is 0, but must be longer than nothing"),
             ("too often", "[{name: a, promql: up, url: 'http://p', interval: 10ms}]", "`interval` is 10ms"),
-            ("url alone", "[{name: a, url: 'http://p'}]", "`promql` is missing, but must be given with `url`"),
+            (
+                "url alone",
+                "[{name: a, url: 'http://p'}]",
+                "`promql` is missing, but must be given with `url`",
+            ),
             ("future of a push", "[{name: a, knownFuture: 1h}]", "given only with `promql`"),
             ("empty", "[{name: a, promql: ' ', url: 'http://p'}]", "`promql` is empty"),
         ] {

@@ -58,7 +58,11 @@ async fn what_was_pushed_is_there_after_a_restart_and_the_newest_write_wins() {
     assert_eq!(grid.len(), 1);
     assert_eq!(grid[0].past.values(), [1.0, 1.0, 9.0, 9.0]);
     let future: Vec<String> = grid[0].future.iter().map(ToString::to_string).collect();
-    assert_eq!(future, ["9", "9", "9", "3", "3", "3", "3", "3", "NaN"], "the plan ends, and nothing is made up");
+    assert_eq!(
+        future,
+        ["9", "9", "9", "3", "3", "3", "3", "3", "NaN"],
+        "the plan ends, and nothing is made up"
+    );
     assert_eq!(grid[0].age_ms, Some(MINUTE));
     assert_eq!(grid[0].known_until, Some(Timestamp::from_unix_ms(NOW + 10 * MINUTE)));
     assert!(after.on_grid(&Subject::service("cart", "throughput_rps"), now, now, Step::MINUTE, 1).is_empty());
@@ -90,7 +94,11 @@ async fn pushes_against_the_settings_are_refused() {
     let scoped = Push { scope: Some(Scope::default()), ..push(&[(0, 1.0)]) };
     let unheld = Push { hold: Some(Span::from_secs(0)), ..push(&[(0, 1.0)]) };
     for (name, push, want) in [
-        ("queue", push(&[(0, 1.0)]), "regressor `queue` is read by PromQL, as the settings say, and cannot be pushed"),
+        (
+            "queue",
+            push(&[(0, 1.0)]),
+            "regressor `queue` is read by PromQL, as the settings say, and cannot be pushed",
+        ),
         ("spend", scoped, "the settings declare `scope` of regressor `spend`"),
         ("a b", push(&[(0, 1.0)]), "`a b` cannot be a regressor's name"),
         ("other", unheld, "`hold` is 0"),
