@@ -9,7 +9,7 @@ mod relocations;
 mod services;
 mod time_text;
 
-pub(crate) use time_text::parse as parse_time;
+pub(crate) use time_text::{parse as parse_time, rfc3339};
 
 use crate::{
     audit::Audit, clock::Clock, metrics::Metrics, observed::SharedObserved, problem::Problem,

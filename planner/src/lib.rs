@@ -7,6 +7,7 @@ pub mod app;
 pub mod args;
 pub mod audit;
 pub mod bench;
+pub mod calendar;
 mod causes;
 pub mod check;
 pub mod cli;
