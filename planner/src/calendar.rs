@@ -111,13 +111,23 @@ pub struct Calendars {
 }
 
 impl Calendars {
-    /// Reads every file of the settings, feeds in files too, and tells what cannot be accepted; touches no state.
+    /// Reads every file of the settings, and with `fetch` every feed; keeps nothing. What is wrong with a feed that is
+    /// elsewhere stands in the status of its source.
     ///
     /// # Errors
-    /// At the first calendar that cannot be accepted.
-    pub fn check(settings: &[CalendarSettings], now: Timestamp) -> Result<CalendarSet, CalendarError> {
-        let sources = open_files(settings, now)?;
-        Ok(sources.set())
+    /// At the first file that cannot be accepted.
+    pub async fn check(
+        settings: &[CalendarSettings],
+        fetch: bool,
+        clock: Clock,
+    ) -> Result<Arc<CalendarSet>, CalendarError> {
+        let nowhere = Path::new(":memory:");
+        let calendars =
+            Self::open(settings, nowhere, clock, FetchLimits::default(), CalendarMetrics::default())?;
+        if fetch {
+            calendars.refresh().await;
+        }
+        Ok(calendars.current())
     }
 
     /// Reads the files, and takes up from `path` what was good before.

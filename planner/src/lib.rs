@@ -28,6 +28,7 @@ pub mod published;
 pub mod regressors;
 pub mod rollout;
 pub mod settings;
+pub mod signals;
 pub mod silence;
 mod state_file;
 pub mod store;

@@ -4,6 +4,7 @@
 //! [`Regressors::current`], which does no IO.
 mod grid;
 mod points;
+mod promql;
 mod settings;
 mod table;
 
@@ -11,16 +12,18 @@ pub use points::{Push, PushError, from_csv, from_json};
 pub(crate) use settings::{NAME_LIMIT, is_name};
 pub use settings::{RegressorSettings, RegressorSettingsError};
 
-use crate::{clock::Clock, state_file::StateFileError};
+use crate::{causes::chain, clock::Clock, signals::prometheus::PrometheusError, state_file::StateFileError};
 use foremesh_core::{
     calendar::{Scope, Subject},
     series::Series,
     time::{Step, Timestamp},
 };
+use promql::{ReadError, Reader};
 use std::{
     collections::BTreeMap,
     path::Path,
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 use table::Table;
 
@@ -32,6 +35,8 @@ pub const MAX_PUSH_POINTS: usize = 50_000;
 pub const MAX_POINTS: usize = 100_000;
 /// Points of all regressors together; they are kept in memory, about 24 bytes each.
 pub const MAX_ALL_POINTS: usize = 2_000_000;
+/// Time between two looks at what is due.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Regressors that are pushed.
 pub const MAX_REGRESSORS: usize = 256;
 
@@ -199,6 +204,9 @@ pub enum RegressorError {
     /// The settings are wrong.
     #[error(transparent)]
     Settings(#[from] RegressorSettingsError),
+    /// The API that one is read from cannot be asked.
+    #[error("regressor `{0}` cannot be read")]
+    Prometheus(String, #[source] PrometheusError),
 }
 
 /// What a push changed.
@@ -220,6 +228,7 @@ pub struct Regressors {
     current: RwLock<Arc<RegressorSet>>,
     /// Held over a change, so that the file and the memory agree.
     change: tokio::sync::Mutex<()>,
+    readers: tokio::sync::Mutex<Vec<Reader>>,
 }
 
 impl Regressors {
@@ -255,9 +264,55 @@ impl Regressors {
         for (name, before) in pushed {
             set.insert(name.clone(), Arc::new(regressor(&name, None, before, step)));
         }
-        let current = RwLock::new(Arc::new(RegressorSet(set)));
-        let declared = declared.to_vec();
-        Ok(Self { clock, step, declared, table, current, change: tokio::sync::Mutex::default() })
+        let mut readers = Vec::new();
+        for declared in declared {
+            let reader = Reader::new(declared, clock.now())
+                .map_err(|source| RegressorError::Prometheus(declared.name.clone(), source))?;
+            readers.extend(reader);
+        }
+        Ok(Self {
+            clock,
+            step,
+            declared: declared.to_vec(),
+            table,
+            current: RwLock::new(Arc::new(RegressorSet(set))),
+            change: tokio::sync::Mutex::default(),
+            readers: tokio::sync::Mutex::new(readers),
+        })
+    }
+
+    /// Reads what is due, again and again, until `stop` says so.
+    pub async fn run(self: Arc<Self>, mut stop: tokio::sync::watch::Receiver<bool>) {
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                _ = looks.tick() => {}
+                _ = stop.changed() => return,
+            }
+            tokio::select! {
+                () = self.refresh() => {}
+                _ = stop.changed() => return,
+            }
+        }
+    }
+
+    /// Reads every regressor that is due by its expression. One that cannot be read keeps what it has.
+    pub async fn refresh(&self) {
+        let mut readers = self.readers.lock().await;
+        for reader in readers.iter_mut() {
+            let now = self.clock.now();
+            if reader.next_at > now {
+                continue;
+            }
+            reader.next_at = now.plus_ms(reader.settings.interval.ms());
+            let name = reader.settings.name.clone();
+            let set = self.current();
+            let Some(before) = set.get(&name) else { continue };
+            let newest = before.points.last_key_value().map(|(at, _)| *at);
+            let read = reader.read(newest, now, self.step).await;
+            self.put(after_read(before, read, now));
+        }
     }
 
     /// All regressors as they are now.
@@ -365,6 +420,32 @@ impl Regressors {
         set.0.remove(name);
         *current = Arc::new(set);
         Ok(())
+    }
+}
+
+/// What a regressor is after an attempt to read it.
+fn after_read(
+    before: &Regressor,
+    read: Result<BTreeMap<Timestamp, f64>, ReadError>,
+    now: Timestamp,
+) -> Regressor {
+    match read {
+        Ok(new) => {
+            let mut points = BTreeMap::clone(&before.points);
+            points.extend(new);
+            while points.len() > MAX_POINTS {
+                points.pop_first();
+            }
+            let points = Arc::new(points);
+            Regressor { points, received_at: Some(now), error: None, ..before.clone() }
+        }
+        Err(error) => {
+            let why = chain(&error);
+            if before.error.as_deref() != Some(&why) {
+                tracing::warn!(regressor = before.name, error = why, "the regressor keeps what it has");
+            }
+            Regressor { error: Some(why), ..before.clone() }
+        }
     }
 }
 

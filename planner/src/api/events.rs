@@ -238,7 +238,12 @@ pub(super) async fn one(
     State(state): State<ApiState>,
     Path(id): Path<String>,
 ) -> Result<Json<EventView>, Problem> {
-    state.calendars.made().remove(&id).map(|made| view(&id, made)).ok_or_else(|| problem(&EventError::Unknown(id)))
+    state
+        .calendars
+        .made()
+        .remove(&id)
+        .map(|made| view(&id, made))
+        .ok_or_else(|| problem(&EventError::Unknown(id)))
 }
 
 fn view(id: &str, made: MadeEvent) -> Json<EventView> {
@@ -277,8 +282,9 @@ async fn put_event(
     replace: bool,
     by: Option<&str>,
 ) -> Result<(StatusCode, Json<EventView>), Problem> {
-    let spec: EventSpec = serde_json::from_value(spec)
-        .map_err(|error| Problem::bad_request(format!("the body is not the event that is expected: {error}")))?;
+    let spec: EventSpec = serde_json::from_value(spec).map_err(|error| {
+        Problem::bad_request(format!("the body is not the event that is expected: {error}"))
+    })?;
     let shown = serde_json::to_value(&spec).unwrap_or_default();
     let put = state.calendars.put(&id, spec, replace).await.map_err(|error| problem(&error))?;
     let (status, what) = match put {

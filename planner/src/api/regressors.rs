@@ -1,14 +1,11 @@
 //! External regressors: pushed with their known future, listed with source and age.
-use super::{
-    ApiState, payload,
-    query::Query,
-    time_text::rfc3339,
-};
+use super::{ApiState, payload, query::Query, time_text::rfc3339};
 use crate::{
     causes::chain,
     problem::Problem,
     regressors::{
-        MAX_BODY_BYTES, MAX_PUSH_POINTS, Push, PushError, Regressor, RegressorError, Source, from_csv, from_json,
+        MAX_BODY_BYTES, MAX_PUSH_POINTS, Push, PushError, Regressor, RegressorError, Source, from_csv,
+        from_json,
     },
     settings::Span,
 };
@@ -150,7 +147,9 @@ fn problem(error: &RegressorError) -> Problem {
         | RegressorError::Declared { .. }
         | RegressorError::TooMany
         | RegressorError::TooManyPoints => Problem::conflict(text),
-        RegressorError::File(_) | RegressorError::Settings(_) => Problem::internal(text),
+        RegressorError::File(_) | RegressorError::Settings(_) | RegressorError::Prometheus(..) => {
+            Problem::internal(text)
+        }
     }
 }
 
@@ -189,10 +188,10 @@ pub(super) async fn one(
         None => Ok(Timestamp::from_unix_ms(without)),
         Some(text) => super::events::time(field, text),
     };
-    let (from, to) =
-        (time("from", query.from.as_ref(), i64::MIN)?, time("to", query.to.as_ref(), i64::MAX)?);
+    let (from, to) = (time("from", query.from.as_ref(), i64::MIN)?, time("to", query.to.as_ref(), i64::MAX)?);
     let inside = found.points().iter().filter(|(at, _)| (from..to).contains(at));
-    let values = inside.take(MAX_SHOWN).map(|(at, value)| PointView { at: rfc3339(*at), value: *value }).collect();
+    let values =
+        inside.take(MAX_SHOWN).map(|(at, value)| PointView { at: rfc3339(*at), value: *value }).collect();
     Ok(Json(RegressorPoints { regressor: view(&found, state.clock.now()), values }))
 }
 

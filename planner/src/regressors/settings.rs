@@ -85,6 +85,13 @@ pub(super) fn check(all: &[RegressorSettings]) -> Result<(), RegressorSettingsEr
         }
         match (&regressor.promql, &regressor.url) {
             (None, Some(_)) => return refuse("promql", "missing".into(), "given with `url`"),
+            (Some(_), None) => {
+                return refuse(
+                    "url",
+                    "missing".into(),
+                    "given with `promql`, such as http://prometheus:9090",
+                );
+            }
             (None, None) if regressor.known_future.is_some() => {
                 return refuse(
                     "knownFuture",
@@ -118,6 +125,7 @@ mod tests {
                 "`promql` is missing, but must be given with `url`",
             ),
             ("future of a push", "[{name: a, knownFuture: 1h}]", "given only with `promql`"),
+            ("no url", "[{name: a, promql: up}]", "`url` is missing, but must be given with `promql`"),
             ("empty", "[{name: a, promql: ' ', url: 'http://p'}]", "`promql` is empty"),
         ] {
             let all: Vec<RegressorSettings> = yaml_serde::from_str(text).unwrap();
