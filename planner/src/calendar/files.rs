@@ -8,7 +8,7 @@ use std::{
 };
 
 /// Largest calendar file and iCal text in bytes.
-pub(super) const MAX_TEXT_BYTES: usize = 5 << 20;
+pub(super) const MAX_TEXT_BYTES: usize = 4 << 20;
 
 /// Why a calendar was refused.
 #[derive(Debug, thiserror::Error)]
