@@ -23,7 +23,7 @@
 //!     - name: campaigns
 //!       when: {ical: {url: "https://calendar.example/campaigns.ics", refresh: 1h}}
 //! ```
-use crate::event_calendar::EventCalendar;
+use crate::{check::Check, event_calendar::EventCalendar};
 use foremesh_core::{calendar::Scope, policy::SpecProblem};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -164,6 +164,13 @@ fn utc() -> String {
 ///
 /// # Errors
 /// All problems at once, in the order of the document.
-pub fn validate(_document: &CalendarDocument) -> Result<EventCalendar, Vec<SpecProblem>> {
-    Err(Vec::new())
+pub fn validate(document: &CalendarDocument) -> Result<EventCalendar, Vec<SpecProblem>> {
+    let mut check = Check::default();
+    check.head(document);
+    let events = check.events(document);
+    if check.problems.is_empty() {
+        Ok(EventCalendar { name: document.metadata.name.clone(), events })
+    } else {
+        Err(check.problems)
+    }
 }

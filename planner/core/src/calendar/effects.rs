@@ -1,4 +1,13 @@
-//! How large the effect of each tag is, learned from past occurrences.
+//! How large the effect of each tag is: subtracted from a history before a model sees it, so that last night's backup
+//! does not become the season, and added back to what the model says.
+//!
+//! Values without events become values with them by `value * factors + differences`, over all events that are in force
+//! in a step; a step that an event covers in part gets that part of its effect.
+mod differences;
+mod learn;
+
+pub use learn::learn;
+
 use super::Occurrence;
 use crate::{
     forecast::LEVELS,
@@ -38,15 +47,39 @@ pub struct TagEffect {
     pub phases: Vec<f64>,
     /// Standard deviation between occurrences, uncertainty of the estimate included, on the scale of `phases`.
     pub spread: f64,
+    /// Median of the series around the occurrences, without the effect.
+    pub level: f64,
     /// Past occurrences behind it.
     pub occurrences: usize,
     /// Where it comes from.
     pub source: EffectSource,
 }
 
-/// What is known of tags before a series of its own was seen.
+impl TagEffect {
+    /// Mean over the phases, on their scale.
+    pub fn mean(&self) -> f64 {
+        self.phases.iter().sum::<f64>() / self.phases.len().max(1) as f64
+    }
+
+    /// Mean effect from `first` to `end`, positions in the occurrence from 0 to 1.
+    fn between(&self, first: f64, end: f64) -> f64 {
+        let count = self.phases.len() as f64;
+        let (mut sum, mut covered) = (0.0, 0.0);
+        for (index, phase) in self.phases.iter().enumerate() {
+            let share = (end * count).min(index as f64 + 1.0) - (first * count).max(index as f64);
+            if share > 0.0 {
+                sum += share * phase;
+                covered += share;
+            }
+        }
+        if covered > 0.0 { sum / covered } else { 0.0 }
+    }
+}
+
+/// What is known of tags before an occurrence was seen in a series of its own: the mean logarithm of the factor that
+/// the tag has on like services.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Priors(BTreeMap<String, Vec<f64>>);
+pub struct Priors(BTreeMap<String, f64>);
 
 /// An event that has an effect in some time, for people.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,36 +105,60 @@ pub struct InForce {
 pub struct Effects {
     step: Step,
     by_tag: BTreeMap<String, TagEffect>,
-    occurrences: Vec<Occurrence>,
+    /// Sorted by start.
+    placed: Vec<Placed>,
+    /// Longest of them, in milliseconds: how far back one must look for those in force.
+    longest_ms: i64,
 }
 
-/// Learns the effects of events on one series.
-///
-/// `values` has one value for each step from `start` on, `NaN` for a gap. `occurrences` are those that concern the
-/// series, past ones and those within the horizon, without cancelled ones; `season` is in steps. `metric` is the name
-/// of the quantity with its unit.
-pub fn learn(
-    metric: &str,
-    values: &[f64],
-    start: Timestamp,
-    step: Step,
-    season: Option<usize>,
-    occurrences: &[Occurrence],
-    priors: &Priors,
-) -> Effects {
-    let _ = (metric, values, start, season, priors);
-    Effects { step, by_tag: BTreeMap::new(), occurrences: occurrences.to_vec() }
+/// An occurrence, and how strong this one was.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Placed {
+    occurrence: Occurrence,
+    /// Multiplies its tag's effect; 1 unless it was seen to be stronger or weaker than others.
+    amplitude: f64,
 }
+
+/// All that acts on one step.
+#[derive(Clone, Copy, Debug)]
+struct Acting {
+    log_factor: f64,
+    difference: f64,
+    log_variance: f64,
+    variance: f64,
+}
+
+/// Largest logarithm of all factors in one step: e^20 times is past anything measured, and keeps every value finite.
+const MOST_LOG: f64 = 20.0;
 
 impl Priors {
-    /// Means over the effects on like services.
-    pub fn of<'a>(_effects: impl IntoIterator<Item = &'a Effects>) -> Self {
-        Self::default()
+    /// Means over the effects on like services, those that were learnt from occurrences.
+    pub fn of<'a>(effects: impl IntoIterator<Item = &'a Effects>) -> Self {
+        let mut logs: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        for (tag, effect) in effects.into_iter().flat_map(|effects| &effects.by_tag) {
+            let log = learn::as_log_factor(effect.kind, effect.mean(), effect.level);
+            if effect.source == EffectSource::Learned
+                && let Some(log) = log
+            {
+                logs.entry(tag.clone()).or_default().push(log);
+            }
+        }
+        Self(
+            logs.into_iter().map(|(tag, logs)| (tag, logs.iter().sum::<f64>() / logs.len() as f64)).collect(),
+        )
     }
 }
 
 impl Effects {
-    /// The effect of each tag.
+    fn new(step: Step, by_tag: BTreeMap<String, TagEffect>, occurrences: Vec<Occurrence>) -> Self {
+        let longest_ms = occurrences.iter().map(|one| one.end.ms_since(one.start)).max().unwrap_or(0);
+        let mut placed: Vec<Placed> =
+            occurrences.into_iter().map(|occurrence| Placed { occurrence, amplitude: 1.0 }).collect();
+        placed.sort_by_key(|one| (one.occurrence.start, one.occurrence.end));
+        Self { step, by_tag, placed, longest_ms }
+    }
+
+    /// The effect of each tag that has one.
     pub fn tags(&self) -> &BTreeMap<String, TagEffect> {
         &self.by_tag
     }
@@ -112,26 +169,139 @@ impl Effects {
     }
 
     /// Takes the effects out of a history in place: what the values would have been without the events. `start` is the
-    /// start of the first step.
-    pub fn subtract(&self, _values: &mut [f64], _start: Timestamp) {}
+    /// start of the first step. Values may fall below what can happen; [`Self::add_back`] is the exact inverse.
+    pub fn subtract(&self, values: &mut [f64], start: Timestamp) {
+        let end = start.plus_ms(self.step.times(values.len()));
+        for one in self.overlapping(start, end) {
+            for index in self.steps_of(&one.occurrence, start, values.len()) {
+                // Steps with several events are met several times; the first of them takes out all.
+                let at = start.plus_ms(self.step.times(index));
+                let first = self.overlapping(at, at.plus_ms(self.step.ms())).next();
+                if first.is_some_and(|first| std::ptr::eq(first, one)) {
+                    let acting = self.acting(at);
+                    values[index] = (values[index] - acting.difference) / acting.log_factor.exp();
+                }
+            }
+        }
+    }
 
     /// Puts the effects of the step that starts at `at` back onto a value of it; the inverse of [`Self::subtract`].
-    pub fn add_back(&self, _at: Timestamp, value: f64) -> f64 {
-        value
+    pub fn add_back(&self, at: Timestamp, value: f64) -> f64 {
+        let acting = self.acting(at);
+        value * acting.log_factor.exp() + acting.difference
     }
 
     /// Puts them back onto values at [`LEVELS`], the spread of the effects included, which widens the band.
-    pub fn add_back_band(&self, _at: Timestamp, band: [f64; LEVELS.len()]) -> [f64; LEVELS.len()] {
-        band
+    ///
+    /// The distance of each level from the middle and that of the spread at the same level, taken as normal, add up by
+    /// their squares, as those of independent errors do.
+    pub fn add_back_band(&self, at: Timestamp, band: [f64; LEVELS.len()]) -> [f64; LEVELS.len()] {
+        let middle = band[LEVELS.len() / 2];
+        let factor = self.acting(at).log_factor.exp();
+        let spread = self.spread(at, middle);
+        let centre = self.add_back(at, middle);
+        std::array::from_fn(|index| {
+            let own = (band[index] - middle) * factor;
+            centre + widened(own, spread * NORMAL[index])
+        })
     }
 
     /// Standard deviation that the effects' uncertainty adds to a value without events, in the unit of the series.
-    pub fn spread(&self, _at: Timestamp, _value: f64) -> f64 {
-        0.0
+    pub fn spread(&self, at: Timestamp, value: f64) -> f64 {
+        let acting = self.acting(at);
+        let by_factors = value * acting.log_factor.exp();
+        (acting.variance + by_factors * by_factors * acting.log_variance).sqrt()
     }
 
     /// Events with an effect between `from`, inclusive, and `to`, exclusive, in the order of their start.
-    pub fn in_force(&self, _from: Timestamp, _to: Timestamp) -> Vec<InForce> {
-        Vec::new()
+    pub fn in_force(&self, from: Timestamp, to: Timestamp) -> Vec<InForce> {
+        let named = |one: &Placed| {
+            let effect = self.by_tag.get(one.occurrence.tag())?;
+            Some(InForce {
+                event: one.occurrence.event.clone(),
+                tag: one.occurrence.tag().to_owned(),
+                start: one.occurrence.start,
+                end: one.occurrence.end,
+                effect: in_words(effect.kind, effect.mean() * one.amplitude),
+                source: effect.source,
+                occurrences: effect.occurrences,
+            })
+        };
+        self.overlapping(from, to).filter_map(named).collect()
+    }
+
+    /// Everything that acts on the step that starts at `at`.
+    fn acting(&self, at: Timestamp) -> Acting {
+        let mut acting = Acting { log_factor: 0.0, difference: 0.0, log_variance: 0.0, variance: 0.0 };
+        for one in self.overlapping(at, at.plus_ms(self.step.ms())) {
+            let Some(effect) = self.by_tag.get(one.occurrence.tag()) else { continue };
+            let (weight, first, end) = coverage(&one.occurrence, at, self.step);
+            let size = weight * one.amplitude * effect.between(first, end);
+            let variance = (weight * effect.spread).powi(2);
+            match effect.kind {
+                EffectKind::Additive => {
+                    acting.difference += size;
+                    acting.variance += variance;
+                }
+                EffectKind::Factor => {
+                    acting.log_factor += size;
+                    acting.log_variance += variance;
+                }
+            }
+        }
+        acting.log_factor = acting.log_factor.clamp(-MOST_LOG, MOST_LOG);
+        acting
+    }
+
+    fn overlapping(&self, from: Timestamp, to: Timestamp) -> impl Iterator<Item = &Placed> {
+        let earliest = from.plus_ms(self.longest_ms.saturating_neg());
+        let first = self.placed.partition_point(|one| one.occurrence.start < earliest);
+        let end = self.placed.partition_point(|one| one.occurrence.start < to);
+        self.placed[first..end.max(first)].iter().filter(move |one| one.occurrence.end > from)
+    }
+
+    fn steps_of(&self, occurrence: &Occurrence, start: Timestamp, length: usize) -> std::ops::Range<usize> {
+        steps_of(occurrence, start, self.step, length)
+    }
+}
+
+/// Indices of the steps that an occurrence touches, within a history of so many steps.
+fn steps_of(occurrence: &Occurrence, start: Timestamp, step: Step, length: usize) -> std::ops::Range<usize> {
+    let index = |count: i64| usize::try_from(count.max(0)).unwrap_or(0).min(length);
+    let first = index(step.count(start, occurrence.start));
+    let end = index(step.count(start, occurrence.end.plus_ms(step.ms() - 1)));
+    first..end.max(first)
+}
+
+/// Share of a step that an occurrence covers, and from where to where in the occurrence that is, from 0 to 1.
+fn coverage(occurrence: &Occurrence, at: Timestamp, step: Step) -> (f64, f64, f64) {
+    let length = occurrence.end.ms_since(occurrence.start).max(1) as f64;
+    let first = at.max(occurrence.start);
+    let end = at.plus_ms(step.ms()).min(occurrence.end);
+    let weight = end.ms_since(first).max(0) as f64 / step.ms() as f64;
+    let position = |moment: Timestamp| moment.ms_since(occurrence.start) as f64 / length;
+    (weight, position(first), position(end))
+}
+
+/// Quantiles of the normal distribution at [`LEVELS`].
+const NORMAL: [f64; LEVELS.len()] =
+    [-1.644_853_6, -1.281_551_6, -0.674_489_8, 0.0, 0.674_489_8, 1.281_551_6, 1.644_853_6];
+
+/// The distance from the middle of a level, widened by another one at the same level.
+pub(crate) fn widened(own: f64, other: f64) -> f64 {
+    let size = own.hypot(other);
+    let downwards = own < 0.0 || (own == 0.0 && other < 0.0);
+    if downwards { -size } else { size }
+}
+
+pub(crate) const fn normal() -> &'static [f64; LEVELS.len()] {
+    &NORMAL
+}
+
+fn in_words(kind: EffectKind, size: f64) -> String {
+    match kind {
+        EffectKind::Factor => format!("x{:.2}", size.exp()),
+        EffectKind::Additive if size.abs() >= 100.0 => format!("{size:+.0}"),
+        EffectKind::Additive => format!("{size:+.3}"),
     }
 }
