@@ -15,7 +15,13 @@ const WITHIN: Duration = Duration::from_secs(60);
 const DAY: &str = "2025-11-24";
 
 /// What was answered: status, media type, JSON.
-async fn ask(world: &World, method: Method, path: &str, kind: &str, body: &str) -> (StatusCode, String, Value) {
+async fn ask(
+    world: &World,
+    method: Method,
+    path: &str,
+    kind: &str,
+    body: &str,
+) -> (StatusCode, String, Value) {
     let request = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, kind);
     let request = request.body(Body::from(body.to_owned())).expect("a request");
     let answer = world.router().oneshot(request).await.expect("an answer");
@@ -70,7 +76,8 @@ async fn an_event_is_made_listed_cancelled_and_removed() {
     let cancel = "/api/v1/events/nightly-backup/cancel";
     let (status, _) = json(&world, Method::POST, cancel, &json!({"start": want[1]})).await;
     assert_eq!(status, StatusCode::OK);
-    let (status, missed) = json(&world, Method::POST, cancel, &json!({"start": "2025-11-26T02:30:00Z"})).await;
+    let (status, missed) =
+        json(&world, Method::POST, cancel, &json!({"start": "2025-11-26T02:30:00Z"})).await;
     assert_eq!(status, StatusCode::NOT_FOUND, "{missed}");
     let listed = world.get(&format!("{path}?{range}")).await;
     assert_eq!(starts(&listed), [(want[0], false), (want[1], true), (want[2], false)]);
@@ -102,7 +109,10 @@ async fn regressors_are_pushed_with_their_future_as_json_and_csv() {
     });
     let (status, accepted) = json(&world, Method::POST, path, &plan).await;
     assert_eq!(status, StatusCode::OK, "{accepted}");
-    assert_eq!((&accepted["accepted"], &accepted["known_until"]), (&2.into(), &"2025-11-24T14:00:00Z".into()));
+    assert_eq!(
+        (&accepted["accepted"], &accepted["known_until"]),
+        (&2.into(), &"2025-11-24T14:00:00Z".into())
+    );
     let csv = "timestamp,value\n2025-11-24T13:00:00Z,9\n2025-11-24T14:00:00Z,10\n";
     let (status, _, accepted) = ask(&world, Method::POST, path, "text/csv; charset=utf-8", csv).await;
     assert_eq!((status, &accepted["replaced"]), (StatusCode::OK, &1.into()), "the newest write wins");
@@ -122,9 +132,12 @@ async fn regressors_are_pushed_with_their_future_as_json_and_csv() {
         assert_eq!(found[field], want, "{field} of {found}");
     }
     let values = world.get(&format!("{path}?from=2025-11-24T12:00:00Z")).await["values"].clone();
-    assert_eq!(values, json!([
-        {"at": "2025-11-24T13:00:00Z", "value": 9.0}, {"at": "2025-11-24T14:00:00Z", "value": 10.0},
-    ]));
+    assert_eq!(
+        values,
+        json!([
+            {"at": "2025-11-24T13:00:00Z", "value": 9.0}, {"at": "2025-11-24T14:00:00Z", "value": 10.0},
+        ])
+    );
     let (status, _) = json(&world, Method::DELETE, path, &Value::Null).await;
     assert_eq!((status, world.status(path).await), (StatusCode::OK, StatusCode::NOT_FOUND));
 }
@@ -145,14 +158,38 @@ async fn what_is_wrong_is_a_problem_document_and_changes_nothing() {
         ("no time", &post, events, json, r#"{"name": "a", "when": {}}"#, 400, "the event cannot be accepted"),
         ("large event", &post, events, json, &large, 413, "more than 65536 bytes"),
         ("bad range", &get, "/api/v1/events?to=2020-01-01T00:00:00Z", "", "", 400, "must be after `from`"),
-        ("bad time", &get, "/api/v1/events?from=now", "", "", 400, "`from` is `now`, but must be an RFC 3339"),
+        (
+            "bad time",
+            &get,
+            "/api/v1/events?from=now",
+            "",
+            "",
+            400,
+            "`from` is `now`, but must be an RFC 3339",
+        ),
         ("unknown parameter", &get, "/api/v1/events?until=x", "", "", 400, "unknown field `until`"),
         ("bad start", &post, "/api/v1/events/a/cancel", json, r#"{"start": "x"}"#, 400, "`start` is `x`"),
         ("media type", &post, regressor, "text/plain", "", 415, "content-type `text/plain` is not accepted"),
-        ("infinite", &post, regressor, "text/csv", "timestamp,value\n2025-11-24T13:00:00Z,inf\n", 400, "line 2"),
+        (
+            "infinite",
+            &post,
+            regressor,
+            "text/csv",
+            "timestamp,value\n2025-11-24T13:00:00Z,inf\n",
+            400,
+            "line 2",
+        ),
         ("large body", &post, regressor, "text/csv", &large, 413, "more than 4194304 bytes"),
         ("many points", &post, regressor, "text/csv", &many, 413, "more than 50000 points"),
-        ("bad name", &post, "/api/v1/regressors/a%20b", "text/csv", "timestamp,value\n2025-11-24T13:00:00Z,1\n", 400, "cannot be a regressor's name"),
+        (
+            "bad name",
+            &post,
+            "/api/v1/regressors/a%20b",
+            "text/csv",
+            "timestamp,value\n2025-11-24T13:00:00Z,1\n",
+            400,
+            "cannot be a regressor's name",
+        ),
         ("bad hold", &post, "/api/v1/regressors/a?hold=5", "text/csv", "", 400, "`5` is not a duration"),
         ("not there", &get, regressor, "", "", 404, "there is no regressor `spend`"),
     ] {
@@ -205,12 +242,20 @@ async fn the_commands_do_the_same_against_a_running_planner() {
     let router = world.router();
     tokio::spawn(async move { axum::serve(listener, router).await });
     let place = tempfile::tempdir().expect("a temporary directory");
-    std::fs::write(place.path().join("spend.csv"), "timestamp,value\n2025-11-24T13:00:00Z,9\n").expect("a file");
-    std::fs::write(place.path().join("bad.csv"), "timestamp,value\n2025-11-24T13:00:00Z,NaN\n").expect("a file");
-    std::fs::write(place.path().join("e.yaml"), "name: once\nwhen: {at: 2025-11-25T08:00}\nduration: 1h\n").expect("a file");
+    std::fs::write(place.path().join("spend.csv"), "timestamp,value\n2025-11-24T13:00:00Z,9\n")
+        .expect("a file");
+    std::fs::write(place.path().join("bad.csv"), "timestamp,value\n2025-11-24T13:00:00Z,NaN\n")
+        .expect("a file");
+    std::fs::write(place.path().join("e.yaml"), "name: once\nwhen: {at: 2025-11-25T08:00}\nduration: 1h\n")
+        .expect("a file");
     let list = "--from 2025-11-25T00:00:00Z --to 2025-11-26T00:00:00Z";
     for (line, code, out, error) in [
-        ("calendar add backup --cron 30@2@*@*@* --duration 1h --service shop --tag nightly --effect x1.8", 0, "event backup is in the calendar", ""),
+        (
+            "calendar add backup --cron 30@2@*@*@* --duration 1h --service shop --tag nightly --effect x1.8",
+            0,
+            "event backup is in the calendar",
+            "",
+        ),
         ("calendar add backup --cron 30@3@*@*@* --duration 1h", 1, "", "answered 409 Conflict"),
         ("calendar add --file e.yaml --id at-once -o json", 0, r#""id":"at-once""#, ""),
         ("calendar add never", 1, "", "say when the event takes place"),
@@ -254,15 +299,27 @@ spec:
 ";
     let ical = "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:1\r\nSUMMARY:sale\r\nDTSTART:20251125T080000Z\r\nDURATION:PT1H\r\n\
                 END:VEVENT\r\nEND:VCALENDAR\r\n";
-    for (file, text) in [("good.yaml", good), ("bad.yaml", &good.replace("30 2", "30 25")), ("sale.ics", ical)] {
+    for (file, text) in
+        [("good.yaml", good), ("bad.yaml", &good.replace("30 2", "30 25")), ("sale.ics", ical)]
+    {
         std::fs::write(place.path().join(file), text).expect("a file");
     }
     let from = "--from 2025-11-24T00:00:00Z";
     for (line, code, out, error) in [
-        (format!("calendar check good.yaml {from} --days 2"), 0, "2025-11-24T01:30:00Z", "the calendar is good"),
+        (
+            format!("calendar check good.yaml {from} --days 2"),
+            0,
+            "2025-11-24T01:30:00Z",
+            "the calendar is good",
+        ),
         (format!("calendar check good.yaml {from} --fetch"), 3, "it cannot be reached", "good in part"),
         (format!("calendar check sale.ics {from} -o json"), 0, r#""event":"ical/sale""#, ""),
-        ("calendar check bad.yaml".to_owned(), 1, "", "calendar `shop` in `bad.yaml`:\n  spec.events[0].when.cron"),
+        (
+            "calendar check bad.yaml".to_owned(),
+            1,
+            "",
+            "calendar `shop` in `bad.yaml`:\n  spec.events[0].when.cron",
+        ),
         ("calendar check none.yaml".to_owned(), 1, "", "calendar file `none.yaml` cannot be read"),
     ] {
         let arguments: Vec<&str> = line.split(' ').collect();
