@@ -3,6 +3,7 @@ use crate::{
     api::{self, ApiState},
     args::ServeArgs,
     audit::{Audit, AuditRetention, Kind},
+    calendar::{CalendarMetrics, Calendars, FetchLimits},
     clock::Clock,
     control::{Control, ControlSettings, LatestInputs, Parts},
     gates::StoreGates,
@@ -13,6 +14,7 @@ use crate::{
     platform::{Inventory, Relocator, TrafficShifter},
     policies,
     published::Published,
+    regressors::Regressors,
     retention::Retention,
     rollout::{RolloutPorts, Rollouts},
     settings::{Caution, Settings},
@@ -86,6 +88,10 @@ pub struct Assembled {
     pub audit: Arc<Audit>,
     /// What forgets old records.
     pub retention: Retention,
+    /// Known events.
+    pub calendars: Arc<Calendars>,
+    /// Series that explain ours.
+    pub regressors: Arc<Regressors>,
     clock: Clock,
 }
 
@@ -104,12 +110,24 @@ impl Assembled {
         let control_settings = control_settings(settings, policies, step);
         let (store_metrics, ingest_metrics, metrics) =
             (StoreMetrics::default(), IngestMetrics::default(), Arc::new(Metrics::default()));
+        let calendar_metrics = CalendarMetrics::default();
         {
             let mut registry = metrics.registry();
             store_metrics.register(&mut registry);
             ingest_metrics.register(&mut registry);
+            calendar_metrics.register(&mut registry);
         }
         let state = |name: &str| settings.state_directory.join(name);
+        let calendars = Arc::new(Calendars::open(
+            &settings.calendars,
+            &state("calendar.db"),
+            clock.clone(),
+            FetchLimits::default(),
+            calendar_metrics,
+        )?);
+        let regressors =
+            Regressors::open(&settings.regressors, &state("regressors.db"), step, clock.clone())?;
+        let regressors = Arc::new(regressors);
         let audit = Arc::new(Audit::open(&state("audit.db"))?);
         let store = open_store(&state("series.db"), settings, step, &clock, store_metrics)?;
         let keep = ObservedSettings {
@@ -142,6 +160,8 @@ impl Assembled {
             published,
             latest,
             metrics,
+            calendars: Arc::clone(&calendars),
+            regressors: Arc::clone(&regressors),
         };
         let router = router(settings, &control_settings, &parts, ingest_metrics);
         let control = Control::new(parts, control_settings)?;
@@ -156,7 +176,7 @@ impl Assembled {
             rollouts: Arc::clone(&rollouts),
             kept,
         };
-        Ok(Self { router, control, rollouts, audit, retention, clock })
+        Ok(Self { router, control, rollouts, audit, retention, calendars, regressors, clock })
     }
 }
 
@@ -170,6 +190,8 @@ fn router(settings: &Settings, control: &ControlSettings, parts: &Parts, metrics
         rollouts: Arc::clone(&parts.rollouts),
         audit: Arc::clone(&parts.audit),
         metrics: Arc::clone(&parts.metrics),
+        calendars: Arc::clone(&parts.calendars),
+        regressors: Arc::clone(&parts.regressors),
         forecast: control.forecast(),
         pass_limit_ms: settings.stale_after.ms().max(settings.interval.ms().saturating_mul(3)),
     };
@@ -195,7 +217,8 @@ pub struct Planner {
 impl Planner {
     /// Starts the loop and the rollouts.
     pub fn start(assembled: Assembled) -> Self {
-        let Assembled { router, control, rollouts, audit, retention, clock } = assembled;
+        let Assembled { router, control, rollouts, audit, retention, calendars, regressors, clock } =
+            assembled;
         let (stop, stopped) = watch::channel(false);
         let mut until = stopped.clone();
         let rolling = async move {
@@ -205,8 +228,13 @@ impl Planner {
                 })
                 .await;
         };
-        let forgetting = retention.run(stopped.clone());
-        let tasks = vec![tokio::spawn(rolling), tokio::spawn(forgetting), tokio::spawn(control.run(stopped))];
+        let tasks = vec![
+            tokio::spawn(rolling),
+            tokio::spawn(retention.run(stopped.clone())),
+            tokio::spawn(calendars.run(stopped.clone())),
+            tokio::spawn(regressors.run(stopped.clone())),
+            tokio::spawn(control.run(stopped)),
+        ];
         Self { router, audit, clock, stop, tasks }
     }
 

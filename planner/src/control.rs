@@ -12,12 +12,14 @@ use watch::SilenceWatch;
 
 use crate::{
     audit::{Audit, AuditError, Kind},
+    calendar::Calendars,
     causes::chain,
     clock::Clock,
     metrics::Metrics,
     observed::SharedObserved,
     platform::{Inventory, PlatformError},
     published::{Published, View},
+    regressors::Regressors,
     rollout::{RolloutError, Rollouts},
     store::{SeriesStore, StoreError},
 };
@@ -58,6 +60,10 @@ pub struct Parts {
     pub latest: Arc<LatestInputs>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Known events.
+    pub calendars: Arc<Calendars>,
+    /// Series that explain ours.
+    pub regressors: Arc<Regressors>,
 }
 
 /// How the loop works.

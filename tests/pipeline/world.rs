@@ -384,6 +384,11 @@ impl World {
         }
     }
 
+    /// Everything that is served, for tests that need a real port.
+    pub(crate) fn router(&self) -> Router {
+        self.router.clone()
+    }
+
     /// Proxies send nothing any more.
     pub(crate) fn mute(&mut self) {
         self.muted = true;

@@ -12,8 +12,8 @@
 //!     twin ─SimulatedPlan─► trial ─TestedPlan─► rollout ─Outcome─► report
 //! ```
 pub mod calendar;
-pub mod covariate;
 pub mod counter;
+pub mod covariate;
 pub mod decide;
 pub mod duration;
 pub mod forecast;

@@ -21,8 +21,7 @@ pub use schema::SCHEMA_VERSION;
 use super::{
     Appended, Changes, Gauge, GaugeMarks, GaugeMetric, GaugeSource, GaugeStep, GaugeSubject, Health, Levels,
     OTHER, ProxyStream, RangeQuery, RouteRow, SeriesKey, SeriesStep, SeriesStore, ServiceQuery, ServiceRow,
-    StoreError,
-    StoreSettings, Summary, health::HealthCell, metrics::StoreMetrics, streams::Streams,
+    StoreError, StoreSettings, Summary, health::HealthCell, metrics::StoreMetrics, streams::Streams,
 };
 use crate::clock::Clock;
 use async_trait::async_trait;
