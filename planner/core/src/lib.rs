@@ -22,6 +22,7 @@ pub mod history;
 pub mod ids;
 pub mod inputs;
 pub mod placement;
+pub mod live;
 pub mod plan;
 pub mod policy;
 pub mod report;

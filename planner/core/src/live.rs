@@ -2,10 +2,16 @@
 //! for. On the way, known events and regressors are taken out and put back, and a change of place starts anew.
 //!
 //! What it holds is a function of the values and surroundings that it was given, in that order; nothing else.
+mod judged;
+#[cfg(test)]
+mod tests;
+
+pub use judged::{Judged, Score};
+
 use crate::{
     calendar::{self, Effects, InForce, Occurrence, Priors},
     covariate::{self, Future, Regressor, RegressorEffects},
-    forecast::{Excluded, Forecast, ForecastError, ForecastSettings, Forecaster, Naming, Shape, model::Fitted},
+    forecast::{Excluded, Forecast, ForecastError, ForecastSettings, Forecaster, Shape, model::Fitted},
     series::Series,
     time::{Step, Timestamp},
 };
@@ -44,6 +50,7 @@ pub struct LiveSeries {
     regressors: RegressorEffects,
     regressors_learned_at: Option<Timestamp>,
     names: Vec<String>,
+    judged: Judged,
 }
 
 #[derive(Debug)]
@@ -56,6 +63,8 @@ struct Learned {
 const RELEARN_PER_SEASON: usize = 4;
 /// Steps after which regressors are learned again where there is no season.
 const RELEARN_STEPS: usize = 360;
+/// No regressor acts later than so many steps.
+const LONGEST_LAG: usize = 64;
 
 impl LiveSeries {
     /// Nothing is known yet. `like` is a series of the same kind whose usual errors are taken for ours at first.
@@ -74,6 +83,7 @@ impl LiveSeries {
             regressors: RegressorEffects::default(),
             regressors_learned_at: None,
             names: Vec::new(),
+            judged: Judged::default(),
         }
     }
 
@@ -86,7 +96,7 @@ impl LiveSeries {
             self.start_anew(series, moved, around);
         } else if self.fed_to < series.start() && self.observed_to.is_some() {
             // Longer silent than anything is kept.
-            self.forecaster.observe_gap(self.step.count(self.fed_to, series.start()).unsigned_abs());
+            self.forecaster.skip(self.step.count(self.fed_to, series.start()).unsigned_abs());
             self.fed_to = series.start();
         }
         if self.learn_events(series, around) | self.learn_regressors(series, around) {
@@ -166,7 +176,7 @@ impl LiveSeries {
         self.regressors != before && self.fed_to > self.from
     }
 
-    /// Values from `from` to `to` without those measured while it moved; the steps of a move are gaps.
+    /// Values of the steps from `from` to `to`.
     fn values(&self, series: &Series, from: Timestamp, to: Timestamp) -> Vec<f64> {
         let index = |at: Timestamp| {
             usize::try_from(self.step.count(series.start(), at)).unwrap_or(0).min(series.values().len())
@@ -176,8 +186,27 @@ impl LiveSeries {
     }
 
     fn feed(&mut self, series: &Series, around: &Surroundings<'_>) {
-        let mut values = self.values(series, self.fed_to, series.end());
         let start = self.fed_to.max(series.start());
+        self.judged.observe(start, self.step, &self.values(series, start, series.end()));
+        let values = self.cleaned(series, start, series.end(), around);
+        if let Some(newest) = values.iter().rposition(|value| value.is_finite()) {
+            self.observed_to = Some(start.plus_ms(self.step.times(newest + 1)));
+        }
+        for value in &values {
+            self.forecaster.observe(*value);
+        }
+        self.fed_to = start.plus_ms(self.step.times(values.len()));
+    }
+
+    /// Values from `start` to `end` as they are learnt from: without effects, and with gaps while it moved.
+    fn cleaned(
+        &self,
+        series: &Series,
+        start: Timestamp,
+        end: Timestamp,
+        around: &Surroundings<'_>,
+    ) -> Vec<f64> {
+        let mut values = self.values(series, start, end);
         for moving in around.moves {
             for (index, value) in values.iter_mut().enumerate() {
                 let at = start.plus_ms(self.step.times(index));
@@ -186,20 +215,116 @@ impl LiveSeries {
                 }
             }
         }
-        if let Some(newest) = values.iter().rposition(|value| value.is_finite()) {
-            self.observed_to = Some(start.plus_ms(self.step.times(newest + 1)));
-        }
         if let Some(learned) = &self.effects {
             learned.effects.subtract(&mut values, start);
         }
-        if !self.regressors.is_empty() {
-            let offset = usize::try_from(self.step.count(series.start(), start)).unwrap_or(0);
-            let regressors: Vec<Regressor<'_>> = around.regressors.iter().map(|(regressor, _)| *regressor).collect();
-            self.regressors.subtract_from(offset, &mut values, &regressors);
+        self.subtract_regressors(series, start, &mut values, around);
+        values
+    }
+
+    /// Takes the effects of regressors out of values that begin at `start`.
+    fn subtract_regressors(
+        &self,
+        series: &Series,
+        start: Timestamp,
+        values: &mut Vec<f64>,
+        around: &Surroundings<'_>,
+    ) {
+        if self.regressors.is_empty() || values.is_empty() {
+            return;
         }
-        for value in &values {
-            self.forecaster.observe(*value);
+        let offset = usize::try_from(self.step.count(series.start(), start)).unwrap_or(0);
+        // A lag reaches back before the first value.
+        let back = offset.min(LONGEST_LAG);
+        let regressors: Vec<Regressor<'_>> = around
+            .regressors
+            .iter()
+            .map(|(regressor, _)| Regressor {
+                name: regressor.name,
+                values: regressor.values.get(offset - back..).unwrap_or_default(),
+            })
+            .collect();
+        values.splice(..0, std::iter::repeat_n(f64::NAN, back));
+        self.regressors.subtract(values, &regressors);
+        values.drain(..back);
+    }
+
+    /// The forecast from the step that holds `now` on, of so many steps at most.
+    ///
+    /// # Errors
+    /// [`ForecastError`] when nothing was observed, too little, or nothing lately.
+    pub fn outlook(
+        &mut self,
+        subject: &str,
+        around: &Surroundings<'_>,
+        now: Timestamp,
+        settings: &ForecastSettings,
+    ) -> Result<Forecast, ForecastError> {
+        let observed_to = self.observed_to.ok_or(if self.moved.is_some() {
+            ForecastError::NotEnoughHistory { have: 0, need: settings.need() }
+        } else {
+            ForecastError::Empty
+        })?;
+        let data_age_ms = now.ms_since(observed_to).max(0);
+        if data_age_ms > settings.stale_limit_ms {
+            return Err(ForecastError::Stale { age_ms: data_age_ms, limit_ms: settings.stale_limit_ms });
         }
-        self.fed_to = start.plus_ms(self.step.times(values.len()));
+        let mut forecast = self.forecaster.outlook(subject, around.metric, self.fed_to, data_age_ms)?;
+        forecast.made_at = now;
+        let (effects, shape) = (self.effects.as_ref().map(|learned| &learned.effects), self.shape);
+        if effects.is_some_and(|effects| !effects.is_empty()) || !self.regressors.is_empty() {
+            forecast.rewrite((shape.lowest, shape.highest), |index, at, point, band| {
+                let (point, band) = self.regressors.add_back(index, around.regressors, point, band);
+                match effects {
+                    Some(effects) => (effects.add_back(at, point), effects.add_back_band(at, band)),
+                    None => (point, band),
+                }
+            });
+        }
+        let forecast = forecast.beginning_at(self.step.floor(now)).up_to(settings.horizon);
+        self.judged.publish(&forecast);
+        Ok(forecast)
+    }
+
+    /// How good the forecasts that it gave turned out to be.
+    pub fn judged(&self) -> &Judged {
+        &self.judged
+    }
+
+    /// Events with an effect between `from`, inclusive, and `to`, exclusive.
+    pub fn in_force(&self, from: Timestamp, to: Timestamp) -> Vec<InForce> {
+        self.effects.as_ref().map(|learned| learned.effects.in_force(from, to)).unwrap_or_default()
+    }
+
+    /// What events do to this series; `None` when no event concerns it.
+    pub fn effects(&self) -> Option<&Effects> {
+        self.effects.as_ref().map(|learned| &learned.effects)
+    }
+
+    /// What regressors do to it.
+    pub fn regressors(&self) -> &RegressorEffects {
+        &self.regressors
+    }
+
+    /// The forecaster, for what it knows of its own past.
+    pub fn forecaster(&self) -> &Forecaster {
+        &self.forecaster
+    }
+
+    /// What a dear model is fitted to: the values that were taken in, without the effects of events and regressors.
+    pub fn training(&self, series: &Series, around: &Surroundings<'_>) -> (Timestamp, Vec<f64>) {
+        let start = self.from.max(series.start());
+        let mut values = self.cleaned(series, start, self.fed_to, around);
+        let possible = |value: f64| {
+            self.shape.lowest.is_none_or(|lowest| value >= lowest)
+                && self.shape.highest.is_none_or(|highest| value <= highest)
+        };
+        values.iter_mut().filter(|value| !possible(**value)).for_each(|value| *value = f64::NAN);
+        (start, values)
+    }
+
+    /// Lets a model take part that was fitted to [`Self::training`].
+    pub fn attach(&mut self, name: &str, model: Box<dyn Fitted>) {
+        self.forecaster.attach(name, model);
     }
 }
