@@ -1,8 +1,10 @@
 //! The HTTP API: what developers and dashboards read, and the little that operators change.
 //!
 //! Every number has a unit in its name and comes with its age. Errors are RFC 9457 problems that say what to do.
+mod accuracy;
 mod decisions;
 mod events;
+mod forecasts;
 mod health;
 mod nodes;
 mod payload;
@@ -93,7 +95,11 @@ fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(services::list))
         .routes(routes!(services::one))
-        .routes(routes!(services::forecast))
+        .routes(routes!(forecasts::of_service))
+        .routes(routes!(forecasts::of_route))
+        .routes(routes!(forecasts::of_node))
+        .routes(routes!(forecasts::of_workload))
+        .routes(routes!(accuracy::list))
         .routes(routes!(services::history))
         .routes(routes!(nodes::list))
         .routes(routes!(nodes::proxies))

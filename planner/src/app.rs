@@ -5,6 +5,7 @@ use crate::{
     audit::{Audit, AuditRetention, Kind},
     calendar::{CalendarMetrics, Calendars, FetchLimits},
     clock::Clock,
+    forecasts::ExpertsSettings,
     control::{Control, ControlSettings, LatestInputs, Parts},
     gates::StoreGates,
     hosts::HostsPlatform,
@@ -317,6 +318,12 @@ fn control_settings(settings: &Settings, policies: Vec<RelocationPolicy>, step: 
         stale_after_ms: settings.stale_after.ms(),
         silent_after_ms: settings.silent_after.ms(),
         pending_ms: settings.rollout.revalidate_after,
+        keep_ms: settings.retention.step.ms(),
+        experts: ExpertsSettings {
+            budget_us: settings.forecast.cpu_share * settings.interval.ms() as f64 * 1e3,
+            refit_ms: settings.forecast.refit.map_or(settings.season.ms() / 24, |span| span.ms()).max(1),
+        },
+        usual_models: settings.forecast.models.clone(),
         caution: Caution { default_move_duration_ms, ..settings.planning },
         policies,
     }

@@ -5,7 +5,7 @@ mod validity;
 mod watch;
 
 pub use gather::PassInputs;
-pub use moves::{REMEMBERED_MS, excluded, last_change};
+pub use moves::{REMEMBERED_MS, excluded, last_change, moves_of};
 pub use validity::LatestInputs;
 
 use watch::SilenceWatch;
@@ -15,6 +15,7 @@ use crate::{
     calendar::Calendars,
     causes::chain,
     clock::Clock,
+    forecasts::{Experts, ExpertsSettings, Forecasts},
     metrics::Metrics,
     observed::SharedObserved,
     platform::{Inventory, PlatformError},
@@ -37,7 +38,11 @@ use foremesh_core::{
     verify::verify,
 };
 use serde_json::json;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 /// What the loop works with.
 #[derive(Debug)]
@@ -85,6 +90,12 @@ pub struct ControlSettings {
     pub pending_ms: i64,
     /// How carefully to plan.
     pub caution: Caution,
+    /// Length of the histories, in milliseconds.
+    pub keep_ms: i64,
+    /// How many dear models may be fitted.
+    pub experts: ExpertsSettings,
+    /// Names of the dear models that every series may get.
+    pub usual_models: Vec<String>,
     /// What the operators want.
     pub policies: Vec<RelocationPolicy>,
 }
@@ -129,6 +140,7 @@ pub struct Control {
     /// What was last recorded of each service, so that an unchanged "nothing to do" is counted and not repeated.
     recorded: BTreeMap<String, (u64, String)>,
     watch: SilenceWatch,
+    forecasts: Arc<Mutex<Forecasts>>,
 }
 
 impl Control {
@@ -139,7 +151,9 @@ impl Control {
     pub fn new(parts: Parts, settings: ControlSettings) -> Result<Self, AuditError> {
         let newest = parts.audit.last_generation()?.map(|(plan, generation)| (PlanId::new(plan), generation));
         let watch = SilenceWatch::new(settings.silent_after_ms);
-        Ok(Self { parts, settings, pass: 0, newest, recorded: BTreeMap::new(), watch })
+        let experts = Experts::new(settings.experts, foremesh_models::all(), settings.usual_models.clone());
+        let forecasts = Arc::new(Mutex::new(Forecasts::new(settings.forecast(), experts)));
+        Ok(Self { parts, settings, pass: 0, newest, recorded: BTreeMap::new(), watch, forecasts })
     }
 
     /// Runs passes until `stop` says so.
@@ -171,7 +185,9 @@ impl Control {
         self.pass += 1;
         let now = self.parts.clock.now();
         let snapshot = self.parts.inventory.snapshot().await?;
-        let inputs = gather::gather(&self.parts, &self.settings, snapshot, self.newest.clone(), now).await?;
+        let newest = self.newest.clone();
+        let (inputs, forecasts) =
+            gather::gather(&self.parts, &self.settings, &self.forecasts, snapshot, newest, now).await?;
         let inputs = Arc::new(inputs);
         self.parts.latest.replace(Arc::clone(&inputs));
 
@@ -203,7 +219,8 @@ impl Control {
         // The decision is made and begun, so it is shown whatever becomes of the watch.
         self.watch.look(&self.parts, now).await;
         let silent = self.watch.silent().to_vec();
-        self.parts.published.replace(View { at: now, pass, inputs, decision, records, silent });
+        let forecasts = Arc::new(forecasts);
+        self.parts.published.replace(View { at: now, pass, inputs, forecasts, decision, records, silent });
         Ok(())
     }
 

@@ -19,7 +19,7 @@ use crate::{
 use foremesh_core::{
     calendar::{Effects, InForce, Occurrence, Priors},
     covariate::{Future, Regressor},
-    forecast::{Excluded, Forecast, ForecastSettings, LEVELS, Shape, forecast},
+    forecast::{Excluded, Forecast, ForecastError, ForecastSettings, LEVELS, Shape, forecast},
     gauge::GaugeMetric,
     history::Metric,
     ids::{NodeId, ServiceId},
@@ -63,6 +63,13 @@ pub struct Shown {
     pub events: Vec<InForce>,
     /// Names of the regressors that have an effect.
     pub regressors: Vec<String>,
+}
+
+impl Shown {
+    /// A forecast that was made for an answer, with nothing known around it.
+    pub(crate) const fn alone() -> Self {
+        Self { forecast: Err(ForecastError::Empty), events: Vec::new(), regressors: Vec::new() }
+    }
 }
 
 /// All forecasts of one pass.
@@ -122,7 +129,7 @@ impl Forecasts {
         };
         let new = match self.kept.remove(id) {
             Some(live) => live,
-            None => LiveSeries::new(shape, series.step(), series.start(), self.like(id)),
+            None => LiveSeries::new(shape, series.start(), self.like(id)),
         };
         let live = self.kept.entry(id.clone()).or_insert(new);
         live.advance(series, &around);
@@ -184,7 +191,7 @@ impl Forecasts {
                     subject: id.subject().to_owned(),
                     metric: id.metric(),
                     tag: tag.clone(),
-                    effect: effect.to_string(),
+                    effect: effect.in_words(),
                     source: effect.source,
                     occurrences: effect.occurrences,
                 });

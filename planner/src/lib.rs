@@ -16,6 +16,7 @@ pub mod clock;
 pub mod control;
 pub mod demo;
 pub mod durations;
+pub mod forecasts;
 pub mod gates;
 pub mod hosts;
 pub mod ingest;

@@ -13,6 +13,7 @@ use crate::{
     regressors::{RegressorSettings, RegressorSettingsError, Regressors},
     rollout::{self, RolloutSettings},
 };
+use foremesh_core::forecast::model::MODEL_NAMES;
 pub use foremesh_core::inputs::Settings as Caution;
 use serde::Deserialize;
 use std::{
@@ -70,6 +71,9 @@ pub struct Settings {
     /// How moves are carried out.
     #[serde(default)]
     pub rollout: RolloutSettings,
+    /// How much is spent on forecasts.
+    #[serde(default)]
+    pub forecast: ForecastEffort,
     /// How carefully to plan.
     #[serde(default)]
     pub planning: Caution,
@@ -96,6 +100,25 @@ pub struct Ingest {
 impl Default for Ingest {
     fn default() -> Self {
         Self { max_body_bytes: 1 << 20, in_flight_bytes: 32 << 20 }
+    }
+}
+
+/// How much is spent on forecasts. Every series is forecast by the cheap models at every step; the dear ones are fitted
+/// again and again within a budget.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct ForecastEffort {
+    /// Names of the dear models that every series may get; policies name others for their services.
+    pub models: Vec<String>,
+    /// CPU time for fits, as a share of one core.
+    pub cpu_share: f64,
+    /// Time after which a model is fitted again; a 24th of the season when left out.
+    pub refit: Option<Span>,
+}
+
+impl Default for ForecastEffort {
+    fn default() -> Self {
+        Self { models: vec!["extra_trees".to_owned()], cpu_share: 0.05, refit: None }
     }
 }
 
@@ -244,6 +267,23 @@ impl Settings {
                 self.horizon.to_string(),
                 format!("from one step ({}) to one season ({})", self.step, self.season),
                 "60m suits most policies; no policy can look further ahead than this",
+            );
+        }
+        let effort = &self.forecast;
+        if let Some(unknown) = effort.models.iter().find(|name| !MODEL_NAMES.contains(&name.as_str())) {
+            return refuse(
+                "forecast.models",
+                format!("`{unknown}`"),
+                format!("one of {}", MODEL_NAMES.join(", ")),
+                "leave it out for the usual ones",
+            );
+        }
+        if !(0.0..=1.0).contains(&effort.cpu_share) {
+            return refuse(
+                "forecast.cpuShare",
+                effort.cpu_share.to_string(),
+                "from 0 to 1".into(),
+                "0.05 spends a twentieth of one core on dear models",
             );
         }
         if self.interval.ms() < 50 {

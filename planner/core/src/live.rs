@@ -68,12 +68,12 @@ const LONGEST_LAG: usize = 64;
 
 impl LiveSeries {
     /// Nothing is known yet. `like` is a series of the same kind whose usual errors are taken for ours at first.
-    pub fn new(shape: Shape, step: Step, start: Timestamp, like: Option<&Self>) -> Self {
+    pub fn new(shape: Shape, start: Timestamp, like: Option<&Self>) -> Self {
         let forecaster =
             like.map_or_else(|| Forecaster::new(shape), |like| Forecaster::like(&like.forecaster, shape));
         Self {
             shape,
-            step,
+            step: shape.step,
             forecaster,
             from: start,
             fed_to: start,
@@ -321,6 +321,11 @@ impl LiveSeries {
         };
         values.iter_mut().filter(|value| !possible(**value)).for_each(|value| *value = f64::NAN);
         (start, values)
+    }
+
+    /// Whether a model of this name takes part.
+    pub fn has(&self, name: &str) -> bool {
+        self.forecaster.has(name)
     }
 
     /// Lets a model take part that was fitted to [`Self::training`].

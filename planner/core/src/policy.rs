@@ -112,7 +112,7 @@ pub struct PredictedLatency {
     pub of: usize,
     /// Look-ahead in milliseconds.
     pub within_ms: i64,
-    /// A step counts as above when the probability of that is at least this.
+    /// The rule fires when the probability of all that is at least this.
     pub probability: Probability,
 }
 

@@ -7,9 +7,12 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-use crate::features::{Bounds, Recent, Scale};
+use crate::{
+    features::{Bounds, Recent, Scale},
+    residuals::{MIN_RESIDUALS, Residuals},
+};
 use foremesh_core::forecast::{
-    LEVELS, MIN_RESIDUALS, Residuals,
+    LEVELS,
     model::{Cost, Family, Fitted, History, Model, ModelError, Prediction},
 };
 use rows::{Drawn, Table};

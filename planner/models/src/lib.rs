@@ -5,6 +5,7 @@
 mod extra_trees;
 mod features;
 mod lstm;
+mod residuals;
 #[cfg(test)]
 mod sample;
 mod splitmix;

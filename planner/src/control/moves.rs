@@ -32,6 +32,20 @@ pub fn excluded(records: &[RolloutRecord], service: &ServiceId) -> Vec<Excluded>
     last_change(records, service).map(|to| Excluded { from, to }).into_iter().collect()
 }
 
+/// When the traffic of a service was shared between two places, oldest first; a move that is not over has no end.
+pub fn moves_of(records: &[RolloutRecord], service: &ServiceId) -> Vec<Excluded> {
+    let of_service = records.iter().filter(|record| record.relocation.service == *service);
+    let mut moves: Vec<Excluded> = of_service
+        .filter_map(|record| {
+            let from = record.shifted_at()?;
+            let over = record.state.is_last().then(|| record.history.last().map(|last| last.at)).flatten();
+            Some(Excluded { from, to: over.unwrap_or(Timestamp::from_unix_ms(i64::MAX)) })
+        })
+        .collect();
+    moves.sort_by_key(|moving| (moving.to, moving.from));
+    moves
+}
+
 /// Moves that are over, with success or without.
 pub(super) fn past_moves(records: &[RolloutRecord]) -> Vec<PastMove> {
     let over = records.iter().filter(|record| record.state.is_last() && record.shifted_at().is_some());

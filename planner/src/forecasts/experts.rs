@@ -86,7 +86,7 @@ impl Experts {
         for model in &self.models {
             let name = model.name();
             let wanted = match &chosen {
-                Some(names) => names.iter().any(|chosen| chosen == name),
+                Some(names) => names.iter().any(|chosen| *chosen == name),
                 None => self.usual.iter().any(|usual| usual == name),
             };
             let key = (id.clone(), name);

@@ -56,6 +56,11 @@ pub struct TagEffect {
 }
 
 impl TagEffect {
+    /// Its mean in words, such as `x1.80` or `+200`.
+    pub fn in_words(&self) -> String {
+        in_words(self.kind, self.mean())
+    }
+
     /// Mean over the phases, on their scale.
     pub fn mean(&self) -> f64 {
         self.phases.iter().sum::<f64>() / self.phases.len().max(1) as f64

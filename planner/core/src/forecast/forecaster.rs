@@ -29,7 +29,7 @@ pub struct Shape {
     pub horizon: usize,
     /// Values below this cannot happen and count as gaps.
     pub lowest: Option<f64>,
-    /// Values above this cannot happen and count as gaps.
+    /// Values above this cannot happen and count as this; 1 for a share.
     pub highest: Option<f64>,
 }
 
@@ -179,9 +179,9 @@ impl Forecaster {
 
     /// Takes the value of the next step; `NaN` for a gap. A value that cannot be is a gap.
     pub fn observe(&mut self, value: f64) {
-        let possible = value.is_finite()
-            && self.shape.lowest.is_none_or(|lowest| value >= lowest)
-            && self.shape.highest.is_none_or(|highest| value <= highest);
+        let possible = value.is_finite() && self.shape.lowest.is_none_or(|lowest| value >= lowest);
+        // A share a little above 1 is one that was rounded.
+        let value = self.shape.highest.map_or(value, |highest| value.min(highest));
         let value = if possible { value } else { f64::NAN };
         if possible {
             self.lowest = self.lowest.min(value);
@@ -244,6 +244,11 @@ impl Forecaster {
             Some(expert) => expert.replace(model),
             None => self.experts.push(Expert::new(name.to_owned(), model, self.shape.horizon)),
         }
+    }
+
+    /// Whether a model of this name was attached.
+    pub fn has(&self, name: &str) -> bool {
+        self.experts.iter().any(|expert| expert.name == name)
     }
 
     /// Predictions of attached models that were no numbers. The series was forecast by the others.

@@ -6,7 +6,7 @@ use super::{
     paths::{KNOTS, between},
     ridge::features::{base, row},
     scale::{Code, GAP, Scale, decode, encode, units},
-    tracker::{KEPT, storm},
+    tracker::{ENOUGH, KEPT, storm},
     weights::share,
 };
 
@@ -45,6 +45,9 @@ const DRIFT_KEEP: f32 = 0.3;
 
 /// Scales are renewed when the unit is off by this factor, or the centre by a unit.
 const SCALE_OFF: f64 = 1.5;
+
+/// Without a long season, every so many steps at most one error goes into the sample of a band.
+const LEAST_SAMPLED: usize = 6;
 
 /// Levels of the highest value of a horizon on which claims are made.
 const CLAIMED: [f32; 4] = [0.2, 0.4, 0.6, 0.8];
@@ -134,6 +137,7 @@ impl Forecaster {
         if self.memory.steps.is_multiple_of(REFIT) || self.memory.observed < YOUNG {
             self.refit();
         }
+        self.forget_before_season();
         self.settle_claim();
         self.say();
     }
@@ -167,7 +171,7 @@ impl Forecaster {
         let index = self.memory.steps;
         let season = self.shape.season.unwrap_or(0) as f32;
         let growth = (std::f32::consts::LN_2 / (MEMORY_SEASONS * season).max(MEMORY_STEPS)).exp();
-        let sampled = u64::from((self.memory.observed / KEPT as u64).min(self.sample_stride()) as u32).max(1);
+        let sampled = self.sampled();
         let actual_units = units(actual);
         let mut reference = [f32::NAN; KNOTS];
         let mut offset = 0;
@@ -204,9 +208,21 @@ impl Forecaster {
         }
     }
 
-    /// Steps between two errors in the sample of a band: it reaches back over about a season.
-    fn sample_stride(&self) -> u64 {
-        (self.shape.season.unwrap_or(0) / KEPT).max(6) as u64
+    /// Steps between two errors in the sample of a band: it reaches back over about a season, or over what there is.
+    fn sampled(&self) -> u64 {
+        let most = (self.shape.season.unwrap_or(0) / KEPT).max(LEAST_SAMPLED) as u64;
+        (self.memory.observed / KEPT as u64).min(most).max(1)
+    }
+
+    /// Once the season is known the errors from before say nothing about those to come.
+    fn forget_before_season(&mut self) {
+        let Some(season) = self.shape.season else { return };
+        let known = self.memory.begun() + season as u64;
+        let enough = ENOUGH as u64 * self.sampled();
+        if self.memory.steps == known + self.shape.horizon as u64 + enough {
+            self.trackers.iter_mut().for_each(|tracker| tracker.keep_newest(ENOUGH));
+            self.paths.forget_before(known);
+        }
     }
 
     /// Follows the spread of one-step errors, and looks for drift.

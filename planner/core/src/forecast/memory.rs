@@ -169,6 +169,11 @@ impl Memory {
         self.oldest = index;
     }
 
+    /// Index of the first step.
+    pub(super) fn begun(&self) -> u64 {
+        self.oldest
+    }
+
     pub(super) fn kept(&self) -> usize {
         self.ring.len()
     }

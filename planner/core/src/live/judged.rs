@@ -48,7 +48,7 @@ impl Score {
         self.count += 1;
         // A plain mean at first.
         let share = SHARE.max(1.0 / self.count as f64);
-        let mut mean = |mean: &mut f64, value: f64| *mean += share * (value - *mean);
+        let mean = |mean: &mut f64, value: f64| *mean += share * (value - *mean);
         mean(&mut self.mae, (actual - said.point).abs());
         mean(&mut self.mae_last_value, (actual - said.last).abs());
         mean(&mut self.coverage_80, f64::from(u8::from((said.low..=said.high).contains(&actual))));

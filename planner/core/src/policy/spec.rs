@@ -136,7 +136,7 @@ pub struct PredictedLatencySpec {
     /// How far to look ahead.
     #[serde(default = "default_within")]
     pub within: String,
-    /// How probable it must be in each step.
+    /// How probable it must be that the rule fires within its look-ahead.
     #[serde(default = "default_probability")]
     pub probability: f64,
 }

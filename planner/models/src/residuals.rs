@@ -1,21 +1,19 @@
 //! Bands from past errors: the distribution of `actual - predicted` at the same distance ahead.
-use serde::{Deserialize, Serialize};
 
-/// Levels at which every forecast step carries a value.
-pub const LEVELS: [f64; 7] = [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95];
+
 
 /// Most errors that are kept for one distance. More would cost memory (1 000 services have thousands of forecasts)
 /// and move a level by less than one hundredth.
 const KEPT: usize = 128;
 
 /// Past errors, sorted. Never empty.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Residuals(Vec<f32>);
+#[derive(Clone, Debug, PartialEq)]
+
+pub(crate) struct Residuals(Vec<f32>);
 
 impl Residuals {
     /// Sorts errors and thins them evenly by rank; `None` without any finite error.
-    pub fn new(errors: impl IntoIterator<Item = f64>) -> Option<Self> {
+    pub(crate) fn new(errors: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut sorted: Vec<f32> = errors.into_iter().map(|e| e as f32).filter(|e| e.is_finite()).collect();
         sorted.sort_unstable_by(f32::total_cmp);
         if sorted.len() > KEPT {
@@ -28,7 +26,7 @@ impl Residuals {
     /// The error at a level between 0 and 1: the one of rank `ceil((n + 1) * level)`, as in split conformal
     /// prediction (Vovk, Gammerman, Shafer 2005), which covers at least the level on exchangeable errors.
     /// Below the middle the mirrored rank is taken, so that the band is as careful downwards as upwards.
-    pub fn quantile(&self, level: f64) -> f64 {
+    pub(crate) fn quantile(&self, level: f64) -> f64 {
         let count = self.0.len();
         let rank = |level: f64| ((count + 1) as f64 * level).ceil().clamp(1.0, count as f64) as usize - 1;
         match level.partial_cmp(&0.5) {
@@ -41,8 +39,12 @@ impl Residuals {
     }
 
     /// Share of errors above `limit`, pulled off 0 and 1 by half an observation.
-    pub fn share_above(&self, limit: f64) -> f64 {
+    pub(crate) fn share_above(&self, limit: f64) -> f64 {
         let not_above = self.0.partition_point(|error| f64::from(*error) <= limit);
         ((self.0.len() - not_above) as f64 + 0.5) / (self.0.len() as f64 + 1.0)
     }
 }
+
+/// Fewest past errors that a band is made of. With 20 the outermost levels, 0.05 and 0.95, are each one observed
+/// error and not an extrapolation.
+pub(crate) const MIN_RESIDUALS: usize = 20;
