@@ -6,7 +6,7 @@ use super::{
     paths::{KNOTS, between},
     ridge::features::{base, row},
     scale::{Code, GAP, Scale, decode, encode, units},
-    tracker::{KEPT, storm},
+    tracker::{ENOUGH, KEPT, storm},
     weights::share,
 };
 
@@ -46,6 +46,9 @@ const DRIFT_KEEP: f32 = 0.3;
 /// Scales are renewed when the unit is off by this factor, or the centre by a unit.
 const SCALE_OFF: f64 = 1.5;
 
+/// Without a long season, every so many steps at most one error goes into the sample of a band.
+const LEAST_SAMPLED: usize = 6;
+
 /// Levels of the highest value of a horizon on which claims are made.
 const CLAIMED: [f32; 4] = [0.2, 0.4, 0.6, 0.8];
 
@@ -80,7 +83,8 @@ impl Forecaster {
         let values: Vec<f64> = self.memory.values().map(value).collect();
         let Some(new) = Scale::of(values.iter().copied()) else { return };
         let ratio = new.unit / old.unit;
-        let near = (1.0 / SCALE_OFF..SCALE_OFF).contains(&ratio) && ((new.centre - old.centre) / old.unit).abs() < 1.0;
+        let near = (1.0 / SCALE_OFF..SCALE_OFF).contains(&ratio)
+            && ((new.centre - old.centre) / old.unit).abs() < 1.0;
         if near {
             return;
         }
@@ -133,6 +137,7 @@ impl Forecaster {
         if self.memory.steps.is_multiple_of(REFIT) || self.memory.observed < YOUNG {
             self.refit();
         }
+        self.forget_before_season();
         self.settle_claim();
         self.say();
     }
@@ -166,7 +171,7 @@ impl Forecaster {
         let index = self.memory.steps;
         let season = self.shape.season.unwrap_or(0) as f32;
         let growth = (std::f32::consts::LN_2 / (MEMORY_SEASONS * season).max(MEMORY_STEPS)).exp();
-        let sampled = u64::from((self.memory.observed / KEPT as u64).min(self.sample_stride()) as u32).max(1);
+        let sampled = self.sampled();
         let actual_units = units(actual);
         let mut reference = [f32::NAN; KNOTS];
         let mut offset = 0;
@@ -179,7 +184,8 @@ impl Forecaster {
             if !combined.is_nan() {
                 let mut errors = [f32::NAN; CANDIDATES];
                 for (error, code) in errors.iter_mut().zip(said) {
-                    *error = if *code == GAP { f32::NAN } else { (actual_units - units(decode(*code))).abs() };
+                    *error =
+                        if *code == GAP { f32::NAN } else { (actual_units - units(decode(*code))).abs() };
                 }
                 let storm_then = decode(said[CANDIDATES + 1]).max(0.01);
                 reference[knot] = errors[REFERENCE];
@@ -202,9 +208,21 @@ impl Forecaster {
         }
     }
 
-    /// Steps between two errors in the sample of a band: it reaches back over about a season.
-    fn sample_stride(&self) -> u64 {
-        (self.shape.season.unwrap_or(0) / KEPT).max(6) as u64
+    /// Steps between two errors in the sample of a band: it reaches back over about a season, or over what there is.
+    fn sampled(&self) -> u64 {
+        let most = (self.shape.season.unwrap_or(0) / KEPT).max(LEAST_SAMPLED) as u64;
+        (self.memory.observed / KEPT as u64).min(most).max(1)
+    }
+
+    /// Once the season is known the errors from before say nothing about those to come.
+    fn forget_before_season(&mut self) {
+        let Some(season) = self.shape.season else { return };
+        let known = self.memory.begun() + season as u64;
+        let enough = ENOUGH as u64 * self.sampled();
+        if self.memory.steps == known + self.shape.horizon as u64 + enough {
+            self.trackers.iter_mut().for_each(|tracker| tracker.keep_newest(ENOUGH));
+            self.paths.forget_before(known);
+        }
     }
 
     /// Follows the spread of one-step errors, and looks for drift.
@@ -256,7 +274,12 @@ impl Forecaster {
     }
 
     /// What each candidate says about a step ahead (from 1).
-    pub(super) fn candidates(&self, now: Option<&SeasonNow>, ahead: usize, place: (usize, f32)) -> [f32; CANDIDATES] {
+    pub(super) fn candidates(
+        &self,
+        now: Option<&SeasonNow>,
+        ahead: usize,
+        place: (usize, f32),
+    ) -> [f32; CANDIDATES] {
         let levels = &self.memory.levels;
         let seasonal: Option<Seasonal> = now.map(|now| self.memory.season_for(now, ahead));
         let row = row(levels, seasonal.as_ref(), self.memory.angle(self.memory.steps + ahead as u64 - 1));

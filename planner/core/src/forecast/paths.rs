@@ -86,6 +86,11 @@ impl Paths {
         self.paths.iter()
     }
 
+    /// Forgets the paths that began before a step.
+    pub(super) fn forget_before(&mut self, origin: u64) {
+        self.paths.retain(|path| path.origin >= origin);
+    }
+
     /// Moves all points, as the memory was moved.
     pub(super) fn shift(&mut self, by: f32) {
         for path in &mut self.paths {
@@ -98,6 +103,11 @@ impl Path {
     /// Whether all its values came by now.
     pub(super) fn over(&self, memory: &Memory, horizon: usize) -> bool {
         self.origin + horizon as u64 <= memory.steps
+    }
+
+    /// What was forecast at a knot and what came; `NaN` where nothing came.
+    pub(super) fn at_knot(&self, memory: &Memory, knot: usize, ahead: usize) -> (f32, f32) {
+        (decode(self.points[knot]), memory.at(self.origin + ahead as u64 - 1))
     }
 
     /// What came less what was forecast, `ahead` steps (from 1) after the origin, relative to the storm factor; `NaN`
