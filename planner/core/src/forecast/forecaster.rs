@@ -215,13 +215,20 @@ impl Forecaster {
             }
             return;
         }
-        let most = 2 * self.memory.kept() as u64;
-        let jump = steps.saturating_sub(most);
-        for _ in 0..steps - jump {
-            self.observe(f64::NAN);
+        if steps <= self.shape.horizon as u64 {
+            (0..steps).for_each(|_| self.observe(f64::NAN));
+            return;
         }
-        if jump > 0 {
-            self.memory.skip(jump);
+        self.memory.skip(steps);
+        self.pending.fill(GAP);
+        self.claim = None;
+        if steps > self.memory.kept() as u64 {
+            // Whoever attached them knows how to fit them to what comes after such a silence.
+            self.experts.clear();
+        }
+        for expert in &mut self.experts {
+            expert.forget_pending();
+            (0..steps).for_each(|_| expert.update(f64::NAN));
         }
     }
 

@@ -110,13 +110,15 @@ impl Forecaster {
 
     pub(super) fn step(&mut self, value: f64) {
         let Some(scale) = self.scale else { return };
-        let actual = if value.is_finite() { scale.model(value) } else { f32::NAN };
+        let mut actual = if value.is_finite() { scale.model(value) } else { f32::NAN };
         let mut pull = actual;
         if !actual.is_nan() {
             if self.memory.observed > 0 {
                 let gone = self.shape.season.unwrap_or(self.memory.kept() / 2) as u64;
                 if self.reseeding || self.memory.silent > gone {
-                    self.move_level(actual);
+                    self.move_level(value);
+                    actual = self.scale.map_or(actual, |scale| scale.model(value));
+                    pull = actual;
                 }
                 let change = actual - self.memory.levels.last;
                 let reach = OUTLIER * self.rough.max(0.05);
@@ -143,16 +145,22 @@ impl Forecaster {
     }
 
     /// After an intervention or a long silence: all that is remembered moves to the new level.
-    fn move_level(&mut self, actual: f32) {
+    fn move_level(&mut self, value: f64) {
         let usual = self.memory.profile_at(self.memory.steps);
         let old = self.memory.levels.slow;
         // After a short transition the old level is the best guess of what would have been; after a long one it is the
         // time of day, as far as that is known.
         let long = self.memory.silent > self.shape.horizon as u64;
         let expected = if long && !usual.is_nan() { usual } else { old };
-        let by = actual - expected;
-        self.memory.shift(by);
-        self.paths.shift(by);
+        if let Some(scale) = &mut self.scale {
+            // Moving the centre moves all that is remembered by the same amount in the unit of the series, so that
+            // seasons keep their height.
+            let by = value - scale.value(expected);
+            let centre = scale.centre + by;
+            if centre.is_finite() {
+                scale.centre = centre;
+            }
+        }
         self.memory.restart();
         self.pending.fill(GAP);
         self.claim = None;

@@ -7,7 +7,7 @@ use super::scale::{Code, decode, encode};
 pub(super) const KNOTS: usize = 5;
 
 /// Paths kept.
-pub(super) const PATHS: usize = 64;
+pub(super) const PATHS: usize = 48;
 
 /// One past forecast.
 #[derive(Clone, Copy, Debug)]
@@ -89,13 +89,6 @@ impl Paths {
     /// Forgets the paths that began before a step.
     pub(super) fn forget_before(&mut self, origin: u64) {
         self.paths.retain(|path| path.origin >= origin);
-    }
-
-    /// Moves all points, as the memory was moved.
-    pub(super) fn shift(&mut self, by: f32) {
-        for path in &mut self.paths {
-            path.points.iter_mut().for_each(|code| *code = encode(decode(*code) + by));
-        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::LEVELS;
 use super::scale::{Code, GAP, decode, encode};
 
 /// Errors kept for each knot.
-pub(super) const KEPT: usize = 96;
+pub(super) const KEPT: usize = 64;
 
 /// With fewer errors the band is filled up with assumed ones.
 pub(super) const ENOUGH: usize = 16;
