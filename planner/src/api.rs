@@ -6,6 +6,7 @@ mod health;
 mod nodes;
 mod query;
 mod relocations;
+mod routes;
 mod services;
 mod time_text;
 
@@ -86,6 +87,7 @@ fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(services::one))
         .routes(routes!(services::forecast))
         .routes(routes!(services::history))
+        .routes(routes!(routes::list))
         .routes(routes!(nodes::list))
         .routes(routes!(nodes::proxies))
         .routes(routes!(decisions::plans))

@@ -186,7 +186,7 @@ pub(super) async fn one(
     }))
 }
 
-fn no_such_service<'a>(id: &ServiceId, known: impl Iterator<Item = &'a ServiceId>) -> Problem {
+pub(super) fn no_such_service<'a>(id: &ServiceId, known: impl Iterator<Item = &'a ServiceId>) -> Problem {
     let mut some: Vec<&str> = known.map(ServiceId::as_str).take(10).collect();
     some.sort_unstable();
     let list = if some.is_empty() { "none yet".to_owned() } else { some.join(", ") };
