@@ -18,6 +18,7 @@ pub mod durations;
 pub mod gates;
 pub mod hosts;
 pub mod ingest;
+mod lock;
 pub mod metrics;
 pub mod observed;
 pub mod platform;
