@@ -11,6 +11,7 @@ mod payload;
 mod query;
 mod regressors;
 mod relocations;
+mod routes;
 mod services;
 mod time_text;
 
@@ -101,6 +102,7 @@ fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(forecasts::of_workload))
         .routes(routes!(accuracy::list))
         .routes(routes!(services::history))
+        .routes(routes!(routes::list))
         .routes(routes!(nodes::list))
         .routes(routes!(nodes::proxies))
         .routes(routes!(decisions::plans))

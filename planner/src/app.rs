@@ -10,6 +10,7 @@ use crate::{
     gates::StoreGates,
     hosts::HostsPlatform,
     ingest::{self, IngestSettings, IngestState, metrics::IngestMetrics},
+    lock::{LockError, lock},
     metrics::Metrics,
     observed::{Observed, ObservedSettings},
     platform::{Inventory, Relocator, TrafficShifter},
@@ -26,7 +27,7 @@ use axum::Router;
 use foremesh_core::{policy::RelocationPolicy, rollout::RolloutRecord, time::Step};
 use foremesh_summary::Limits;
 use serde_json::json;
-use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{fs::File, path::Path, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
     sync::{RwLock, watch},
@@ -43,6 +44,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 pub async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::read(&args.config)?;
     let policies = policies::read_all(&settings.policies)?;
+    policies.iter().try_for_each(|policy| policies::check_horizon(policy, settings.horizon))?;
     let hosts = settings.read_hosts()?;
     std::fs::create_dir_all(&settings.state_directory).with_context(|| {
         format!(
@@ -50,6 +52,8 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
             settings.state_directory.display()
         )
     })?;
+    // Before any file in it is touched, and until the process ends.
+    let _locked = lock_directory(&settings.state_directory)?;
     let listener = TcpListener::bind(settings.listen).await.with_context(|| {
         format!("address {} cannot be listened on; stop what uses it, or change `listen`", settings.listen)
     })?;
@@ -63,6 +67,21 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     tracing::info!(address = %settings.listen, "planner ready");
     planner.serve_until(listener, terminated()).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses a state directory that another planner works with: two would make different decisions on the same hosts.
+fn lock_directory(directory: &Path) -> anyhow::Result<File> {
+    lock(&directory.join("planner.lock")).map_err(|error| match error {
+        LockError::Held => anyhow::anyhow!(
+            "state directory `{}` is in use by another planner; stop that one, or give this one its own \
+             `stateDirectory`",
+            directory.display()
+        ),
+        LockError::Failed(source) => anyhow::Error::new(source).context(format!(
+            "state directory `{}` cannot be locked; check its owner and rights",
+            directory.display()
+        )),
+    })
 }
 
 /// The ports to where services run.
@@ -342,3 +361,6 @@ async fn terminated() {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,13 +80,8 @@ fn check_policies(settings: &Settings, report: &mut Report) {
         Err(error) => return report.error(&chain(&error)),
     };
     for policy in &policies {
-        let longest = policy.rules.iter().map(|rule| rule.when.within_ms()).max().unwrap_or(0);
-        if longest > settings.horizon.ms() {
-            report.error(&format!(
-                "policy `{}` looks {longest} ms ahead, but the planner's `horizon` is {}; lengthen `horizon` or shorten \
-                 `within`",
-                policy.id, settings.horizon
-            ));
+        if let Err(error) = policies::check_horizon(policy, settings.horizon) {
+            report.error(&chain(&error));
             continue;
         }
         for rule in &policy.rules {

@@ -20,6 +20,7 @@ pub mod forecasts;
 pub mod gates;
 pub mod hosts;
 pub mod ingest;
+mod lock;
 pub mod metrics;
 pub mod observed;
 pub mod platform;

@@ -30,6 +30,18 @@ async fn ten_thousand_series_do_not_keep_a_pass_from_being_shown() {
         assert_eq!(services["age_ms"], 0, "minute {minute}");
     }
     assert_eq!(world.get("/api/v1/services").await["services"].as_array().unwrap().len(), 21);
+
+    let page = world.get("/api/v1/services/service-3/routes?limit=200&offset=400").await;
+    assert_eq!((&page["total"], &page["next_offset"]), (&500.into(), &Value::Null));
+    let routes = page["routes"].as_array().unwrap();
+    assert_eq!((routes.len(), &routes[0]["caller"]), (100, &"shop".into()));
+    assert!(routes.iter().all(|route| route["throughput_rps"] == 1.0 / 60.0 && route["availability"] == 1.0));
+    let first = world.get("/api/v1/services/service-3/routes").await;
+    assert_eq!((first["routes"].as_array().unwrap().len(), &first["next_offset"]), (100, &100.into()));
+    assert_eq!(world.status("/api/v1/services/nobody/routes").await, 404);
+    assert_eq!(world.status("/api/v1/services/service-3/routes?limit=0").await, 400);
+    let asked = world.get("/api/v1/relocations?service=shop&limit=1").await;
+    assert_eq!((&asked["relocations"], &asked["next_before"]), (&Value::Array(Vec::new()), &Value::Null));
 }
 
 #[tokio::test]

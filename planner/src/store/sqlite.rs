@@ -23,7 +23,10 @@ use super::{
     OTHER, ProxyStream, RangeQuery, RouteRow, SeriesKey, SeriesStep, SeriesStore, ServiceQuery, ServiceRow,
     StoreError, StoreSettings, Summary, health::HealthCell, metrics::StoreMetrics, streams::Streams,
 };
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    lock::{LockError, lock},
+};
 use async_trait::async_trait;
 use foremesh_core::{ids::ServiceId, time::Timestamp};
 use foremesh_summary::wire::WindowSummary;
@@ -33,7 +36,7 @@ use prost::Message;
 use rusqlite::Connection;
 use std::{
     collections::BTreeSet,
-    fs::{File, TryLockError},
+    fs::File,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize, mpsc},
     thread::JoinHandle,
@@ -70,7 +73,7 @@ impl SqliteStore {
         clock: Clock,
         metrics: StoreMetrics,
     ) -> Result<Self, StoreError> {
-        let lock = lock(path)?;
+        let lock = lock_beside(path)?;
         let connection = connect(path, &settings, false)?;
         let health = HealthCell::default();
         let mut writer = Writer {
@@ -143,18 +146,15 @@ impl Drop for SqliteStore {
     }
 }
 
-/// Locks a file beside the store for this process; the system gives the lock back however the process ends.
-fn lock(path: &Path) -> Result<File, StoreError> {
+/// Locks a file beside the store for this process.
+fn lock_beside(path: &Path) -> Result<File, StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let lock_path = PathBuf::from(name);
-    let failed = |source| StoreError::Lock { path: lock_path.clone(), source };
-    let file = File::options().create(true).append(true).open(&lock_path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
-    }
+    lock(&lock_path).map_err(|error| match error {
+        LockError::Held => StoreError::InUse { path: path.to_owned() },
+        LockError::Failed(source) => StoreError::Lock { path: lock_path, source },
+    })
 }
 
 fn connect(path: &Path, settings: &StoreSettings, read_only: bool) -> Result<Connection, StoreError> {

@@ -152,10 +152,10 @@ pub(super) fn each_step<K>(
     };
     let mut current = None;
     walk(connection, range, &subjects.wanted, |id, start, row| {
-        if current != Some(start) {
-            if let Some(before) = current.replace(start) {
-                finish(&mut views, before)?;
-            }
+        if current != Some(start)
+            && let Some(before) = current.replace(start)
+        {
+            finish(&mut views, before)?;
         }
         let Some((subject, direction)) = subjects.of_series.get(&id) else { return Ok(()) };
         let both = views.entry(*subject).or_default();

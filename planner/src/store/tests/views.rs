@@ -329,15 +329,16 @@ mod accuracy {
 
     #[test]
     fn an_hour_tells_the_tail_better_than_a_step_where_requests_are_few() {
-        let mut shown = String::new();
+        let mut lines = Vec::new();
         let mut gains = Vec::new();
         for drift in [0.0, 0.2] {
             for requests in [30, 300, 3000] {
                 let (alone, hour) = errors(requests, drift);
-                shown += &format!("{requests} requests, drift {drift}: step {alone:.3}, hour {hour:.3}\n");
+                lines.push(format!("{requests} requests, drift {drift}: step {alone:.3}, hour {hour:.3}"));
                 gains.push(alone / hour);
             }
         }
+        let shown = lines.join("\n");
         println!("{shown}");
         let [few, some, many, few_drifting, some_drifting, _] = gains[..] else { panic!("six cases") };
         assert!(few > 5.0 && some > 4.0 && many > 3.0, "without drift:\n{shown}");
