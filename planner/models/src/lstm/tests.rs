@@ -20,7 +20,7 @@ fn the_gradient_is_that_of_the_loss() {
     let gates = 4 * cell::UNITS;
     let from_state = cell::INPUTS * gates;
     let biases = from_state + cell::UNITS * gates;
-    let outputs = WEIGHTS - head::QUANTILES * 20;
+    let outputs = WEIGHTS - head::QUANTILES * head::COLUMNS;
     let parts =
         [0..from_state, from_state..biases, biases..cell::WEIGHTS, cell::WEIGHTS..outputs, outputs..WEIGHTS];
     for part in parts {
