@@ -62,8 +62,8 @@ fn training_teaches_what_the_series_have_in_common() {
         losses.push(progress.loss);
         ControlFlow::Continue(())
     };
-    let network = Network::train_watched(&corpus, TrainingBudget { examples: 800 }, 1, &mut watch).unwrap();
-    assert_eq!(losses.len(), 800_usize.div_ceil(16));
+    let network = Network::train_watched(&corpus, TrainingBudget { examples: 3_000 }, 1, &mut watch).unwrap();
+    assert_eq!(losses.len(), 3_000_usize.div_ceil(16));
     assert!(losses[losses.len() - 1] < 0.6 * losses[0], "{} then {}", losses[0], losses[losses.len() - 1]);
     // A series that it never saw, and at another size.
     let other: Vec<f64> = daily(600, 99).iter().map(|value| 1_000.0 * value).collect();
