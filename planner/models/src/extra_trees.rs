@@ -89,7 +89,9 @@ impl Model for ExtraTrees {
         if observed.len() < need {
             return Err(ModelError::NotEnoughHistory { have: observed.len(), need });
         }
-        observed.iter().for_each(|value| bounds.include(*value));
+        for value in &observed {
+            bounds.include(*value);
+        }
         let scale = Scale::of(observed)
             .ok_or_else(|| ModelError::Degenerate { why: "all values are the same".to_owned() })?;
 
@@ -97,7 +99,9 @@ impl Model for ExtraTrees {
         let season = history.season.filter(|season| season + season / 2 <= values.len());
         let start = history.start.plus_ms(history.step.times(first));
         let mut recent = Recent::new(start, history.step, season, values.len());
-        values.iter().for_each(|value| recent.push(scale.shrink(*value)));
+        for value in &values {
+            recent.push(scale.shrink(*value));
+        }
         let rows =
             Drawn::from(&recent, &values, &covariates_from(history, first), history.horizon, self.seed);
         let (forests, residuals) = cross_fit(&rows, self.seed)?;
@@ -137,11 +141,14 @@ fn cross_fit(rows: &Drawn, seed: u64) -> Result<(Vec<Forest>, Vec<Residuals>), M
         let parameters = parameters.clone().with_seed(seed.wrapping_add((fold * TREES_A_FOLD) as u64));
         let (inside, mut targets, _) = rows.part(|block| block != fold)?;
         cut_tails(&mut targets);
-        let forest = Forest::fit(&inside, &targets, parameters).map_err(failed)?;
+        let forest = Forest::fit(&inside, &targets, parameters).map_err(|error| failed(&error))?;
         let (outside, targets, groups) = rows.part(|block| block == fold)?;
-        let predicted = forest.predict(&outside).map_err(failed)?;
-        for ((target, predicted), group) in targets.iter().zip(predicted).zip(groups) {
-            errors[group].push(target - predicted);
+        // A block that is all gap has no rows to judge by.
+        if !targets.is_empty() {
+            let predicted = forest.predict(&outside).map_err(|error| failed(&error))?;
+            for ((target, predicted), group) in targets.iter().zip(predicted).zip(groups) {
+                errors[group].push(target - predicted);
+            }
         }
         forests.push(forest);
     }
@@ -159,7 +166,9 @@ fn cut_tails(targets: &mut [f64]) {
     sorted.sort_unstable_by(f64::total_cmp);
     let rank = sorted.len() / TAIL;
     if let (Some(low), Some(high)) = (sorted.get(rank), sorted.get(sorted.len().saturating_sub(rank + 1))) {
-        targets.iter_mut().for_each(|target| *target = target.clamp(*low, *high));
+        for target in targets {
+            *target = target.clamp(*low, *high);
+        }
     }
 }
 
@@ -177,7 +186,7 @@ fn pooled(errors: &[Vec<f64>], group: usize) -> Option<Residuals> {
     Residuals::new(within(reach).copied())
 }
 
-fn failed(error: Failed) -> ModelError {
+fn failed(error: &Failed) -> ModelError {
     ModelError::Failed { why: error.to_string() }
 }
 

@@ -24,7 +24,6 @@ use std::sync::Arc;
 use window::{LENGTH, SHORTEST, Window};
 
 /// Windows that a net for one series is trained on: a fifth of a second.
-
 const ALONE: TrainingBudget = TrainingBudget { examples: 2_048 };
 
 /// CPU time of one window in training and of a prediction, in microseconds.
@@ -89,7 +88,9 @@ impl Model for Lstm {
         if observed.len() < need {
             return Err(ModelError::NotEnoughHistory { have: observed.len(), need });
         }
-        observed.iter().for_each(|value| bounds.include(*value));
+        for value in &observed {
+            bounds.include(*value);
+        }
         let scale = Scale::of(observed)
             .ok_or_else(|| ModelError::Degenerate { why: "all values are the same".to_owned() })?;
         let network = match &self.source {
@@ -100,7 +101,9 @@ impl Model for Lstm {
         let keep = LENGTH + reach(season, history.step.ms(), history.horizon);
         let start = history.start.plus_ms(history.step.times(first));
         let mut recent = Recent::new(start, history.step, season, keep);
-        values.iter().for_each(|value| recent.push(*value));
+        for value in &values {
+            recent.push(*value);
+        }
         Ok(Box::new(Running { network, recent, bounds, scale }))
     }
 }

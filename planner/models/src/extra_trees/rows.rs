@@ -98,6 +98,9 @@ impl<'a> Table<'a> {
     }
 }
 
+/// Some of the rows, with their targets and groups.
+pub(super) type Part = (DenseMatrix<f64>, Vec<f64>, Vec<usize>);
+
 /// Rows drawn from a history, oldest origin first.
 #[derive(Debug)]
 pub(super) struct Drawn {
@@ -157,17 +160,15 @@ impl Drawn {
         drawn
     }
 
-    /// The rows of the blocks that are asked for, with their targets and groups.
-    pub(super) fn part(
-        &self,
-        wanted: impl Fn(usize) -> bool,
-    ) -> Result<(DenseMatrix<f64>, Vec<f64>, Vec<usize>), ModelError> {
+    /// The rows of the blocks that are asked for.
+    pub(super) fn part(&self, wanted: impl Fn(usize) -> bool) -> Result<Part, ModelError> {
         let indices = || (0..self.targets.len()).filter(|row| wanted(self.blocks[*row]));
         let row = |at: usize| &self.values[at * self.columns..(at + 1) * self.columns];
         let values: Vec<f64> = indices().flat_map(row).copied().collect();
         let targets: Vec<f64> = indices().map(|at| self.targets[at]).collect();
         let groups = indices().map(|at| self.groups[at]).collect();
-        let matrix = DenseMatrix::new(targets.len(), self.columns, values, false).map_err(failed)?;
+        let matrix =
+            DenseMatrix::new(targets.len(), self.columns, values, false).map_err(|error| failed(&error))?;
         Ok((matrix, targets, groups))
     }
 }

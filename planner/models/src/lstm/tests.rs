@@ -9,7 +9,9 @@ fn the_gradient_is_that_of_the_loss() {
     let values = daily(200, 3);
     let history = history(&values, Some(24), 12);
     let mut recent = Recent::new(history.start, history.step, history.season, values.len());
-    values.iter().for_each(|value| recent.push(*value));
+    for value in &values {
+        recent.push(*value);
+    }
     let window = Window::at(&recent, 150, None).unwrap();
     // Far from every quantile, where the loss has no kink.
     let targets = [(0, 3.0), (2, -3.0), (11, 4.0)];

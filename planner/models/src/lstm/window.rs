@@ -43,10 +43,10 @@ impl<'a> Window<'a> {
         let on_scale = |value: f64| scale.shrink(value).clamp(-FARTHEST, FARTHEST);
         let first = origin.saturating_sub(LENGTH);
         let mut inputs = Vec::with_capacity(LENGTH * INPUTS);
-        for step in first..origin {
+        for (step, value) in values.iter().enumerate().skip(first) {
             let before = recent.same_phase(step, step, 0).map_or(0.0, on_scale);
             let (sine, cosine) = time_of_day(recent, step);
-            inputs.extend([on_scale(values[step]) as f32, before as f32, sine, cosine]);
+            inputs.extend([on_scale(*value) as f32, before as f32, sine, cosine]);
         }
         let mean = |length: usize| {
             let last = &values[origin.saturating_sub(length)..];
