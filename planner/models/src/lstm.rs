@@ -2,7 +2,7 @@
 //!
 //! One [`Network`] serves all series: it is trained now and then on many histories, and to fit it to one is to read
 //! that one's recent past. So it can speak about a series that has only just begun. Without a network it is trained on
-//! the one series, which costs more and knows less.
+//! the one series: a sixth of a second a fit, and nothing about a series that has only just begun.
 mod cell;
 mod head;
 mod math;
@@ -23,7 +23,7 @@ use foremesh_core::forecast::{
 use std::sync::Arc;
 use window::{LENGTH, SHORTEST, Window};
 
-/// Windows that a net for one series is trained on: a fifth of a second.
+/// Windows that a net for one series is trained on; they take a sixth of a second.
 const ALONE: TrainingBudget = TrainingBudget { examples: 2_048 };
 
 /// CPU time of one window in training and of a prediction, in microseconds.
