@@ -71,7 +71,8 @@ impl Model for ExtraTrees {
     }
 
     fn cost(&self, observed: usize) -> Cost {
-        Cost { fit_us: 7.0 * observed.min(rows::MOST) as f64, update_us: 0.02, predict_us: 60.0 }
+        let rows = rows::MOST.min(rows::FROM_ONE_ORIGIN * observed);
+        Cost { fit_us: 7.0 * rows as f64, update_us: 0.02, predict_us: 60.0 }
     }
 
     fn warm_up(&self, _season: Option<usize>, horizon: usize) -> usize {

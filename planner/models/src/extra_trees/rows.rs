@@ -11,7 +11,7 @@ use smartcore::linalg::basic::matrix::DenseMatrix;
 pub(super) const MOST: usize = 1_600;
 
 /// Rows drawn from one origin at most; further ones repeat it.
-const FROM_ONE_ORIGIN: usize = 8;
+pub(super) const FROM_ONE_ORIGIN: usize = 8;
 
 /// Columns without the regressors.
 const OWN_COLUMNS: usize = 21;
