@@ -2,6 +2,8 @@
 //!
 //! They are pure as the core is: the same history and seed give the same forecast, bit for bit. They stand in a crate
 //! of their own so that the core stays small and what they pull in is built beside it.
+#[cfg(test)]
+mod contract;
 mod extra_trees;
 mod features;
 mod lstm;

@@ -8,7 +8,6 @@ const KEPT: usize = 128;
 
 /// Past errors, sorted. Never empty.
 #[derive(Clone, Debug, PartialEq)]
-
 pub(crate) struct Residuals(Vec<f32>);
 
 impl Residuals {
@@ -36,12 +35,6 @@ impl Residuals {
             }
             _ => f64::from(self.0[rank(level)]),
         }
-    }
-
-    /// Share of errors above `limit`, pulled off 0 and 1 by half an observation.
-    pub(crate) fn share_above(&self, limit: f64) -> f64 {
-        let not_above = self.0.partition_point(|error| f64::from(*error) <= limit);
-        ((self.0.len() - not_above) as f64 + 0.5) / (self.0.len() as f64 + 1.0)
     }
 }
 
