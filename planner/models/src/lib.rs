@@ -2,18 +2,18 @@
 //!
 //! They are pure as the core is: the same history and seed give the same forecast, bit for bit. They stand in a crate
 //! of their own so that the core stays small and what they pull in is built beside it.
-//mod arima;
+mod arima;
 mod cholesky;
 mod paths;
 mod prophet;
 mod splitmix;
 
-//pub use arima::Arima;
+pub use arima::Arima;
 pub use prophet::{Growth, Holiday, Mode, Prophet};
 
 use foremesh_core::forecast::model::Model;
 
 /// Every model of this crate, in the order in which reports name them.
 pub fn all() -> Vec<Box<dyn Model>> {
-    vec![Box::new(Prophet::default())]
+    vec![Box::new(Arima::default()), Box::new(Prophet::default())]
 }
