@@ -1,7 +1,6 @@
 //! Equality with Python's Prophet, and what must hold whatever the values are.
 use super::*;
-use foremesh_core::forecast::LEVELS;
-use foremesh_core::forecast::model::{BreachWindow, Covariate, Prediction};
+use foremesh_core::forecast::model::{Covariate, Prediction};
 use foremesh_core::time::Step;
 use serde::Deserialize;
 
