@@ -27,7 +27,12 @@ pub(super) struct FittedProphet {
 }
 
 impl FittedProphet {
-    pub(super) fn new(settings: &Prophet, design: Design, most_likely: MostLikely, history: &History<'_>) -> Self {
+    pub(super) fn new(
+        settings: &Prophet,
+        design: Design,
+        most_likely: MostLikely,
+        history: &History<'_>,
+    ) -> Self {
         let bends = design.changepoints.len();
         let total: f64 = most_likely.theta.iter().skip(2).take(bends).map(|bend| bend.abs()).sum();
         let finite = || history.values.iter().copied().filter(|value| value.is_finite());
@@ -72,7 +77,7 @@ impl FittedProphet {
             let mut bend_at = 1.0;
             loop {
                 bend_at -= (1.0 - stream.unit()).ln() / rate;
-                if !(bend_at < end) {
+                if bend_at >= end {
                     break;
                 }
                 let draw = stream.unit() - 0.5;
