@@ -26,6 +26,7 @@ pub mod problem;
 pub mod published;
 pub mod rollout;
 pub mod settings;
+pub mod signals;
 pub mod silence;
 pub mod store;
 pub mod telemetry;
