@@ -2,18 +2,22 @@
 //!
 //! Every number has a unit in its name and comes with its age. Errors are RFC 9457 problems that say what to do.
 mod decisions;
+mod events;
 mod health;
 mod nodes;
+mod payload;
 mod query;
+mod regressors;
 mod relocations;
 mod services;
 mod time_text;
 
-pub(crate) use time_text::parse as parse_time;
+pub(crate) use time_text::{parse as parse_time, rfc3339};
 
 use crate::{
-    audit::Audit, clock::Clock, metrics::Metrics, observed::SharedObserved, problem::Problem,
-    published::Published, published::View, rollout::Rollouts, store::SeriesStore,
+    audit::Audit, calendar::Calendars, clock::Clock, metrics::Metrics, observed::SharedObserved,
+    problem::Problem, published::Published, published::View, regressors::Regressors, rollout::Rollouts,
+    store::SeriesStore,
 };
 use axum::{
     Json, Router,
@@ -42,6 +46,10 @@ pub struct ApiState {
     pub audit: Arc<Audit>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Known events.
+    pub calendars: Arc<Calendars>,
+    /// Series that explain ours.
+    pub regressors: Arc<Regressors>,
     /// How forecasts are made, the same as in the loop.
     pub forecast: ForecastSettings,
     /// A pass older than this, in milliseconds, means that the planner is not ready.
@@ -73,6 +81,7 @@ impl ApiState {
         (name = "observations", description = "What proxies send"),
         (name = "services", description = "What services do, and what they will do"),
         (name = "decisions", description = "What was decided and why"),
+        (name = "events", description = "Known events, and series that explain ours"),
         (name = "moves", description = "Relocations and their state"),
         (name = "platform", description = "Nodes and proxies"),
         (name = "health", description = "For probes and scrapers")
@@ -95,6 +104,12 @@ fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(relocations::list))
         .routes(routes!(relocations::one))
         .routes(routes!(relocations::abort))
+        .routes(routes!(events::list, events::make))
+        .routes(routes!(events::one, events::replace, events::remove))
+        .routes(routes!(events::cancel))
+        .routes(routes!(events::restore))
+        .routes(routes!(regressors::list))
+        .routes(routes!(regressors::one, regressors::push, regressors::remove))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))

@@ -3,6 +3,7 @@ use crate::{
     api::{self, ApiState},
     args::ServeArgs,
     audit::{Audit, Kind},
+    calendar::{CalendarMetrics, Calendars, FetchLimits},
     clock::Clock,
     control::{Control, ControlSettings, LatestInputs, Parts},
     gates::StoreGates,
@@ -13,6 +14,7 @@ use crate::{
     platform::{Inventory, Relocator, TrafficShifter},
     policies,
     published::Published,
+    regressors::Regressors,
     rollout::{RolloutPorts, Rollouts},
     settings::{Caution, Settings},
     store::{Level, Levels, SeriesStore, SqliteStore, StoreSettings, metrics::StoreMetrics},
@@ -40,6 +42,8 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::read(&args.config)?;
     let policies = policies::read_all(&settings.policies)?;
     let hosts = settings.read_hosts()?;
+    // What is wrong with a file must be known before anything is made.
+    Calendars::check(&settings.calendars, false, Clock::System).await?;
     std::fs::create_dir_all(&settings.state_directory).with_context(|| {
         format!(
             "state directory `{}` cannot be made; check its owner and rights",
@@ -83,6 +87,10 @@ pub struct Assembled {
     pub rollouts: Arc<Rollouts>,
     /// Where decisions are recorded.
     pub audit: Arc<Audit>,
+    /// Known events.
+    pub calendars: Arc<Calendars>,
+    /// Series that explain ours.
+    pub regressors: Arc<Regressors>,
     clock: Clock,
 }
 
@@ -101,12 +109,24 @@ impl Assembled {
         let control_settings = control_settings(settings, policies, step);
         let (store_metrics, ingest_metrics, metrics) =
             (StoreMetrics::default(), IngestMetrics::default(), Arc::new(Metrics::default()));
+        let calendar_metrics = CalendarMetrics::default();
         {
             let mut registry = metrics.registry();
             store_metrics.register(&mut registry);
             ingest_metrics.register(&mut registry);
+            calendar_metrics.register(&mut registry);
         }
         let state = |name: &str| settings.state_directory.join(name);
+        let calendars = Arc::new(Calendars::open(
+            &settings.calendars,
+            &state("calendar.db"),
+            clock.clone(),
+            FetchLimits::default(),
+            calendar_metrics,
+        )?);
+        let regressors =
+            Regressors::open(&settings.regressors, &state("regressors.db"), step, clock.clone())?;
+        let regressors = Arc::new(regressors);
         let audit = Arc::new(Audit::open(&state("audit.db"))?);
         let store = open_store(&state("series.db"), settings, step, &clock, store_metrics)?;
         let keep =
@@ -135,10 +155,12 @@ impl Assembled {
             published,
             latest,
             metrics,
+            calendars: Arc::clone(&calendars),
+            regressors: Arc::clone(&regressors),
         };
         let router = router(settings, &control_settings, &parts, ingest_metrics);
         let control = Control::new(parts, control_settings)?;
-        Ok(Self { router, control, rollouts, audit, clock })
+        Ok(Self { router, control, rollouts, audit, calendars, regressors, clock })
     }
 }
 
@@ -152,6 +174,8 @@ fn router(settings: &Settings, control: &ControlSettings, parts: &Parts, metrics
         rollouts: Arc::clone(&parts.rollouts),
         audit: Arc::clone(&parts.audit),
         metrics: Arc::clone(&parts.metrics),
+        calendars: Arc::clone(&parts.calendars),
+        regressors: Arc::clone(&parts.regressors),
         forecast: control.forecast(),
         pass_limit_ms: settings.stale_after.ms().max(settings.interval.ms().saturating_mul(3)),
     };
@@ -177,7 +201,7 @@ pub struct Planner {
 impl Planner {
     /// Starts the loop and the rollouts.
     pub fn start(assembled: Assembled) -> Self {
-        let Assembled { router, control, rollouts, audit, clock } = assembled;
+        let Assembled { router, control, rollouts, audit, calendars, regressors, clock } = assembled;
         let (stop, stopped) = watch::channel(false);
         let mut until = stopped.clone();
         let rolling = async move {
@@ -187,7 +211,12 @@ impl Planner {
                 })
                 .await;
         };
-        let tasks = vec![tokio::spawn(rolling), tokio::spawn(control.run(stopped))];
+        let tasks = vec![
+            tokio::spawn(rolling),
+            tokio::spawn(calendars.run(stopped.clone())),
+            tokio::spawn(regressors.run(stopped.clone())),
+            tokio::spawn(control.run(stopped)),
+        ];
         Self { router, audit, clock, stop, tasks }
     }
 

@@ -1,4 +1,13 @@
 //! The command line: every command, its arguments, and the environment variables that stand for them.
+mod calendar;
+mod regressors;
+
+pub use calendar::{
+    CalendarAddArgs, CalendarCancelArgs, CalendarCheckArgs, CalendarCommand, CalendarListArgs,
+    CalendarRemoveArgs,
+};
+pub use regressors::{RegressorDeleteArgs, RegressorPushArgs, RegressorsCommand};
+
 use crate::{settings::Span, telemetry::LogFormat};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -45,6 +54,12 @@ pub enum Command {
     Moves(QueryArgs),
     /// Stops a running relocation and takes it back.
     Abort(AbortArgs),
+    /// Lists, makes, cancels and checks known events.
+    #[command(subcommand)]
+    Calendar(CalendarCommand),
+    /// Lists and sends series that explain ours, such as campaign spend.
+    #[command(subcommand)]
+    Regressors(RegressorsCommand),
     /// Prints the `OpenAPI` description of the HTTP API.
     Openapi,
     /// Measures parts of the planner on this machine.

@@ -1,4 +1,10 @@
 //! The commands that ask a running planner and print its answer.
+mod calendar;
+mod regressors;
+
+pub use calendar::calendar;
+pub use regressors::regressors;
+
 use crate::{
     args::{AbortArgs, ExplainArgs, ForecastArgs, Output, QueryArgs},
     client::request,

@@ -9,12 +9,14 @@ pub use validity::LatestInputs;
 
 use crate::{
     audit::{Audit, AuditError, Kind},
+    calendar::Calendars,
     causes::chain,
     clock::Clock,
     metrics::Metrics,
     observed::SharedObserved,
     platform::{Inventory, PlatformError},
     published::{Published, View},
+    regressors::Regressors,
     rollout::{RolloutError, Rollouts},
     silence::{Evidence, SilentProxy, silent_proxies},
     store::{RangeQuery, SeriesStore, StoreError},
@@ -60,6 +62,10 @@ pub struct Parts {
     pub latest: Arc<LatestInputs>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Known events.
+    pub calendars: Arc<Calendars>,
+    /// Series that explain ours.
+    pub regressors: Arc<Regressors>,
 }
 
 /// How the loop works.

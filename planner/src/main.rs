@@ -31,6 +31,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Explain(args) => cli::explain(&args).await,
         Command::Moves(args) => cli::moves(&args).await,
         Command::Abort(args) => cli::abort(&args).await,
+        Command::Calendar(command) => cli::calendar(&command).await,
+        Command::Regressors(command) => cli::regressors(&command).await,
         Command::Openapi => {
             println!("{}", foremesh::api::openapi_json()?);
             Ok(ExitCode::SUCCESS)

@@ -7,7 +7,9 @@ mod span;
 pub use span::Span;
 
 use crate::{
+    calendar::CalendarSettings,
     hosts::config::{Hosts, HostsFileError},
+    regressors::{RegressorSettings, RegressorSettingsError, Regressors},
     rollout::{self, RolloutSettings},
 };
 pub use foremesh_core::inputs::Settings as Caution;
@@ -30,6 +32,12 @@ pub struct Settings {
     pub platform: Platform,
     /// Policy files, or directories of `*.yaml` files; relative to the settings file.
     pub policies: Vec<PathBuf>,
+    /// Where known events come from.
+    #[serde(default)]
+    pub calendars: Vec<CalendarSettings>,
+    /// Series that are not ours and explain ours.
+    #[serde(default)]
+    pub regressors: Vec<RegressorSettings>,
     /// Length of one step of a series.
     #[serde(default = "default_step")]
     pub step: Span,
@@ -141,6 +149,14 @@ pub enum SettingsError {
         /// What is wrong.
         problem: rollout::SettingsError,
     },
+    /// A regressor cannot be accepted.
+    #[error("settings file `{path}`: {problem}")]
+    Regressor {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: RegressorSettingsError,
+    },
     /// A value is outside its limits.
     #[error("settings file `{path}`: `{field}` is {value}, but must be {limit}; {remedy}")]
     Limit {
@@ -181,6 +197,9 @@ impl Settings {
             .chain(&mut settings.policies)
         {
             *relative = base.join(&*relative);
+        }
+        for calendar in &mut settings.calendars {
+            calendar.start_at(base);
         }
         settings.check(path)?;
         Ok(settings)
@@ -225,6 +244,8 @@ impl Settings {
                 "30s suits most meshes",
             );
         }
+        Regressors::check(&self.regressors)
+            .map_err(|problem| SettingsError::Regressor { path: path.to_owned(), problem })?;
         self.rollout.check().map_err(|problem| SettingsError::Rollout { path: path.to_owned(), problem })
     }
 
