@@ -363,6 +363,11 @@ impl World {
         assert_eq!(answer.status(), StatusCode::OK);
     }
 
+    /// Everything that is served, for tests that need a real port.
+    pub(crate) fn router(&self) -> Router {
+        self.router.clone()
+    }
+
     /// Proxies send nothing any more.
     pub(crate) fn mute(&mut self) {
         self.muted = true;
