@@ -46,6 +46,8 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let policies = policies::read_all(&settings.policies)?;
     policies.iter().try_for_each(|policy| policies::check_horizon(policy, settings.horizon))?;
     let hosts = settings.read_hosts()?;
+    // What is wrong with a file must be known before anything is made.
+    Calendars::check(&settings.calendars, false, Clock::System).await?;
     std::fs::create_dir_all(&settings.state_directory).with_context(|| {
         format!(
             "state directory `{}` cannot be made; check its owner and rights",

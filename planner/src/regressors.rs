@@ -5,24 +5,26 @@
 mod grid;
 mod points;
 mod promql;
+mod set;
 mod settings;
 mod table;
 
 pub use points::{Push, PushError, from_csv, from_json};
+pub use set::{OnGrid, Regressor, RegressorSet, Source};
 pub(crate) use settings::{NAME_LIMIT, is_name};
 pub use settings::{RegressorSettings, RegressorSettingsError};
 
 use crate::{causes::chain, clock::Clock, signals::prometheus::PrometheusError, state_file::StateFileError};
 use foremesh_core::{
-    calendar::{Scope, Subject},
-    series::Series,
+    calendar::Scope,
     time::{Step, Timestamp},
 };
+use futures::StreamExt as _;
 use promql::{ReadError, Reader};
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 use table::Table;
@@ -37,123 +39,10 @@ pub const MAX_POINTS: usize = 100_000;
 pub const MAX_ALL_POINTS: usize = 2_000_000;
 /// Time between two looks at what is due.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Regressors that are read at the same time.
+const READS_AT_ONCE: usize = 4;
 /// Regressors that are pushed.
 pub const MAX_REGRESSORS: usize = 256;
-
-/// Where the values of a regressor come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// Somebody pushes them.
-    Pushed,
-    /// They are read by this expression.
-    PromQl {
-        /// The expression.
-        query: String,
-        /// Address of the API.
-        url: String,
-    },
-}
-
-/// One regressor with all that is known of it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Regressor {
-    /// Its name.
-    pub name: String,
-    /// Unit of its values, for people.
-    pub unit: Option<String>,
-    /// What it may influence.
-    pub scope: Scope,
-    /// Where its values come from.
-    pub source: Source,
-    /// How long a value holds when no newer one follows, in milliseconds.
-    pub hold_ms: i64,
-    /// When its values were pushed or read last; `None` when never.
-    pub received_at: Option<Timestamp>,
-    /// Why the last read failed, when it did.
-    pub error: Option<String>,
-    /// Whether points after now are known values, and not only held ones.
-    pub knows_future: bool,
-    points: Arc<BTreeMap<Timestamp, f64>>,
-}
-
-/// A regressor on the steps of a forecast.
-#[derive(Clone, Debug)]
-pub struct OnGrid {
-    /// The regressor that it is of.
-    pub regressor: Arc<Regressor>,
-    /// What it was: one value for each step of the history, `NaN` for a gap.
-    pub past: Series,
-    /// What it will be: one value for each step of the horizon, the first one that of the step that holds now; `NaN`
-    /// where it is not known.
-    pub future: Vec<f64>,
-    /// Age of its values in milliseconds since they were pushed or read; `None` when they never were.
-    pub age_ms: Option<i64>,
-    /// End of what is known.
-    pub known_until: Option<Timestamp>,
-}
-
-impl Regressor {
-    /// Its points in time, oldest first.
-    pub fn points(&self) -> &BTreeMap<Timestamp, f64> {
-        &self.points
-    }
-
-    /// End of what is known: the end of the newest point, or the time that it was read when its future is not known.
-    pub fn known_until(&self) -> Option<Timestamp> {
-        let (last, _) = self.points.last_key_value()?;
-        let held = last.plus_ms(self.hold_ms);
-        Some(if self.knows_future { held } else { held.min(self.received_at.unwrap_or(held)) })
-    }
-
-    /// Its values on steps: the history from `from` to the step that holds `now`, exclusive, and `horizon` steps from
-    /// that step on.
-    pub fn on_grid(self: &Arc<Self>, from: Timestamp, now: Timestamp, step: Step, horizon: usize) -> OnGrid {
-        let (from, split) = (step.floor(from), step.floor(now));
-        let steps = usize::try_from(step.count(from, split)).unwrap_or(0);
-        let past = grid::on_grid(&self.points, self.hold_ms, from, step, steps);
-        let future = if self.knows_future {
-            grid::on_grid(&self.points, self.hold_ms, split, step, horizon)
-        } else {
-            vec![f64::NAN; horizon]
-        };
-        OnGrid {
-            past: Series::new(from, step, past),
-            future,
-            age_ms: self.received_at.map(|at| now.ms_since(at)),
-            known_until: self.known_until(),
-            regressor: Arc::clone(self),
-        }
-    }
-}
-
-/// All regressors at one moment.
-#[derive(Clone, Debug, Default)]
-pub struct RegressorSet(BTreeMap<String, Arc<Regressor>>);
-
-impl RegressorSet {
-    /// All of them, by name.
-    pub fn all(&self) -> impl Iterator<Item = &Arc<Regressor>> {
-        self.0.values()
-    }
-
-    /// One of them.
-    pub fn get(&self, name: &str) -> Option<&Arc<Regressor>> {
-        self.0.get(name)
-    }
-
-    /// Those that may influence a series and have values, on the steps of its forecast; sorted by name.
-    pub fn on_grid(
-        &self,
-        subject: &Subject<'_>,
-        from: Timestamp,
-        now: Timestamp,
-        step: Step,
-        horizon: usize,
-    ) -> Vec<OnGrid> {
-        let concerned = self.all().filter(|r| !r.points.is_empty() && r.scope.selects(subject));
-        concerned.map(|regressor| regressor.on_grid(from, now, step, horizon)).collect()
-    }
-}
 
 /// What is stored of a regressor that was pushed.
 #[derive(Clone, Debug, Default)]
@@ -206,7 +95,7 @@ pub enum RegressorError {
     Settings(#[from] RegressorSettingsError),
     /// The API that one is read from cannot be asked.
     #[error("regressor `{0}` cannot be read")]
-    Prometheus(String, #[source] PrometheusError),
+    Prometheus(String, #[source] Box<PrometheusError>),
 }
 
 /// What a push changed.
@@ -228,7 +117,8 @@ pub struct Regressors {
     current: RwLock<Arc<RegressorSet>>,
     /// Held over a change, so that the file and the memory agree.
     change: tokio::sync::Mutex<()>,
-    readers: tokio::sync::Mutex<Vec<Reader>>,
+    /// What is read, with the time that it is due.
+    readers: Mutex<Vec<(Timestamp, Arc<Reader>)>>,
 }
 
 impl Regressors {
@@ -266,9 +156,9 @@ impl Regressors {
         }
         let mut readers = Vec::new();
         for declared in declared {
-            let reader = Reader::new(declared, clock.now())
-                .map_err(|source| RegressorError::Prometheus(declared.name.clone(), source))?;
-            readers.extend(reader);
+            let reader = Reader::new(declared)
+                .map_err(|source| RegressorError::Prometheus(declared.name.clone(), Box::new(source)))?;
+            readers.extend(reader.map(|reader| (clock.now(), Arc::new(reader))));
         }
         Ok(Self {
             clock,
@@ -277,7 +167,7 @@ impl Regressors {
             table,
             current: RwLock::new(Arc::new(RegressorSet(set))),
             change: tokio::sync::Mutex::default(),
-            readers: tokio::sync::Mutex::new(readers),
+            readers: Mutex::new(readers),
         })
     }
 
@@ -299,19 +189,27 @@ impl Regressors {
 
     /// Reads every regressor that is due by its expression. One that cannot be read keeps what it has.
     pub async fn refresh(&self) {
-        let mut readers = self.readers.lock().await;
-        for reader in readers.iter_mut() {
-            let now = self.clock.now();
-            if reader.next_at > now {
-                continue;
+        let (now, set) = (self.clock.now(), self.current());
+        let mut due = Vec::new();
+        for (next_at, reader) in self.readers.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
+            if *next_at <= now {
+                *next_at = now.plus_ms(reader.settings.interval.ms());
+                due.push(Arc::clone(reader));
             }
-            reader.next_at = now.plus_ms(reader.settings.interval.ms());
-            let name = reader.settings.name.clone();
-            let set = self.current();
-            let Some(before) = set.get(&name) else { continue };
-            let newest = before.points.last_key_value().map(|(at, _)| *at);
-            let read = reader.read(newest, now, self.step).await;
-            self.put(after_read(before, read, now));
+        }
+        // One server that is slow must not hold up the others.
+        let (known, step) = (&set, self.step);
+        let mut reads = futures::stream::iter(due)
+            .map(|reader| async move {
+                let newest = known.get(&reader.settings.name).and_then(|known| known.newest());
+                let read = reader.read(newest, now, step).await;
+                (reader, read)
+            })
+            .buffer_unordered(READS_AT_ONCE);
+        while let Some((reader, read)) = reads.next().await {
+            if let Some(before) = set.get(&reader.settings.name) {
+                self.put(after_read(before, read, now));
+            }
         }
     }
 

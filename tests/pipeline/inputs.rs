@@ -1,9 +1,10 @@
 //! Events and regressors over HTTP and by the commands of the real binary, against the whole planner.
-use crate::world::World;
+use crate::{readme::block, world::World};
 use axum::{
     body::{Body, to_bytes},
     http::{Method, Request, StatusCode, header},
 };
+use foremesh::settings::Settings;
 use foremesh_tests::place::foremesh_binary;
 use serde_json::{Value, json};
 use std::{path::Path, time::Duration};
@@ -198,12 +199,8 @@ async fn what_is_wrong_is_a_problem_document_and_changes_nothing() {
         assert_eq!(media, "application/problem+json", "case {name}");
         assert!(problem["detail"].as_str().expect("a detail").contains(want), "case {name}: {problem}");
     }
-    assert_eq!(world.get("/api/v1/regressors").await["regressors"], json_list());
-    assert_eq!(world.get(events).await["occurrences"], json_list());
-}
-
-fn json_list() -> Value {
-    json!([])
+    assert_eq!(world.get("/api/v1/regressors").await["regressors"], json!([]));
+    assert_eq!(world.get(events).await["occurrences"], json!([]));
 }
 
 #[tokio::test]
@@ -221,6 +218,31 @@ async fn every_path_is_described() {
         for method in methods {
             assert!(paths[path][method].is_object(), "{method} {path} is not described");
         }
+    }
+}
+
+/// The YAML blocks of a page.
+fn blocks(page: &str) -> Vec<&str> {
+    page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default()).collect()
+}
+
+#[tokio::test]
+async fn the_examples_of_the_page_are_accepted() {
+    let blocks = blocks(include_str!("../../docs/calendar.md"));
+    let [calendars, document, regressors] = blocks[..] else { panic!("three blocks, not {}", blocks.len()) };
+    let base = "stateDirectory: state\nplatform: {hosts: hosts.yaml}\npolicies: [policies]\n";
+    let text = format!("{base}{calendars}{regressors}");
+    let settings = Settings::parse(Path::new("/etc/foremesh/foremesh.yaml"), &text);
+    let settings = settings.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((settings.calendars.len(), settings.regressors.len()), (2, 3));
+    let place = tempfile::tempdir().expect("a temporary directory");
+    std::fs::write(place.path().join("shop.yaml"), document).expect("a file");
+    let from = ["--from", "2026-11-25T00:00:00Z", "--days", "3"];
+    let (code, stdout, stderr) =
+        run(place.path(), &[&["calendar", "check", "shop.yaml"][..], &from].concat()).await;
+    assert_eq!(code, Some(0), "{stderr}");
+    for part in ["shop:nightly-backup", "2026-11-26T01:30:00Z", "shop:sale", "+200 rps"] {
+        assert!(stdout.contains(part), "`{part}` is missing in {stdout}");
     }
 }
 
@@ -327,4 +349,49 @@ spec:
         assert_eq!(found, Some(code), "{line}: {stdout}{stderr}");
         assert!(stdout.contains(out) && stderr.contains(error), "{line}: {stdout}{stderr}");
     }
+}
+
+#[tokio::test]
+async fn a_planner_with_a_bad_calendar_does_not_start_and_check_says_why() {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let path = |name: &str| place.path().join(name);
+    std::fs::create_dir(path("policies")).expect("a directory");
+    let settings = block("foremesh.yaml").replace("/var/lib/foremesh", "state");
+    let url = "http://127.0.0.1:9/x.ics?key=secret";
+    let calendars = format!("calendars: [{{file: shop.yaml}}, {{ical: {{name: feed, url: '{url}'}}}}]\n");
+    for (file, text) in [
+        ("foremesh.yaml", &format!("{settings}\n{calendars}")),
+        ("hosts.yaml", &block("hosts.yaml")),
+        ("policies/cart.yaml", &block("policies/cart.yaml")),
+    ] {
+        std::fs::write(path(file), text).expect("a file");
+    }
+    let document = |cron: &str| {
+        format!(
+            "apiVersion: foremesh.dev/v1alpha1\nkind: EventCalendar\nmetadata: {{name: shop}}\nspec: {{events: \
+             [{{name: backup, when: {{cron: '{cron}'}}, duration: 1h}}]}}\n"
+        )
+    };
+    std::fs::write(path("shop.yaml"), document("30 25 * * *")).expect("a file");
+    let (code, stdout, stderr) =
+        run(place.path(), &["check", "--offline", "--config", "foremesh.yaml"]).await;
+    assert_eq!(code, Some(1), "{stdout}{stderr}");
+    assert!(stdout.contains("error    calendar `shop` in `shop.yaml`"), "{stdout}");
+    let (code, _, stderr) = run(place.path(), &["serve", "--config", "foremesh.yaml"]).await;
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("calendar `shop` in "), "{stderr}");
+    assert!(!path("state").exists(), "nothing was made");
+
+    std::fs::write(path("shop.yaml"), document("30 2 * * *")).expect("a file");
+    let (code, stdout, stderr) =
+        run(place.path(), &["check", "--offline", "--config", "foremesh.yaml"]).await;
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    assert!(stdout.contains("ok       calendar `feed:feed`, not asked"), "{stdout}");
+    // The hosts of the example answer nothing, which is another matter.
+    let (_, stdout, _) = run(place.path(), &["check", "--config", "foremesh.yaml"]).await;
+    assert!(
+        stdout.contains("warning  calendar `feed:feed` from http://127.0.0.1:9/x.ics: it cannot be reached"),
+        "{stdout}"
+    );
+    assert!(!stdout.contains("secret"), "{stdout}");
 }

@@ -1,4 +1,6 @@
 //! Events: what takes place when, from every calendar, and the events that are made here.
+mod view;
+
 use super::{
     ApiState, payload,
     query::Query,
@@ -7,7 +9,7 @@ use super::{
 };
 use crate::{
     audit::Kind,
-    calendar::{EventError, Found, LearnedEffect, MadeEvent, Put},
+    calendar::{EventError, Put},
     causes::chain,
     problem::Problem,
 };
@@ -19,9 +21,10 @@ use axum::{
 };
 use foremesh_calendar::EventSpec;
 use foremesh_core::time::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
+use view::{EventView, Events, OccurrenceView, event, occurrence, source};
 
 /// Largest body of one event.
 const MAX_BODY_BYTES: usize = 64 << 10;
@@ -32,91 +35,6 @@ const DAY_MS: i64 = 24 * 3_600_000;
 const AHEAD_MS: i64 = 7 * DAY_MS;
 /// Longest time that one answer covers.
 const LONGEST_MS: i64 = 400 * DAY_MS;
-
-/// What takes place in a time.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Events {
-    /// Begin of that time.
-    from: String,
-    /// Its end, exclusive.
-    to: String,
-    /// Occurrences, sorted by start; at most 1000.
-    occurrences: Vec<OccurrenceView>,
-    /// Whether there are more.
-    truncated: bool,
-    /// Files and feeds that they come from.
-    sources: Vec<SourceView>,
-}
-
-/// One time that an event takes place.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct OccurrenceView {
-    /// Id of the event: `POST /api/v1/events/{id}/cancel` takes it.
-    id: String,
-    /// Its name.
-    event: String,
-    /// Its first moment.
-    start: String,
-    /// The first moment after it.
-    end: String,
-    /// Its tags; effects are learned by the first one.
-    tags: Vec<String>,
-    /// Where its calendar is from.
-    source: String,
-    /// Effect as far as people know it.
-    expected_effect: Option<String>,
-    /// Effects that were learned; of the service that was asked for, else of all.
-    learned_effects: Vec<EffectView>,
-    /// It was cancelled, and does not take place.
-    cancelled: bool,
-}
-
-/// The effect that an event turned out to have on one series.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct EffectView {
-    /// The service, node or workload.
-    subject: String,
-    /// The quantity.
-    metric: String,
-    /// Mean effect, such as `x1.80` or `+200`.
-    effect: String,
-    /// `expected`, `like_services` or `learned`.
-    #[schema(value_type = String)]
-    source: foremesh_core::calendar::EffectSource,
-    /// Past occurrences behind it.
-    occurrences: usize,
-}
-
-/// A source of calendars.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct SourceView {
-    /// Its name.
-    name: String,
-    /// Where it is read from.
-    from: String,
-    /// Events that a feed gives.
-    events: Option<usize>,
-    /// When it was read successfully last.
-    good_at: Option<String>,
-    /// Milliseconds since then.
-    age_ms: Option<i64>,
-    /// Why the last attempt failed; what was read before is in force.
-    error: Option<String>,
-    /// Events in it that cannot be understood and are left out.
-    problems: Vec<String>,
-}
-
-/// An event that was made here.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct EventView {
-    /// Its id.
-    id: String,
-    /// When it was made or changed last.
-    changed_at: String,
-    /// What it says, as in a calendar file.
-    #[schema(value_type = Object)]
-    event: EventSpec,
-}
 
 /// What to list.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -157,33 +75,6 @@ pub(super) fn time(field: &str, text: &str) -> Result<Timestamp, Problem> {
     })
 }
 
-fn occurrence(found: Found, learned: &[LearnedEffect], service: Option<&str>) -> OccurrenceView {
-    let concerned = learned.iter().filter(|effect| {
-        effect.tag == found.occurrence.tag() && service.is_none_or(|service| service == effect.subject)
-    });
-    let learned_effects = concerned
-        .map(|effect| EffectView {
-            subject: effect.subject.clone(),
-            metric: effect.metric.clone(),
-            effect: effect.effect.clone(),
-            source: effect.source,
-            occurrences: effect.occurrences,
-        })
-        .collect();
-    let occurrence = found.occurrence;
-    OccurrenceView {
-        id: found.id,
-        event: occurrence.event,
-        start: rfc3339(occurrence.start),
-        end: rfc3339(occurrence.end),
-        tags: occurrence.tags,
-        source: found.source,
-        expected_effect: occurrence.expected.map(|effect| effect.to_string()),
-        learned_effects,
-        cancelled: found.cancelled,
-    }
-}
-
 /// What takes place in a time, from every file, feed and event made here, with what is known of the effects.
 #[utoipa::path(get, path = "/api/v1/events", tag = "events", params(EventsQuery),
     responses((status = 200, body = Events), (status = 400, description = "A time that is none", body = Problem))
@@ -216,16 +107,7 @@ pub(super) async fn list(
     let service = query.service.as_deref();
     let occurrences =
         found.into_iter().take(MAX_SHOWN).map(|found| occurrence(found, &learned, service)).collect();
-    let sources = set.sources().iter().map(|source| SourceView {
-        name: source.name.clone(),
-        from: source.from.clone(),
-        events: source.events,
-        good_at: source.good_at.map(rfc3339),
-        age_ms: source.good_at.map(|at| now.ms_since(at)),
-        error: source.error.clone(),
-        problems: source.problems.clone(),
-    });
-    let sources = sources.collect();
+    let sources = set.sources().iter().map(|status| source(status, now)).collect();
     Ok(Json(Events { from: rfc3339(from), to: rfc3339(to), occurrences, truncated, sources }))
 }
 
@@ -242,12 +124,8 @@ pub(super) async fn one(
         .calendars
         .made()
         .remove(&id)
-        .map(|made| view(&id, made))
+        .map(|made| event(&id, made))
         .ok_or_else(|| problem(&EventError::Unknown(id)))
-}
-
-fn view(id: &str, made: MadeEvent) -> Json<EventView> {
-    Json(EventView { id: id.to_owned(), changed_at: rfc3339(made.changed_at), event: made.spec })
 }
 
 fn problem(error: &EventError) -> Problem {
@@ -296,7 +174,7 @@ async fn put_event(
         note(state, what, &id, by, &shown)?;
     }
     let made = state.calendars.made().remove(&id).ok_or_else(|| problem(&EventError::Unknown(id.clone())))?;
-    Ok((status, view(&id, made)))
+    Ok((status, event(&id, made)))
 }
 
 /// Makes an event. The body is an event as in a calendar file, as JSON, with an optional `id`; else its name is its id.

@@ -38,8 +38,8 @@ pub(super) enum Fetched {
 pub(super) enum FetchError {
     #[error("HTTPS cannot be used on this machine")]
     Client(#[source] reqwest::Error),
-    #[error("`{0}` is not an address; write it as http://HOST/PATH or https://HOST/PATH")]
-    Address(String),
+    #[error("its address is not one; write it as http://HOST/PATH or https://HOST/PATH")]
+    Address,
     #[error("it did not answer within {:.1} s", .0.as_secs_f64())]
     TooSlow(Duration),
     #[error("it cannot be reached")]
@@ -86,9 +86,10 @@ impl Fetcher {
     }
 
     async fn ask(&self, url: &str, known: &Validators) -> Result<Fetched, FetchError> {
-        let address: reqwest::Url = url.parse().map_err(|_| FetchError::Address(url.to_owned()))?;
+        // Feeds carry their secret in the address, so that it must not get into logs.
+        let address: reqwest::Url = url.parse().map_err(|_| FetchError::Address)?;
         if !matches!(address.scheme(), "http" | "https") {
-            return Err(FetchError::Address(url.to_owned()));
+            return Err(FetchError::Address);
         }
         let mut request = self.client()?.get(address);
         for (name, value) in
@@ -98,7 +99,6 @@ impl Fetcher {
                 request = request.header(name, value);
             }
         }
-        // Feeds carry their secret in the address, so that it must not get into logs.
         let unreachable = |error: reqwest::Error| FetchError::Unreachable(error.without_url());
         let mut answer = request.send().await.map_err(unreachable)?;
         if answer.status() == StatusCode::NOT_MODIFIED && *known != Validators::default() {

@@ -98,7 +98,6 @@ impl CalendarSettings {
             (Some(_), None) if self.refresh.ms() < MIN_REFRESH_MS => {
                 refuse(format!("`refresh` is {}, {each}", self.refresh))
             }
-            (Some(_), None) => Ok(()),
             (None, Some(ical)) if !is_name(&ical.name) => {
                 refuse(format!("`ical.name` is `{}`, but it must be {NAME_LIMIT}", ical.name))
             }
@@ -108,7 +107,7 @@ impl CalendarSettings {
             (None, Some(ical)) if ical.refresh.ms() < MIN_REFRESH_MS => {
                 refuse(format!("`ical.refresh` is {}, {each}", ical.refresh))
             }
-            (None, Some(_)) => Ok(()),
+            (Some(_), None) | (None, Some(_)) => Ok(()),
             _ => refuse("it must have either `file` or `ical`".to_owned()),
         }
     }

@@ -14,7 +14,7 @@ use anyhow::{Context as _, bail};
 use foremesh_core::time::Timestamp;
 use hyper::Method;
 use serde_json::{Map, Value, json};
-use std::process::ExitCode;
+use std::{fmt::Write as _, process::ExitCode};
 
 const DAY_MS: i64 = 24 * 3_600_000;
 
@@ -54,10 +54,10 @@ fn shown(answer: &Value) -> String {
         let name = text(source, "/name");
         if source.pointer("/error").is_some_and(|error| !error.is_null()) {
             let (error, good_at) = (text(source, "/error"), text(source, "/good_at"));
-            shown.push_str(&format!("\nsource {name}: {error}; read successfully last: {good_at}"));
+            let _ = write!(shown, "\nsource {name}: {error}; read successfully last: {good_at}");
         }
         for problem in super::items(source, "problems") {
-            shown.push_str(&format!("\nsource {name}: {}", text(problem, "")));
+            let _ = write!(shown, "\nsource {name}: {}", text(problem, ""));
         }
     }
     shown

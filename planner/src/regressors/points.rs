@@ -229,7 +229,7 @@ mod tests {
             ("unitless hold", r#"{"hold": "5", "points": []}"#.to_owned(), "`5` is not a duration"),
             (
                 "too many",
-                format!(r#"{{"points": [{}]}}"#, vec![r#"{"at": "", "value": 1}"#; 5].join(",")),
+                format!(r#"{{"points": [{}]}}"#, [r#"{"at": "", "value": 1}"#; 5].join(",")),
                 "more than 4 points",
             ),
         ] {

@@ -13,7 +13,6 @@ const OVERLAP_STEPS: usize = 5;
 #[derive(Debug)]
 pub(super) struct Reader {
     pub(super) settings: RegressorSettings,
-    pub(super) next_at: Timestamp,
     query: String,
     client: PrometheusClient,
 }
@@ -31,12 +30,12 @@ pub(super) enum ReadError {
 
 impl Reader {
     /// A reader, if the regressor is one that is read. Nothing is asked yet.
-    pub(super) fn new(settings: &RegressorSettings, now: Timestamp) -> Result<Option<Self>, PrometheusError> {
+    pub(super) fn new(settings: &RegressorSettings) -> Result<Option<Self>, PrometheusError> {
         let (Some(query), Some(url)) = (settings.promql.clone(), settings.url.clone()) else {
             return Ok(None);
         };
         let client = PrometheusClient::new(&url, ClientSettings::default())?;
-        Ok(Some(Self { settings: settings.clone(), next_at: now, query, client }))
+        Ok(Some(Self { settings: settings.clone(), query, client }))
     }
 
     /// Reads what is new since `newest`. With a known future the values stand for a later time, as the settings say.
@@ -47,7 +46,8 @@ impl Reader {
         step: Step,
     ) -> Result<BTreeMap<Timestamp, f64>, ReadError> {
         let ahead_ms = self.settings.known_future.map_or(0, crate::settings::Span::ms);
-        let oldest = now.plus_ms(-BACKFILL_MS);
+        // More would not be kept anyway.
+        let oldest = now.plus_ms(-BACKFILL_MS.min(step.times(super::MAX_POINTS)));
         let overlap = |at: Timestamp| at.plus_ms(-ahead_ms - step.times(OVERLAP_STEPS));
         // On whole steps, so that two reads give the same times.
         let from = step.floor(newest.map_or(oldest, overlap).max(oldest));

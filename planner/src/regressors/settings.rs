@@ -53,6 +53,10 @@ pub(crate) fn is_name(name: &str) -> bool {
     (1..=100).contains(&name.len()) && name.chars().all(letter) && name.starts_with(|c: char| c != '.')
 }
 
+fn is_address(url: &str) -> bool {
+    url.parse::<reqwest::Url>().is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+}
+
 /// What a name may be, for errors.
 pub(crate) const NAME_LIMIT: &str = "1 to 100 letters, digits, `_`, `-` and `.`, not beginning with `.`";
 
@@ -99,6 +103,9 @@ pub(super) fn check(all: &[RegressorSettings]) -> Result<(), RegressorSettingsEr
                     "given only with `promql`; what is pushed has its own times",
                 );
             }
+            (Some(_), Some(url)) if !is_address(url) => {
+                return refuse("url", format!("`{url}`"), "an address such as http://prometheus:9090");
+            }
             (Some(query), _) if query.trim().is_empty() => {
                 return refuse("promql", "empty".into(), "an expression that gives one series");
             }
@@ -125,6 +132,7 @@ mod tests {
                 "`promql` is missing, but must be given with `url`",
             ),
             ("future of a push", "[{name: a, knownFuture: 1h}]", "given only with `promql`"),
+            ("no address", "[{name: a, promql: up, url: 'prometheus:9090'}]", "`url` is `prometheus:9090`"),
             ("no url", "[{name: a, promql: up}]", "`url` is missing, but must be given with `promql`"),
             ("empty", "[{name: a, promql: ' ', url: 'http://p'}]", "`promql` is empty"),
         ] {

@@ -1,5 +1,8 @@
+mod prometheus;
+
 use super::*;
 use crate::{clock::ManualClock, settings::Span};
+use foremesh_core::calendar::Subject;
 
 const MINUTE: i64 = 60_000;
 const NOW: i64 = 1_795_510_800_000;
@@ -63,6 +66,7 @@ async fn what_was_pushed_is_there_after_a_restart_and_the_newest_write_wins() {
         ["9", "9", "9", "3", "3", "3", "3", "3", "NaN"],
         "the plan ends, and nothing is made up"
     );
+    assert_eq!(grid[0].known_future(), None, "a part that is not known must be forecast");
     assert_eq!(grid[0].age_ms, Some(MINUTE));
     assert_eq!(grid[0].known_until, Some(Timestamp::from_unix_ms(NOW + 10 * MINUTE)));
     assert!(after.on_grid(&Subject::service("cart", "throughput_rps"), now, now, Step::MINUTE, 1).is_empty());
@@ -124,6 +128,6 @@ async fn only_the_newest_points_are_kept() {
     for set in [regressors.current(), rig.open().current()] {
         let points = set.get("long").unwrap().points();
         assert_eq!(points.len(), MAX_POINTS);
-        assert_eq!(points.first_key_value().unwrap().1, &20_000.0);
+        assert_eq!(points.first_key_value().unwrap().0, &Timestamp::from_unix_ms(NOW + 20_000));
     }
 }
