@@ -152,7 +152,8 @@ impl Forecasts {
     /// A series of the same quantity that is known well, whose usual errors are a start for a new one.
     fn like(&self, id: &SeriesId) -> Option<&LiveSeries> {
         let metric = id.metric();
-        let same = self.kept.iter().filter(|(other, _)| other.kind() == id.kind() && other.metric() == metric);
+        let same =
+            self.kept.iter().filter(|(other, _)| other.kind() == id.kind() && other.metric() == metric);
         same.map(|(_, live)| live).max_by_key(|live| live.forecaster().observed())
     }
 
@@ -164,7 +165,8 @@ impl Forecasts {
         for regressor in known.regressors.all().filter(|regressor| !regressor.knows_future) {
             let on_grid = regressor.on_grid(from, known.now, step, 0);
             let how = ForecastSettings { horizon: self.horizon(), stale_limit_ms: i64::MAX, ..self.how };
-            if let Ok(forecast) = forecast(&regressor.name, "regressor", &on_grid.past, &[], &how, known.now) {
+            if let Ok(forecast) = forecast(&regressor.name, "regressor", &on_grid.past, &[], &how, known.now)
+            {
                 made.insert(regressor.name.clone(), forecast);
             }
         }
@@ -178,8 +180,7 @@ impl Forecasts {
                 by_metric.entry(id.metric()).or_default().push(effects);
             }
         }
-        self.priors =
-            by_metric.into_iter().map(|(metric, effects)| (metric, Priors::of(effects))).collect();
+        self.priors = by_metric.into_iter().map(|(metric, effects)| (metric, Priors::of(effects))).collect();
     }
 
     fn learned(&self) -> Vec<LearnedEffect> {
@@ -218,7 +219,11 @@ impl PassForecasts {
         for (id, shown) in &self.all {
             match id {
                 SeriesId::Service(service, metric) => {
-                    services.entry(service.clone()).or_default().forecasts.insert(*metric, shown.forecast.clone());
+                    services
+                        .entry(service.clone())
+                        .or_default()
+                        .forecasts
+                        .insert(*metric, shown.forecast.clone());
                 }
                 SeriesId::Node(node, GaugeMetric::CpuUsedMillicores) => {
                     nodes.insert(node.clone(), shown.forecast.clone());
@@ -290,7 +295,8 @@ impl Around {
             .filter_map(|one| {
                 let future = unknown_futures.get(&one.regressor.name);
                 let known_future = one.regressor.knows_future;
-                (known_future || future.is_some()).then(|| OneRegressor::new(one, series.values().len(), future))
+                (known_future || future.is_some())
+                    .then(|| OneRegressor::new(one, series.values().len(), future))
             })
             .collect();
         Self { metric, occurrences, moves, regressors }

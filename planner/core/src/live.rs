@@ -118,8 +118,15 @@ impl LiveSeries {
         self.observed_to = None;
         // What an event does is the best guess for the new place too.
         if let Some(learned) = self.effects.take() {
-            let effects =
-                calendar::learn(around.metric, &[], self.from, self.step, self.shape.season, around.occurrences, &Priors::of([&learned.effects]));
+            let effects = calendar::learn(
+                around.metric,
+                &[],
+                self.from,
+                self.step,
+                self.shape.season,
+                around.occurrences,
+                &Priors::of([&learned.effects]),
+            );
             self.effects = Some(Learned { effects, occurrences: around.occurrences.to_vec() });
         }
     }
@@ -133,10 +140,12 @@ impl LiveSeries {
             occurrences.iter().filter(|occurrence| occurrence.end <= by).cloned().collect::<Vec<_>>()
         };
         let by = series.end();
-        let same_past = self.effects.as_ref().is_some_and(|learned| {
-            ended(&learned.occurrences, self.fed_to) == ended(around.occurrences, by)
-        });
-        if same_past && self.effects.as_ref().is_some_and(|learned| learned.occurrences == around.occurrences) {
+        let same_past = self
+            .effects
+            .as_ref()
+            .is_some_and(|learned| ended(&learned.occurrences, self.fed_to) == ended(around.occurrences, by));
+        if same_past && self.effects.as_ref().is_some_and(|learned| learned.occurrences == around.occurrences)
+        {
             return false;
         }
         let values = self.values(series, self.from, by);
@@ -157,7 +166,8 @@ impl LiveSeries {
     fn learn_regressors(&mut self, series: &Series, around: &Surroundings<'_>) -> bool {
         let names: Vec<&str> = around.regressors.iter().map(|(regressor, _)| regressor.name).collect();
         let every = self.shape.season.map_or(RELEARN_STEPS, |season| (season / RELEARN_PER_SEASON).max(1));
-        let due = self.regressors_learned_at.is_none_or(|at| self.step.count(at, series.end()) >= every as i64);
+        let due =
+            self.regressors_learned_at.is_none_or(|at| self.step.count(at, series.end()) >= every as i64);
         if self.names == names && (names.is_empty() || !due) {
             return false;
         }

@@ -1,7 +1,5 @@
 //! Bands from past errors: the distribution of `actual - predicted` at the same distance ahead.
 
-
-
 /// Most errors that are kept for one distance. More would cost memory (1 000 services have thousands of forecasts)
 /// and move a level by less than one hundredth.
 const KEPT: usize = 128;

@@ -41,7 +41,6 @@ pub(super) struct ForecastQuery {
     horizon: Option<String>,
 }
 
-
 /// Which quantity of a node or workload.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -236,8 +235,11 @@ pub(super) async fn of_route(
     let now = state.clock.now();
     let base = state.store.levels().base();
     let callee = ServiceId::new(&*id);
-    let wanted =
-        RouteId { callee: callee.clone(), caller: WorkloadId::new(&*query.caller), route: query.route.clone() };
+    let wanted = RouteId {
+        callee: callee.clone(),
+        caller: WorkloadId::new(&*query.caller),
+        route: query.route.clone(),
+    };
     let from = base.step.floor(now.plus_ms(-base.retention_ms));
     let rows = state.store.route_range(ServiceQuery::new(0, from, now).of(callee)).await;
     let rows = rows.map_err(|error| Problem::internal(chain(&error)))?;
@@ -256,8 +258,9 @@ pub(super) async fn of_route(
     let series = Series::new(from, base.step, values);
     let subject = format!("{caller} -> {id} {route}");
     let made = now_made(&state, &subject, metric, &series, &[]);
-    made.map(|made| Json(answer(made, &Shown::alone())))
-        .map_err(|error| Problem::conflict(format!("{} of `{subject}` cannot be forecast: {error}", metric.name())))
+    made.map(|made| Json(answer(made, &Shown::alone()))).map_err(|error| {
+        Problem::conflict(format!("{} of `{subject}` cannot be forecast: {error}", metric.name()))
+    })
 }
 
 /// The forecast of one quantity of a node, with bands, models, weights and events.

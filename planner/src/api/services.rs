@@ -4,12 +4,7 @@ use super::{
     query::Query,
     time_text::{parse, rfc3339},
 };
-use crate::{
-    causes::chain,
-    problem::Problem,
-    published::View,
-    store::ServiceQuery,
-};
+use crate::{causes::chain, problem::Problem, published::View, store::ServiceQuery};
 use axum::{
     Json,
     extract::{Path, State},

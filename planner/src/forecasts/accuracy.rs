@@ -1,6 +1,9 @@
 //! How good the published forecasts turned out to be, series by series.
 use super::SeriesId;
-use foremesh_core::{forecast::model::Contribution, live::{LiveSeries, Score}};
+use foremesh_core::{
+    forecast::model::Contribution,
+    live::{LiveSeries, Score},
+};
 use std::{cmp::Ordering, collections::BTreeMap};
 
 /// One series.

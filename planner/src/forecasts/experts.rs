@@ -63,7 +63,9 @@ impl Experts {
     /// Fits that were made and that failed, by model. A failed fit leaves the series to the other models.
     pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64, u64)> {
         let of = |counts: &BTreeMap<&'static str, u64>, name| counts.get(name).copied().unwrap_or(0);
-        self.models.iter().map(move |model| (model.name(), of(&self.fits, model.name()), of(&self.failures, model.name())))
+        self.models
+            .iter()
+            .map(move |model| (model.name(), of(&self.fits, model.name()), of(&self.failures, model.name())))
     }
 
     pub(super) fn begin_pass(&mut self, now: Timestamp) {
@@ -97,8 +99,13 @@ impl Experts {
             let observed = live.forecaster().observed();
             let Cost { fit_us, .. } = model.cost(observed);
             // Not more often than once a quarter of the interval, also after a failure or a fresh start.
-            let lately = self.tried.get(&key).is_some_and(|at| self.now.ms_since(*at) < self.settings.refit_ms / 4);
-            if !wanted || !due || lately || fit_us > self.left_us || observed < model.warm_up(shape.season, shape.horizon)
+            let lately =
+                self.tried.get(&key).is_some_and(|at| self.now.ms_since(*at) < self.settings.refit_ms / 4);
+            if !wanted
+                || !due
+                || lately
+                || fit_us > self.left_us
+                || observed < model.warm_up(shape.season, shape.horizon)
             {
                 continue;
             }

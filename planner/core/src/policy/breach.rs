@@ -191,8 +191,12 @@ pub fn assess_rule(
     }
     let Some(first) = forecast.index_at(now) else { return Verdict::Unknown { why: too_short(0) } };
     let end = forecast.steps.partition_point(|step| step.at < until);
-    let window =
-        BreachWindow { threshold: rule.above_ms, steps: rule.steps, of: rule.of, within: end.saturating_sub(first) };
+    let window = BreachWindow {
+        threshold: rule.above_ms,
+        steps: rule.steps,
+        of: rule.of,
+        within: end.saturating_sub(first),
+    };
     let Some(probability) = forecast.breach(&window, first) else {
         return Verdict::Unknown { why: too_short(have_ms) };
     };

@@ -94,8 +94,7 @@ fn what_is_not_known_is_not_healthy() {
 
 #[test]
 fn the_earliest_breach_counts_then_the_unknown() {
-    let healthy =
-        |p| Verdict::Healthy(Healthy { worst_ms: 1.0, probability: Probability::new(p).unwrap() });
+    let healthy = |p| Verdict::Healthy(Healthy { worst_ms: 1.0, probability: Probability::new(p).unwrap() });
     let breach = |minute| {
         let probability = Probability::new(0.9).unwrap();
         Verdict::Breach(Breach { at: at(minute), probability, worst_ms: 300.0, steps_above: 3 })
