@@ -66,3 +66,40 @@ impl Forecast {
         });
     }
 }
+
+#[cfg(test)]
+impl Forecast {
+    /// A forecast whose outcomes are these paths, all as likely, for tests of whoever asks it.
+    pub(crate) fn of_paths(made_at: Timestamp, step: crate::time::Step, paths: &[Vec<f64>]) -> Self {
+        let horizon = paths[0].len();
+        let steps = (0..horizon).map(|index| {
+            let mut values: Vec<f64> = paths.iter().map(|path| path[index]).collect();
+            values.sort_unstable_by(f64::total_cmp);
+            let at_level = |level: f64| values[((values.len() - 1) as f64 * level).round() as usize];
+            super::ForecastStep {
+                at: step.floor(made_at).plus_ms(step.times(index)),
+                point: at_level(0.5),
+                quantiles: LEVELS.map(at_level),
+            }
+        });
+        Self {
+            subject: "cart".to_owned(),
+            metric: "latency_p99_ms".to_owned(),
+            made_at,
+            data_age_ms: 0,
+            step,
+            model: "paths".to_owned(),
+            backtest_mae: 0.0,
+            backtest_origins: paths.len(),
+            parts: Vec::new(),
+            steps: steps.collect(),
+            lowest: 0.0,
+            highest: f64::MAX,
+            paths: super::SamplePaths {
+                values: paths.iter().flatten().map(|value| *value as f32).collect(),
+                horizon,
+                calibration: super::calibration::Calibration::NONE,
+            },
+        }
+    }
+}
