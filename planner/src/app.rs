@@ -15,6 +15,7 @@ use crate::{
     published::Published,
     rollout::{RolloutPorts, Rollouts},
     settings::{Caution, Settings},
+    signals::{Signals, status::Statuses},
     store::{Level, Levels, SeriesStore, SqliteStore, StoreSettings, metrics::StoreMetrics},
 };
 use anyhow::Context as _;
@@ -83,6 +84,8 @@ pub struct Assembled {
     pub rollouts: Arc<Rollouts>,
     /// Where decisions are recorded.
     pub audit: Arc<Audit>,
+    /// Who else measures.
+    pub signals: Signals,
     clock: Clock,
 }
 
@@ -99,12 +102,14 @@ impl Assembled {
     ) -> anyhow::Result<Self> {
         let step = Step::from_ms(settings.step.ms())?;
         let control_settings = control_settings(settings, policies, step);
+        let statuses = Statuses::default();
         let (store_metrics, ingest_metrics, metrics) =
             (StoreMetrics::default(), IngestMetrics::default(), Arc::new(Metrics::default()));
         {
             let mut registry = metrics.registry();
             store_metrics.register(&mut registry);
             ingest_metrics.register(&mut registry);
+            statuses.register(&mut registry);
         }
         let state = |name: &str| settings.state_directory.join(name);
         let audit = Arc::new(Audit::open(&state("audit.db"))?);
@@ -136,9 +141,12 @@ impl Assembled {
             latest,
             metrics,
         };
-        let router = router(settings, &control_settings, &parts, ingest_metrics);
+        let addresses = parts.inventory.addresses();
+        let (series, ticking) = (Arc::clone(&parts.store), clock.clone());
+        let signals = Signals::new(&settings.signals, &addresses, series, ticking, statuses)?;
+        let router = router(settings, &control_settings, &parts, ingest_metrics).merge(signals.router());
         let control = Control::new(parts, control_settings)?;
-        Ok(Self { router, control, rollouts, audit, clock })
+        Ok(Self { router, control, rollouts, audit, signals, clock })
     }
 }
 
@@ -177,7 +185,7 @@ pub struct Planner {
 impl Planner {
     /// Starts the loop and the rollouts.
     pub fn start(assembled: Assembled) -> Self {
-        let Assembled { router, control, rollouts, audit, clock } = assembled;
+        let Assembled { router, control, rollouts, audit, signals, clock } = assembled;
         let (stop, stopped) = watch::channel(false);
         let mut until = stopped.clone();
         let rolling = async move {
@@ -187,7 +195,8 @@ impl Planner {
                 })
                 .await;
         };
-        let tasks = vec![tokio::spawn(rolling), tokio::spawn(control.run(stopped))];
+        let mut tasks = signals.start(&stopped);
+        tasks.extend([tokio::spawn(rolling), tokio::spawn(control.run(stopped))]);
         Self { router, audit, clock, stop, tasks }
     }
 

@@ -9,6 +9,7 @@ pub use span::Span;
 use crate::{
     hosts::config::{Hosts, HostsFileError},
     rollout::{self, RolloutSettings},
+    signals::settings::{SignalSettings, SignalSettingsError},
 };
 pub use foremesh_core::inputs::Settings as Caution;
 use serde::Deserialize;
@@ -64,6 +65,9 @@ pub struct Settings {
     /// How carefully to plan.
     #[serde(default)]
     pub planning: Caution,
+    /// Who else measures nodes and workloads.
+    #[serde(default)]
+    pub signals: SignalSettings,
 }
 
 /// Where services run; exactly one platform is set.
@@ -141,6 +145,14 @@ pub enum SettingsError {
         /// What is wrong.
         problem: rollout::SettingsError,
     },
+    /// The part about signals is outside its limits.
+    #[error("settings file `{path}`: {problem}")]
+    Signals {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: SignalSettingsError,
+    },
     /// A value is outside its limits.
     #[error("settings file `{path}`: `{field}` is {value}, but must be {limit}; {remedy}")]
     Limit {
@@ -182,6 +194,7 @@ impl Settings {
         {
             *relative = base.join(&*relative);
         }
+        settings.signals.rebase(base);
         settings.check(path)?;
         Ok(settings)
     }
@@ -225,6 +238,7 @@ impl Settings {
                 "30s suits most meshes",
             );
         }
+        self.signals.check().map_err(|problem| SettingsError::Signals { path: path.to_owned(), problem })?;
         self.rollout.check().map_err(|problem| SettingsError::Rollout { path: path.to_owned(), problem })
     }
 
