@@ -201,7 +201,7 @@ mod tests {
         let mut rates = Rates::new(Step::MINUTE, GaugeSource::NodeExporter);
         rates.read(&key(), "gone".into(), None, at(0), 0.0);
         rates.read(&key(), "gone".into(), None, at(60), 60.0);
-        for s in 0..9 {
+        for s in 0..10 {
             rates.read(&key(), "here".into(), None, at(s * 30), s as f64 * 30.0);
         }
         assert_eq!(taken(&mut rates), [(30, 2.0), (90, 1.0), (150, 1.0), (210, 1.0)]);
