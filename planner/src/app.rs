@@ -20,6 +20,7 @@ use crate::{
     retention::Retention,
     rollout::{RolloutPorts, Rollouts},
     settings::{Caution, Settings},
+    signals::{Signals, status::Statuses},
     store::{Level, Levels, SeriesStore, SqliteStore, StoreSettings, metrics::StoreMetrics},
 };
 use anyhow::Context as _;
@@ -114,6 +115,8 @@ pub struct Assembled {
     pub calendars: Arc<Calendars>,
     /// Series that explain ours.
     pub regressors: Arc<Regressors>,
+    /// Who else measures.
+    pub signals: Signals,
     clock: Clock,
 }
 
@@ -130,6 +133,7 @@ impl Assembled {
     ) -> anyhow::Result<Self> {
         let step = Step::from_ms(settings.step.ms())?;
         let control_settings = control_settings(settings, policies, step);
+        let statuses = Statuses::default();
         let (store_metrics, ingest_metrics, metrics) =
             (StoreMetrics::default(), IngestMetrics::default(), Arc::new(Metrics::default()));
         let calendar_metrics = CalendarMetrics::default();
@@ -138,6 +142,7 @@ impl Assembled {
             store_metrics.register(&mut registry);
             ingest_metrics.register(&mut registry);
             calendar_metrics.register(&mut registry);
+            statuses.register(&mut registry);
         }
         let state = |name: &str| settings.state_directory.join(name);
         let calendars = Arc::new(Calendars::open(
@@ -185,7 +190,10 @@ impl Assembled {
             calendars: Arc::clone(&calendars),
             regressors: Arc::clone(&regressors),
         };
-        let router = router(settings, &control_settings, &parts, ingest_metrics);
+        let addresses = parts.inventory.addresses();
+        let (series, ticking) = (Arc::clone(&parts.store), clock.clone());
+        let signals = Signals::new(&settings.signals, &addresses, series, ticking, statuses)?;
+        let router = router(settings, &control_settings, &parts, ingest_metrics).merge(signals.router());
         let control = Control::new(parts, control_settings)?;
         let kept = AuditRetention {
             plans_ms: settings.retention.moves.ms(),
@@ -198,7 +206,7 @@ impl Assembled {
             rollouts: Arc::clone(&rollouts),
             kept,
         };
-        Ok(Self { router, control, rollouts, audit, retention, calendars, regressors, clock })
+        Ok(Self { router, control, rollouts, audit, retention, calendars, regressors, signals, clock })
     }
 }
 
@@ -239,7 +247,7 @@ pub struct Planner {
 impl Planner {
     /// Starts the loop and the rollouts.
     pub fn start(assembled: Assembled) -> Self {
-        let Assembled { router, control, rollouts, audit, retention, calendars, regressors, clock } =
+        let Assembled { router, control, rollouts, audit, retention, calendars, regressors, signals, clock } =
             assembled;
         let (stop, stopped) = watch::channel(false);
         let mut until = stopped.clone();
@@ -250,13 +258,14 @@ impl Planner {
                 })
                 .await;
         };
-        let tasks = vec![
+        let mut tasks = signals.start(&stopped);
+        tasks.extend([
             tokio::spawn(rolling),
             tokio::spawn(retention.run(stopped.clone())),
             tokio::spawn(calendars.run(stopped.clone())),
             tokio::spawn(regressors.run(stopped.clone())),
             tokio::spawn(control.run(stopped)),
-        ];
+        ]);
         Self { router, audit, clock, stop, tasks }
     }
 

@@ -12,6 +12,7 @@ use crate::{
     hosts::config::{Hosts, HostsFileError},
     regressors::{RegressorSettings, RegressorSettingsError, Regressors},
     rollout::{self, RolloutSettings},
+    signals::settings::{SignalSettings, SignalSettingsError},
 };
 use foremesh_core::forecast::model::MODEL_NAMES;
 pub use foremesh_core::inputs::Settings as Caution;
@@ -77,6 +78,9 @@ pub struct Settings {
     /// How carefully to plan.
     #[serde(default)]
     pub planning: Caution,
+    /// Who else measures nodes and workloads.
+    #[serde(default)]
+    pub signals: SignalSettings,
 }
 
 /// Where services run; exactly one platform is set.
@@ -190,6 +194,14 @@ pub enum SettingsError {
         /// What is wrong.
         problem: RegressorSettingsError,
     },
+    /// The part about signals is outside its limits.
+    #[error("settings file `{path}`: {problem}")]
+    Signals {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: SignalSettingsError,
+    },
     /// A value is outside its limits.
     #[error("settings file `{path}`: `{field}` is {value}, but must be {limit}; {remedy}")]
     Limit {
@@ -234,6 +246,7 @@ impl Settings {
         for calendar in &mut settings.calendars {
             calendar.start_at(base);
         }
+        settings.signals.rebase(base);
         settings.check(path)?;
         Ok(settings)
     }
@@ -304,6 +317,7 @@ impl Settings {
         }
         Regressors::check(&self.regressors)
             .map_err(|problem| SettingsError::Regressor { path: path.to_owned(), problem })?;
+        self.signals.check().map_err(|problem| SettingsError::Signals { path: path.to_owned(), problem })?;
         self.rollout.check().map_err(|problem| SettingsError::Rollout { path: path.to_owned(), problem })
     }
 

@@ -22,7 +22,7 @@ pub enum MediaType {
 }
 
 impl MediaType {
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
         let value = text(headers, &header::CONTENT_TYPE);
         let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match essence.as_str() {
@@ -49,7 +49,7 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
         let value = text(headers, &header::CONTENT_ENCODING);
         match value.trim().to_ascii_lowercase().as_str() {
             "" | "identity" => Ok(Self::Identity),
@@ -62,7 +62,7 @@ impl Encoding {
     }
 
     /// Decompresses; never more than `limit` bytes are held.
-    pub(super) fn decode(self, raw: Bytes, limit: usize) -> Result<Bytes, Refusal> {
+    pub(crate) fn decode(self, raw: Bytes, limit: usize) -> Result<Bytes, Refusal> {
         match self {
             Self::Identity => Ok(raw),
             Self::Deflate => inflate(ZlibDecoder::new(raw.as_ref()), limit),
@@ -88,7 +88,7 @@ fn text(headers: &HeaderMap, name: &HeaderName) -> String {
 }
 
 /// Length that the sender announces, unless it is over the limit.
-pub(super) fn announced_length(headers: &HeaderMap, limit: usize) -> Result<Option<usize>, Refusal> {
+pub(crate) fn announced_length(headers: &HeaderMap, limit: usize) -> Result<Option<usize>, Refusal> {
     let length = text(headers, &header::CONTENT_LENGTH).parse::<usize>().ok();
     match length {
         Some(length) if length > limit => {
@@ -99,7 +99,7 @@ pub(super) fn announced_length(headers: &HeaderMap, limit: usize) -> Result<Opti
 }
 
 /// Reads the whole body, at most `limit` bytes, within `timeout`.
-pub(super) async fn read(body: Body, limit: usize, timeout: Duration) -> Result<Bytes, Refusal> {
+pub(crate) async fn read(body: Body, limit: usize, timeout: Duration) -> Result<Bytes, Refusal> {
     match tokio::time::timeout(timeout, Limited::new(body, limit).collect()).await {
         Err(_) => Err(Refusal::timeout(timeout.as_secs_f64())),
         Ok(Ok(collected)) => Ok(collected.to_bytes()),

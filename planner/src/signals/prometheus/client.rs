@@ -88,7 +88,7 @@ impl PrometheusClient {
         if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
             return Err(address());
         }
-        let http = http_client(url, &settings)?;
+        let http = http_client(url, settings.timeout, settings.ca_file.as_deref())?;
         Ok(Self { url: url.to_owned(), base, http, settings })
     }
 
@@ -274,14 +274,19 @@ impl PrometheusClient {
     }
 }
 
-fn http_client(url: &str, settings: &ClientSettings) -> Result<reqwest::Client, PrometheusError> {
+/// An HTTP client with the planner's TLS.
+pub(in crate::signals) fn http_client(
+    url: &str,
+    timeout: Duration,
+    ca_file: Option<&Path>,
+) -> Result<reqwest::Client, PrometheusError> {
     // One TLS provider for the whole process; whoever comes first sets it.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
-        .timeout(settings.timeout)
-        .connect_timeout(settings.timeout.min(Duration::from_secs(5)))
+        .timeout(timeout)
+        .connect_timeout(timeout.min(Duration::from_secs(5)))
         .user_agent(concat!("foremesh/", env!("CARGO_PKG_VERSION")));
-    if let Some(file) = &settings.ca_file {
+    if let Some(file) = ca_file {
         let unusable = |problem: String| file_error(url, file, problem);
         let pem = std::fs::read(file).map_err(|error| unusable(error.to_string()))?;
         let certificates =
