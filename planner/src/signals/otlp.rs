@@ -11,7 +11,7 @@ use crate::{
     clock::Clock,
     ingest::{
         body::{self, Encoding, MediaType},
-        problem::Problem,
+        problem::Refusal as BodyRefusal,
     },
     store::SeriesStore,
 };
@@ -72,14 +72,14 @@ pub(super) fn router(
 /// Why a push was not taken.
 #[derive(Debug)]
 enum Refusal {
-    Body(Problem),
+    Body(BodyRefusal),
     Busy,
     Message(String),
     Store(crate::store::StoreError),
 }
 
-impl From<Problem> for Refusal {
-    fn from(problem: Problem) -> Self {
+impl From<BodyRefusal> for Refusal {
+    fn from(problem: BodyRefusal) -> Self {
         Self::Body(problem)
     }
 }

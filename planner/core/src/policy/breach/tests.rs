@@ -71,7 +71,8 @@ fn a_breach_has_its_numbers() {
 fn steps_that_go_wrong_together_count_together() {
     // Of ten outcomes, four are slow from the fifth step on; in the others each step but one is as likely to be slow.
     let together = |slow: bool| (0..15).map(|step| if slow && step >= 5 { 400.0 } else { 10.0 }).collect();
-    let apart = |outcome: usize| (0..15).map(|step| if step % 10 == outcome { 400.0 } else { 10.0 }).collect();
+    let apart =
+        |outcome: usize| (0..15).map(|step| if step % 10 == outcome { 400.0 } else { 10.0 }).collect();
     let paths = |of: &dyn Fn(usize) -> Vec<f64>| {
         Forecast::of_paths(at(100), Step::from_ms(MINUTE).unwrap(), &(0..100).map(of).collect::<Vec<_>>())
     };
@@ -80,7 +81,8 @@ fn steps_that_go_wrong_together_count_together() {
         Verdict::Healthy(healthy) => healthy.probability.get(),
         Verdict::Unknown { why } => panic!("{why}"),
     };
-    let (hangs, alone) = (paths(&|outcome| together(outcome % 10 < 4)), paths(&|outcome| apart(outcome % 10)));
+    let (hangs, alone) =
+        (paths(&|outcome| together(outcome % 10 < 4)), paths(&|outcome| apart(outcome % 10)));
     // 40.5 of 101, and one half of 101, by the rule of half an observation.
     assert!((probability(&hangs) - 0.4).abs() < 0.01, "{}", probability(&hangs));
     assert!(probability(&alone) < 0.01, "{}", probability(&alone));
