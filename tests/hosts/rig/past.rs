@@ -6,8 +6,8 @@
 use foremesh::{
     clock::Clock,
     store::{
-        Gauge, GaugeMetric, GaugeSource, GaugeSubject, Histogram, SeriesStore as _, SqliteStore, StoreSettings, Summary,
-        metrics::StoreMetrics,
+        Gauge, GaugeMetric, GaugeSource, GaugeSubject, Histogram, SeriesStore as _, SqliteStore,
+        StoreSettings, Summary, metrics::StoreMetrics,
     },
 };
 use foremesh_core::{
