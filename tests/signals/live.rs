@@ -34,9 +34,9 @@ async fn both_sources_agree_with_the_kernel_and_survive_outages() {
     let mut exporter = node_exporter(folder.path(), exporter_port).await;
     let mut server = prometheus(folder.path(), server_port, Some(exporter_port), &[]).await;
     let settings = format!(
-        "prometheus: {{url: 'http://127.0.0.1:{server_port}', interval: 500ms, lag: 1s, rateWindow: 4s, timeout: 5s,
-           backfill: 10m, nodes: {{'127.0.0.1:{exporter_port}': here}}}}
-         nodeExporters: [{{node: here, url: 'http://127.0.0.1:{exporter_port}/metrics', interval: 500ms, timeout: 5s}}]"
+        "{{prometheus: {{url: 'http://127.0.0.1:{server_port}', interval: 500ms, lag: 1s, rateWindow: 4s, timeout: 5s,
+           backfill: 10m, nodes: {{'127.0.0.1:{exporter_port}': here}}}},
+         nodeExporters: [{{node: here, url: 'http://127.0.0.1:{exporter_port}/metrics', interval: 500ms, timeout: 5s}}]}}"
     );
     let running = Running::start(folder.path(), STEP_MS, &settings).await;
     let direct = "node_exporter/here";

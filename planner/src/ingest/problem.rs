@@ -28,6 +28,11 @@ impl Refusal {
         Self { problem: self.problem.about(field), ..self }
     }
 
+    /// The answer that it becomes.
+    pub(crate) const fn problem(&self) -> &Problem {
+        &self.problem
+    }
+
     /// How the request counts.
     pub(super) fn outcome(&self) -> Outcome {
         self.outcome

@@ -78,6 +78,18 @@ enum Refusal {
     Store(crate::store::StoreError),
 }
 
+impl Refusal {
+    /// Why, in words.
+    fn detail(&self) -> String {
+        match self {
+            Self::Body(problem) => serde_json::to_string(problem.problem()).unwrap_or_default(),
+            Self::Message(detail) => detail.clone(),
+            Self::Busy => format!("{AT_ONCE} pushes are being read; send it again"),
+            Self::Store(error) => crate::causes::chain(error),
+        }
+    }
+}
+
 impl From<BodyRefusal> for Refusal {
     fn from(problem: BodyRefusal) -> Self {
         Self::Body(problem)
@@ -86,13 +98,11 @@ impl From<BodyRefusal> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let (status, detail) = match self {
+        let detail = self.detail();
+        let status = match self {
             Self::Body(problem) => return problem.into_response(),
-            Self::Message(detail) => (StatusCode::BAD_REQUEST, detail),
-            Self::Busy => {
-                (StatusCode::SERVICE_UNAVAILABLE, format!("{AT_ONCE} pushes are being read; send it again"))
-            }
-            Self::Store(error) => (StatusCode::SERVICE_UNAVAILABLE, crate::causes::chain(&error)),
+            Self::Message(_) => StatusCode::BAD_REQUEST,
+            Self::Busy | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         let mut response = crate::problem::Problem::new(status, detail).into_response();
         if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -106,9 +116,8 @@ async fn accept(State(receiver): State<Receiver>, headers: HeaderMap, body: Body
     match take(&receiver, &headers, body).await {
         Ok(response) => response,
         Err(refusal) => {
-            receiver
-                .statuses
-                .failed(NAME, &std::io::Error::other(format!("a push was refused: {refusal:?}")));
+            let why = std::io::Error::other(format!("a push was refused: {}", refusal.detail()));
+            receiver.statuses.failed(NAME, &why);
             refusal.into_response()
         }
     }

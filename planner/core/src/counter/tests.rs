@@ -13,9 +13,12 @@ fn read_all(readings: &[(i64, f64)]) -> Vec<Option<f64>> {
     readings.iter().map(|(s, value)| counter.read(None, at(s * 1000), *value).map(|i| i.amount)).collect()
 }
 
+/// A name, readings, and the increase that each of them shows.
+type Case = (&'static str, &'static [(i64, f64)], &'static [Option<f64>]);
+
 #[test]
 fn each_kind_of_reading() {
-    let cases: [(&str, &[(i64, f64)], &[Option<f64>]); 7] = [
+    let cases: [Case; 7] = [
         ("growth", &[(0, 5.0), (10, 7.0), (20, 7.0)], &[None, Some(2.0), Some(0.0)]),
         ("a reset counts from 0", &[(0, 100.0), (10, 3.0), (20, 4.0)], &[None, Some(3.0), Some(1.0)]),
         ("a gap stays a gap", &[(0, 1.0), (61, 50.0), (71, 51.0)], &[None, None, Some(1.0)]),

@@ -145,7 +145,7 @@ mod tests {
             let (samples, bad) = parse(&text);
             prop_assert_eq!((samples.len(), bad), (1, 0), "{}", text);
             prop_assert_eq!(samples[0].name, &name);
-            prop_assert_eq!(samples[0].value, value);
+            prop_assert_eq!(samples[0].value.to_bits(), value.to_bits());
             for (label, value) in &labels {
                 prop_assert_eq!(samples[0].label(label), value);
             }

@@ -55,13 +55,13 @@ pub(super) fn meaning(name: &str) -> Option<Meaning> {
     let (about, metric, scale, counted) = match name {
         "system.cpu.time" => (About::Node, M::CpuUsedMillicores, 1000.0, true),
         "system.cpu.logical.count" => (About::Node, M::CpuCapacityMillicores, 1000.0, false),
-        "system.memory.usage" => (About::Node, M::MemoryUsedBytes, 1.0, false),
+        "system.memory.usage" | "k8s.node.memory.working_set" => {
+            (About::Node, M::MemoryUsedBytes, 1.0, false)
+        }
         "system.memory.limit" => (About::Node, M::MemoryCapacityBytes, 1.0, false),
         "system.disk.io" => (About::Node, M::DiskIoBytesPerSecond, 1.0, true),
-        "system.network.io" => (About::Node, M::NetworkBytesPerSecond, 1.0, true),
+        "system.network.io" | "k8s.node.network.io" => (About::Node, M::NetworkBytesPerSecond, 1.0, true),
         "k8s.node.cpu.usage" => (About::Node, M::CpuUsedMillicores, 1000.0, false),
-        "k8s.node.memory.working_set" => (About::Node, M::MemoryUsedBytes, 1.0, false),
-        "k8s.node.network.io" => (About::Node, M::NetworkBytesPerSecond, 1.0, true),
         "k8s.pod.cpu.usage" => (About::Pod, M::CpuUsedMillicores, 1000.0, false),
         "k8s.pod.memory.working_set" => (About::Pod, M::MemoryUsedBytes, 1.0, false),
         "k8s.pod.network.io" => (About::Pod, M::NetworkBytesPerSecond, 1.0, true),

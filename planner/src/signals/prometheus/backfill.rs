@@ -51,11 +51,12 @@ pub(super) fn past(levels: &Levels, backfill_ms: i64, to: Timestamp) -> VecDeque
 mod tests {
     use super::*;
 
+    const DAY_MS: i64 = 86_400_000;
+
     #[test]
     fn the_past_is_read_without_hole_or_overlap_oldest_first() {
         let levels = Levels::from_base(Step::MINUTE);
         let to = Timestamp::from_unix_ms(1_700_000_000_000);
-        const DAY_MS: i64 = 86_400_000;
         for days in [0, 1, 2, 3, 14, 100] {
             let past = past(&levels, days * DAY_MS, to);
             let mut covered_to: Option<Timestamp> = None;

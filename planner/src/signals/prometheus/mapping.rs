@@ -59,8 +59,8 @@ impl Mapping {
     }
 }
 
-/// The name of what made a pod: a Deployment's pods end in two random parts, a DaemonSet's in one, a StatefulSet's in a
-/// number.
+/// The name of what made a pod: the pods of a `Deployment` end in two random parts, of a `DaemonSet` in one, of a
+/// `StatefulSet` in a number.
 pub(in crate::signals) fn owner_of(pod: &str) -> &str {
     let random = |part: &str| !part.is_empty() && part.chars().all(|c| RANDOM_NAME.contains(c));
     let Some((rest, ending)) = pod.rsplit_once('-') else { return pod };

@@ -27,9 +27,15 @@ const GAUGES_AT_ONCE: usize = 5000;
 #[derive(Debug, thiserror::Error)]
 pub(in crate::signals) enum ReadError {
     #[error(transparent)]
-    Prometheus(#[from] PrometheusError),
+    Prometheus(Box<PrometheusError>),
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<PrometheusError> for ReadError {
+    fn from(error: PrometheusError) -> Self {
+        Self::Prometheus(Box::new(error))
+    }
 }
 
 /// One question, and what is still to be asked of it.
@@ -97,7 +103,7 @@ impl PrometheusSource {
     }
 
     async fn read_all(&mut self, to: Timestamp, marks: &mut GaugeMarks) -> Result<Vec<String>, ReadError> {
-        let levels = self.store.levels().clone();
+        let levels = *self.store.levels();
         let base = levels.base().step;
         let mut warnings = BTreeSet::new();
         let mut first_error = None;
@@ -114,8 +120,8 @@ impl PrometheusSource {
                     Ok(new) => warnings.extend(new),
                     Err(error @ ReadError::Store(_)) => return Err(error),
                     Err(error) => {
-                        let silent =
-                            matches!(&error, ReadError::Prometheus(PrometheusError::Unreachable { .. }));
+                        let silent = matches!(&error, ReadError::Prometheus(cause)
+                            if matches!(**cause, PrometheusError::Unreachable { .. }));
                         first_error.get_or_insert(error);
                         if silent {
                             return first_error.map_or(Ok(Vec::new()), Err);
