@@ -47,6 +47,8 @@ pub enum Command {
     Abort(AbortArgs),
     /// Prints the `OpenAPI` description of the HTTP API.
     Openapi,
+    /// Replays the forecasting models over measured series and says how right they were, and what they cost.
+    Backtest(crate::backtest::BacktestArgs),
     /// Measures parts of the planner on this machine.
     #[command(subcommand)]
     Bench(BenchCommand),
