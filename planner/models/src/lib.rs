@@ -2,9 +2,19 @@
 //!
 //! They are pure as the core is: the same history and seed give the same forecast, bit for bit. They stand in a crate
 //! of their own so that the core stays small and what they pull in is built beside it.
+mod extra_trees;
+mod features;
+mod lstm;
+#[cfg(test)]
+mod sample;
+mod splitmix;
+
+pub use extra_trees::ExtraTrees;
+pub use lstm::{Lstm, Network, NetworkError, Progress, TrainingBudget};
+
 use foremesh_core::forecast::model::Model;
 
 /// Every model of this crate, in the order in which reports name them.
 pub fn all() -> Vec<Box<dyn Model>> {
-    Vec::new()
+    vec![Box::new(ExtraTrees::default()), Box::new(Lstm::alone(1))]
 }
