@@ -61,6 +61,9 @@ pub struct BacktestArgs {
     /// CPU seconds that the refits of one dear model on one series may take, by the model's own statement.
     #[arg(long, default_value_t = 2.0)]
     pub refit_seconds: f64,
+    /// Windows that the recurrent net is trained on, once for all series.
+    #[arg(long, default_value_t = 100_000, value_parser = positive)]
+    pub lstm_windows: usize,
     /// Probability of a breach within the horizon from which on an alarm is raised.
     #[arg(long, default_value_t = 0.5)]
     pub probability: f64,
@@ -97,11 +100,15 @@ fn positive(text: &str) -> Result<usize, String> {
 /// # Errors
 /// When the data cannot be read, a model is not known, or the dump cannot be written.
 pub fn backtest(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
-    let models = candidates::candidates(&args.models)?;
+    let mut models = candidates::candidates(&args.models)?;
     let selection =
         Selection { kinds: args.kinds.clone(), families: args.families.clone(), series: args.series.clone() };
     let series = read::read(&args.data, &selection)?;
-    let report = run(args, &series, &models)?;
+    let horizon = args.horizons.iter().max().copied().unwrap_or(1);
+    let training = candidates::train_common_network(&mut models, &series, horizon, args.lstm_windows)
+        .context("the recurrent net cannot be trained; leave lstm out of --models, or give longer series")?;
+    let mut report = run(args, &series, &models)?;
+    report.lstm_training_cpu_seconds = training.map(|seconds| report::significant(seconds, 4));
     match args.output {
         Format::Json => println!("{}", serde_json::to_string(&report)?),
         Format::Table => println!("{}", report::table::render(&report)),

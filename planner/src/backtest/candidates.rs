@@ -1,5 +1,17 @@
 //! The models that take part in a backtest.
-use foremesh_core::forecast::{self, model::Model};
+use super::{cpu::Cpu, progress::Progress, read::MeasuredSeries, task::Task};
+use foremesh_core::forecast::{
+    self,
+    model::{Family, Model, ModelError},
+};
+use foremesh_models::{Lstm, Network, TrainingBudget};
+use std::{ops::ControlFlow, sync::Arc};
+
+/// Seed of the recurrent net; with it a run gives the same figures again.
+const SEED: u64 = 1;
+
+/// Windows from one line of progress to the next in training.
+const SHOW_EVERY: usize = 1_000;
 
 /// Which models take part.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,4 +66,34 @@ fn every() -> Vec<Box<dyn Model>> {
     let mut models = forecast::cheap_models();
     models.extend(foremesh_models::all());
     models
+}
+
+/// Trains one recurrent net on what precedes the first origin of every series, and lets the recurrent models use it, as
+/// the running planner would. Returns the CPU seconds that took; `None` when no such model takes part.
+///
+/// # Errors
+/// When no series is long enough to learn from.
+pub fn train_common_network(
+    models: &mut [Box<dyn Model>],
+    series: &[MeasuredSeries],
+    horizon: usize,
+    examples: usize,
+) -> Result<Option<f64>, ModelError> {
+    if !models.iter().any(|model| model.family() == Family::Lstm) {
+        return Ok(None);
+    }
+    let cpu = Cpu::start();
+    let tasks: Vec<(&MeasuredSeries, Task)> =
+        series.iter().filter_map(|series| Some((series, Task::new(series, 1, horizon)?))).collect();
+    let corpus: Vec<_> = tasks.iter().map(|(series, task)| task.history(series, task.first)).collect();
+    let progress = Progress::new("thousand windows of the recurrent net", examples / SHOW_EVERY);
+    let network = Network::train_watched(&corpus, TrainingBudget { examples }, SEED, &mut |state| {
+        progress.reached(state.done / SHOW_EVERY);
+        ControlFlow::Continue(())
+    })?;
+    let network = Arc::new(network);
+    for model in models.iter_mut().filter(|model| model.family() == Family::Lstm) {
+        *model = Box::new(Lstm::with(Arc::clone(&network)));
+    }
+    Ok(Some(cpu.seconds()))
 }

@@ -1,7 +1,7 @@
 //! How far a long run is: a bar on a terminal, a plain line every few seconds elsewhere, always on stderr.
 use std::{
     io::{IsTerminal, Write as _, stderr},
-    sync::Mutex,
+    sync::{Mutex, MutexGuard},
     time::Duration,
 };
 use tokio::time::Instant;
@@ -38,8 +38,23 @@ impl Progress {
 
     /// One more is done.
     pub fn one_more(&self) {
-        let Ok(mut state) = self.state.lock() else { return };
-        state.done += 1;
+        if let Ok(state) = self.state.lock() {
+            self.show(state, 1);
+        }
+    }
+
+    /// So many are done; it may be told more than once.
+    pub fn reached(&self, done: usize) {
+        if let Ok(state) = self.state.lock()
+            && done.min(self.total) > state.done
+        {
+            let more = done.min(self.total) - state.done;
+            self.show(state, more);
+        }
+    }
+
+    fn show(&self, mut state: MutexGuard<'_, State>, more: usize) {
+        state.done += more;
         let (done, total, now) = (state.done, self.total, Instant::now());
         let passed = now.duration_since(state.started).as_secs_f64();
         let left = passed / done as f64 * (total - done.min(total)) as f64;

@@ -37,9 +37,11 @@ pub struct Report {
     pub wins: Vec<FamilyWins>,
     /// One sentence for each named family.
     pub named_families: Vec<String>,
-    /// CPU time of the whole run, in seconds.
+    /// CPU time of training the recurrent net once for all series, in seconds; `null` when it does not take part.
+    pub lstm_training_cpu_seconds: Figure,
+    /// CPU time of the whole run without that training, in seconds.
     pub cpu_seconds: f64,
-    /// Time that the run took, in seconds.
+    /// Time that the replays took, in seconds.
     pub wall_seconds: f64,
     /// Threads that ran.
     pub threads: usize,

@@ -52,6 +52,7 @@ pub fn summarise(
         named_families: wins::sentences(&wins, models, &reports, outcomes.len()),
         wins,
         models: reports,
+        lstm_training_cpu_seconds: None,
         cpu_seconds: 0.0,
         wall_seconds: 0.0,
         threads: 0,
