@@ -206,8 +206,12 @@ pub struct FamilyWins {
 
 /// Rounds to so many significant digits.
 pub fn significant(value: f64, digits: i32) -> f64 {
-    if value == 0.0 || !value.is_finite() {
+    if !value.is_finite() {
         return value;
+    }
+    // Smaller ones have no such power of ten among the floats; none is a figure of interest.
+    if value.abs() < 1e-290 {
+        return 0.0;
     }
     let exponent = digits - 1 - value.abs().log10().floor() as i32;
     // Powers of ten are exact up to 10^22 only, so that dividing by one is exact where multiplying by 0.1 is not.
