@@ -4,7 +4,22 @@
 //! ("rolling origins"), the one with the smallest error wins for each part of the horizon, and its own past errors at
 //! the same distance are the band. There is no assumption of normal errors, and there is a typed refusal where the
 //! history is too short or too old.
+mod ahead;
 mod bands;
+mod calibration;
+mod candidates;
+mod drift;
+mod experts;
+mod forecaster;
+mod learn;
+mod memory;
+mod paths;
+mod ridge;
+mod scale;
+mod tracker;
+mod weights;
+pub use ahead::SamplePaths;
+pub use forecaster::{Forecaster, NEED, Shape};
 mod holt_winters;
 mod last_value;
 mod median_last_hour;
