@@ -2,19 +2,30 @@
 //!
 //! They are pure as the core is: the same history and seed give the same forecast, bit for bit. They stand in a crate
 //! of their own so that the core stays small and what they pull in is built beside it.
+mod arima;
+mod cholesky;
 mod extra_trees;
 mod features;
 mod lstm;
+mod paths;
+mod prophet;
 #[cfg(test)]
 mod sample;
 mod splitmix;
 
+pub use arima::Arima;
 pub use extra_trees::ExtraTrees;
 pub use lstm::{Lstm, Network, NetworkError, Progress, TrainingBudget};
+pub use prophet::{Growth, Holiday, Mode, Prophet};
 
 use foremesh_core::forecast::model::Model;
 
 /// Every model of this crate, in the order in which reports name them.
 pub fn all() -> Vec<Box<dyn Model>> {
-    vec![Box::new(ExtraTrees::default()), Box::new(Lstm::alone(1))]
+    vec![
+        Box::new(ExtraTrees::default()),
+        Box::new(Arima::default()),
+        Box::new(Prophet::default()),
+        Box::new(Lstm::alone(1)),
+    ]
 }
