@@ -169,6 +169,8 @@ pub struct AbortArgs {
 pub enum BenchCommand {
     /// Durable summaries per second of one core.
     Ingest(crate::bench::IngestArgs),
+    /// CPU and memory of forecasting many series at every step.
+    Forecast(crate::bench::ForecastArgs),
     /// The server side of `bench ingest`, in a process of its own so that its CPU time is its own.
     #[command(hide = true)]
     IngestServer(crate::bench::IngestServerArgs),

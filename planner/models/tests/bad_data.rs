@@ -5,8 +5,11 @@ use foremesh_models::{Arima, Mode, Prophet};
 use proptest::prelude::*;
 
 fn models() -> Vec<Box<dyn Model>> {
-    let multiplicative =
-        Prophet { season_mode: Mode::Multiplicative, regressor_mode: Mode::Multiplicative, ..Prophet::default() };
+    let multiplicative = Prophet {
+        season_mode: Mode::Multiplicative,
+        regressor_mode: Mode::Multiplicative,
+        ..Prophet::default()
+    };
     vec![Box::new(Arima::default()), Box::new(Prophet::default()), Box::new(multiplicative)]
 }
 
@@ -46,7 +49,8 @@ fn check(model: &dyn Model, history: &History<'_>, later: &[f64], future: &[&[f6
         let margin = 0.25 * (high - low) + 1e-9 * high.abs().max(low.abs());
         for prediction in &out {
             let name = model.name();
-            let quantiles = prediction.quantiles.unwrap_or_else(|| panic!("{name} has no band: {prediction:?}"));
+            let quantiles =
+                prediction.quantiles.unwrap_or_else(|| panic!("{name} has no band: {prediction:?}"));
             assert!(prediction.point.is_finite(), "{name}: {prediction:?}");
             assert!(quantiles.windows(2).all(|pair| pair[0] <= pair[1]), "{name}: {prediction:?}");
             for value in quantiles.into_iter().chain([prediction.point]) {
@@ -68,7 +72,8 @@ fn odd_histories() {
     jump[150..].iter_mut().for_each(|value| *value *= 1e9);
     let mut spike: Vec<f64> = (0..300).map(wave).collect();
     spike[200] = 1e15;
-    let gap: Vec<f64> = (0..9000).map(|t| if (200..8960).contains(&t) { f64::NAN } else { wave(t) }).collect();
+    let gap: Vec<f64> =
+        (0..9000).map(|t| if (200..8960).contains(&t) { f64::NAN } else { wave(t) }).collect();
     let sparse: Vec<f64> = (0..800).map(|t| if t % 2 == 0 { wave(t) } else { f64::NAN }).collect();
     let cases: Vec<(&str, Vec<f64>)> = vec![
         ("none", vec![]),

@@ -61,7 +61,8 @@ impl Forecaster {
             let mut quantiles = [0.0; LEVELS.len()];
             for (level, quantile) in quantiles.iter_mut().enumerate() {
                 let distance = high[level] + share * (low[level] - high[level]);
-                let value = scale.centre + scale.unit * f64::from(units((point + distance).clamp(-24.5, 24.5)));
+                let value =
+                    scale.centre + scale.unit * f64::from(units((point + distance).clamp(-24.5, 24.5)));
                 *quantile = value.clamp(lowest, highest);
             }
             let point = scale.value(point).clamp(lowest, highest);
@@ -123,7 +124,8 @@ impl Forecaster {
         for index in 0..missing {
             let level = (index as f64 + 0.5) / missing as f64;
             let bands = points.iter().take(horizon).map(|said| {
-                said.quantiles.map_or(said.point, |quantiles| at_level(&quantiles, level).clamp(lowest, highest))
+                said.quantiles
+                    .map_or(said.point, |quantiles| at_level(&quantiles, level).clamp(lowest, highest))
             });
             values.extend(bands.map(|value| value as f32));
         }
@@ -173,7 +175,8 @@ impl SamplePaths {
             let end = (first + window.within).min(self.horizon);
             let fires = (first..end).any(|start| {
                 let stop = (start + window.of.max(window.steps).max(1)).min(self.horizon);
-                path[start..stop].iter().filter(|value| f64::from(**value) > window.threshold).count() >= window.steps.max(1)
+                path[start..stop].iter().filter(|value| f64::from(**value) > window.threshold).count()
+                    >= window.steps.max(1)
             });
             hit += f64::from(u8::from(fires));
         }

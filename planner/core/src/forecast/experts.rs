@@ -62,7 +62,9 @@ impl Expert {
         for (knot, ahead) in knots.iter().enumerate() {
             let Some(origin) = (index + 1).checked_sub(*ahead as u64) else { continue };
             let said = self.pending.iter().find(|(at, _)| *at == origin).map(|(_, points)| points[knot]);
-            let Some(said) = said.filter(|said| !said.is_nan() && !reference[knot].is_nan()) else { continue };
+            let Some(said) = said.filter(|said| !said.is_nan() && !reference[knot].is_nan()) else {
+                continue;
+            };
             let error = (units(actual) - units(said)).abs();
             let (sum, of_reference) = &mut self.sums[knot];
             // It is asked less often than the reference, so its memory is as much shorter.

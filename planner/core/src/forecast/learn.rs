@@ -80,7 +80,8 @@ impl Forecaster {
         let values: Vec<f64> = self.memory.values().map(value).collect();
         let Some(new) = Scale::of(values.iter().copied()) else { return };
         let ratio = new.unit / old.unit;
-        let near = (1.0 / SCALE_OFF..SCALE_OFF).contains(&ratio) && ((new.centre - old.centre) / old.unit).abs() < 1.0;
+        let near = (1.0 / SCALE_OFF..SCALE_OFF).contains(&ratio)
+            && ((new.centre - old.centre) / old.unit).abs() < 1.0;
         if near {
             return;
         }
@@ -179,7 +180,8 @@ impl Forecaster {
             if !combined.is_nan() {
                 let mut errors = [f32::NAN; CANDIDATES];
                 for (error, code) in errors.iter_mut().zip(said) {
-                    *error = if *code == GAP { f32::NAN } else { (actual_units - units(decode(*code))).abs() };
+                    *error =
+                        if *code == GAP { f32::NAN } else { (actual_units - units(decode(*code))).abs() };
                 }
                 let storm_then = decode(said[CANDIDATES + 1]).max(0.01);
                 reference[knot] = errors[REFERENCE];
@@ -256,7 +258,12 @@ impl Forecaster {
     }
 
     /// What each candidate says about a step ahead (from 1).
-    pub(super) fn candidates(&self, now: Option<&SeasonNow>, ahead: usize, place: (usize, f32)) -> [f32; CANDIDATES] {
+    pub(super) fn candidates(
+        &self,
+        now: Option<&SeasonNow>,
+        ahead: usize,
+        place: (usize, f32),
+    ) -> [f32; CANDIDATES] {
         let levels = &self.memory.levels;
         let seasonal: Option<Seasonal> = now.map(|now| self.memory.season_for(now, ahead));
         let row = row(levels, seasonal.as_ref(), self.memory.angle(self.memory.steps + ahead as u64 - 1));

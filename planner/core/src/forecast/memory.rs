@@ -273,7 +273,13 @@ impl Memory {
     fn around(&self, index: u64, end: u64) -> f32 {
         let reach = self.reach as u64;
         let taps = if reach > 0 {
-            [index.saturating_sub(2 * reach), index.saturating_sub(reach), index, index + reach, index + 2 * reach]
+            [
+                index.saturating_sub(2 * reach),
+                index.saturating_sub(reach),
+                index,
+                index + reach,
+                index + 2 * reach,
+            ]
         } else {
             [index.saturating_sub(1), index, index, index, index + 1]
         };

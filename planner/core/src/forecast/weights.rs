@@ -91,7 +91,8 @@ pub(super) fn share(ratios: &[f32; CANDIDATES], experts: &mut [f32]) -> [f32; CA
         experts.fill(0.0);
         return weights;
     }
-    let raw = |ratio: f32| if ratio <= WEAK * best { (best.max(1e-6) / ratio.max(1e-6)).powf(POWER) } else { 0.0 };
+    let raw =
+        |ratio: f32| if ratio <= WEAK * best { (best.max(1e-6) / ratio.max(1e-6)).powf(POWER) } else { 0.0 };
     let mut sum = 0.0;
     for (weight, ratio) in weights.iter_mut().zip(ratios) {
         *weight = raw(*ratio);
