@@ -6,8 +6,10 @@ pub mod candidates;
 pub mod cpu;
 pub mod dump;
 pub mod exceedance;
+pub mod explain;
 pub mod outcome;
 pub mod parallel;
+pub mod plot;
 pub mod progress;
 pub mod read;
 pub mod reference;
@@ -71,6 +73,12 @@ pub struct BacktestArgs {
     /// first step that is forecast.
     #[arg(long)]
     pub dump: Option<PathBuf>,
+    /// Explains this one series instead: its candidates, weights, band and last errors.
+    #[arg(long, value_name = "SERIES")]
+    pub explain: Option<String>,
+    /// Draws the explained series to this SVG file.
+    #[arg(long, requires = "explain", value_name = "FILE.svg", value_parser = svg_file)]
+    pub plot: Option<PathBuf>,
     /// Threads; as many as there are cores when not given. The result does not depend on it.
     #[arg(long, value_parser = positive)]
     pub threads: Option<usize>,
@@ -86,6 +94,15 @@ pub enum Format {
     Table,
     /// One JSON object on one line.
     Json,
+}
+
+fn svg_file(text: &str) -> Result<PathBuf, String> {
+    let file = PathBuf::from(text);
+    if file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg")) {
+        Ok(file)
+    } else {
+        Err("its name must end in .svg; other programs make other formats of it".to_owned())
+    }
 }
 
 fn positive(text: &str) -> Result<usize, String> {
@@ -104,9 +121,17 @@ pub fn backtest(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
     let selection =
         Selection { kinds: args.kinds.clone(), families: args.families.clone(), series: args.series.clone() };
     let series = read::read(&args.data, &selection)?;
+    if let Some(id) = &args.explain
+        && !series.iter().any(|series| series.id == *id)
+    {
+        return Err(ReadError::unknown_series(id, &series).into());
+    }
     let horizon = args.horizons.iter().max().copied().unwrap_or(1);
     let training = candidates::train_common_network(&mut models, &series, horizon, args.lstm_windows)
         .context("the recurrent net cannot be trained; leave lstm out of --models, or give longer series")?;
+    if let Some(id) = &args.explain {
+        return explain_one(args, id, &series, &models);
+    }
     let mut report = run(args, &series, &models)?;
     report.lstm_training_cpu_seconds = training.map(|seconds| report::significant(seconds, 4));
     match args.output {
@@ -114,6 +139,41 @@ pub fn backtest(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
         Format::Table => println!("{}", report::table::render(&report)),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn explain_one(
+    args: &BacktestArgs,
+    id: &str,
+    series: &[MeasuredSeries],
+    models: &[Box<dyn Model>],
+) -> anyhow::Result<ExitCode> {
+    let found = series.iter().find(|series| series.id == id);
+    let explained = found.and_then(|series| explain::explain(series, models, &settings(args)));
+    let explained = explained.with_context(|| {
+        format!("series {id} is too short for the horizon; shorten --horizons or give a longer series")
+    })?;
+    if let Some(file) = &args.plot {
+        std::fs::write(file, plot::svg(&explained.plotted))
+            .with_context(|| format!("cannot write {}; check the folder", file.display()))?;
+    }
+    match args.output {
+        Format::Json => println!("{}", serde_json::to_string(&explained)?),
+        Format::Table => println!("{}", explain::render(&explained)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn settings(args: &BacktestArgs) -> Settings {
+    let mut horizons = args.horizons.clone();
+    horizons.sort_unstable();
+    horizons.dedup();
+    Settings {
+        horizons,
+        origins: args.origins,
+        refit_us: if args.models == Chosen::All { f64::INFINITY } else { args.refit_seconds * 1e6 },
+        probability: args.probability,
+        dump: args.dump.is_some(),
+    }
 }
 
 /// Replays models over series.
@@ -125,16 +185,7 @@ pub fn run(
     series: &[MeasuredSeries],
     models: &[Box<dyn Model>],
 ) -> anyhow::Result<Report> {
-    let mut horizons = args.horizons.clone();
-    horizons.sort_unstable();
-    horizons.dedup();
-    let settings = Settings {
-        horizons,
-        origins: args.origins,
-        refit_us: if args.models == Chosen::All { f64::INFINITY } else { args.refit_seconds * 1e6 },
-        probability: args.probability,
-        dump: args.dump.is_some(),
-    };
+    let settings = settings(args);
     let threads = args
         .threads
         .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
@@ -175,3 +226,6 @@ pub fn run(
     report.threads = threads;
     Ok(report)
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,9 @@ use std::{
 /// Longest series that is accepted, in steps. Ten years of minutes; more is a mistake in a date.
 const MOST_STEPS: i64 = 5_300_000;
 
+/// Names in a message, at most.
+const SHOWN: usize = 20;
+
 /// One series with what `index.csv` says about it.
 #[derive(Clone, Debug)]
 pub struct MeasuredSeries {
@@ -134,6 +137,14 @@ pub enum ReadError {
     },
 }
 
+impl ReadError {
+    /// A series is asked for that was not read.
+    pub fn unknown_series(given: &str, read: &[MeasuredSeries]) -> Self {
+        let known = read.iter().take(SHOWN).map(|series| series.id.as_str()).collect::<Vec<_>>().join(", ");
+        Self::Unknown { what: "series", given: given.to_owned(), known }
+    }
+}
+
 /// Reads the selected series of a folder, in the order of its index.
 ///
 /// # Errors
@@ -187,7 +198,7 @@ fn read_index(file: &Path, selection: &Selection) -> Result<(Vec<MeasuredSeries>
         ("series", &selection.series, &seen),
     ] {
         if let Some(unknown) = given.iter().find(|name| !known.contains_key(*name)) {
-            let known = known.keys().take(20).map(String::as_str).collect::<Vec<_>>().join(", ");
+            let known = known.keys().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
             return Err(ReadError::Unknown { what, given: unknown.clone(), known });
         }
     }
