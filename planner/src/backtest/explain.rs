@@ -5,7 +5,7 @@ use super::{
     plot::Plotted,
     read::MeasuredSeries,
     reference::References,
-    replay::{Budget, ForecastStep, Replay, replay},
+    replay::{Budget, ForecastStep, Forecasts, Replay, replay},
     report::{Figure, significant},
     score::{Scores, relative},
     task::Task,
@@ -111,7 +111,7 @@ pub fn explain(
 ) -> Option<Explanation> {
     let horizon = settings.horizons.last().copied()?;
     let task = Task::new(series, settings.origins, horizon)?;
-    let score = |forecasts| Scores::new(forecasts, &series.values, &task, &[horizon]);
+    let score = |forecasts: &Forecasts| Scores::new(forecasts, &series.values, &task, &[horizon]);
     let last_value = score(&References::new(series, &task).last_value).mae.first().copied().flatten();
     let budget = Budget { refit_us: settings.refit_us, breach_steps: 1 };
     let mut replays: Vec<(&dyn Model, Replay, Scores)> = models

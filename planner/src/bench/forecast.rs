@@ -82,7 +82,7 @@ pub struct StoreReport {
     pub forecast_cpu_seconds: f64,
     /// All of these.
     pub cpu_seconds_per_step: f64,
-    /// Size of the file after the last step, in MiB.
+    /// Size of the file and its log after the last step, in MiB.
     pub file_mib: f64,
     /// Highest memory of the process, in MiB.
     pub peak_rss_mib: f64,

@@ -12,7 +12,7 @@ use foremesh_core::{
     ids::NodeId,
     time::{Step, Timestamp},
 };
-use std::collections::HashMap;
+use std::{collections::HashMap, io, path::Path};
 
 /// Steps that are measured.
 const STEPS: usize = 5;
@@ -90,7 +90,7 @@ pub(super) async fn measure(bench: &ForecastBench, fleet: &mut Fleet) -> Result<
     let middle = |times: Vec<f64>| median(times).unwrap_or_default();
     let (append, read) = (middle(parts.append), middle(parts.read));
     let (update, forecast) = (middle(parts.update), middle(parts.forecast));
-    let bytes = std::fs::metadata(&file).map_err(BenchError::io("look at the store"))?.len();
+    let bytes = folder_bytes(folder.path()).map_err(BenchError::io("look at the store"))?;
     Ok(StoreReport {
         steps: STEPS,
         append_cpu_seconds: significant(append, 4),
@@ -101,4 +101,13 @@ pub(super) async fn measure(bench: &ForecastBench, fleet: &mut Fleet) -> Result<
         file_mib: significant(bytes as f64 / f64::from(1 << 20), 4),
         peak_rss_mib: peak_rss_mib(),
     })
+}
+
+/// The file and its log.
+fn folder_bytes(folder: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(folder)? {
+        bytes += entry?.metadata()?.len();
+    }
+    Ok(bytes)
 }
