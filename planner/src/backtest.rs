@@ -69,7 +69,7 @@ pub struct BacktestArgs {
     /// Probability of a breach within the horizon from which on an alarm is raised.
     #[arg(long, default_value_t = 0.5)]
     pub probability: f64,
-    /// Writes every forecast to this file: series_id,origin,step,model,q10,q50,q90,actual. `origin` is the start of the
+    /// Writes every forecast to this file: `series_id,origin,step,model,q10,q50,q90,actual`. `origin` is the start of the
     /// first step that is forecast.
     #[arg(long)]
     pub dump: Option<PathBuf>,

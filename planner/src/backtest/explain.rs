@@ -308,7 +308,9 @@ pub fn render(explanation: &Explanation) -> String {
             || {
                 LEVELS
                     .iter()
-                    .map(|level| if *level == 0.5 { number(step.point) } else { "-".to_owned() })
+                    .map(
+                        |level| if (*level - 0.5).abs() < 1e-9 { number(step.point) } else { "-".to_owned() },
+                    )
                     .collect()
             },
             |quantiles| quantiles.iter().map(ToString::to_string).collect(),

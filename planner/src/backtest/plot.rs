@@ -68,7 +68,7 @@ pub fn svg(plotted: &Plotted) -> String {
     }
     legend(&mut body, &plotted.model);
     format!(
-        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" font-family="sans-serif" font-size="13">
+        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" font-family="sans-serif" font-size="13">
 <style>
 .actual {{ fill: none; stroke: #222; stroke-width: 1.4; }}
 .lone {{ stroke-linecap: round; stroke-width: 4; }}
@@ -81,7 +81,7 @@ pub fn svg(plotted: &Plotted) -> String {
 <rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>
 <text x="{LEFT}" y="24" font-size="16" font-weight="bold">{}</text>
 {body}</svg>
-"##,
+"#,
         escaped(&plotted.title)
     )
 }

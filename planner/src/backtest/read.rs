@@ -6,7 +6,7 @@ mod tests;
 use csv::{Columns, Table};
 use foremesh_core::time::{Step, Timestamp};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
 };
@@ -166,15 +166,15 @@ fn read_index(file: &Path, selection: &Selection) -> Result<(Vec<MeasuredSeries>
     let mut table = Table::open(file)?;
     let names = ["series_id", "kind", "unit", "family", "step_seconds", "start", "end", "file"];
     let columns = table.columns(names)?;
-    let (mut series, mut files, mut seen) = (Vec::new(), Vec::new(), BTreeMap::new());
-    let (mut kinds, mut families) = (BTreeMap::new(), BTreeMap::new());
+    let (mut series, mut files, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let (mut kinds, mut families) = (BTreeSet::new(), BTreeSet::new());
     while table.next(&columns)? {
         let [id, kind, unit, family, _, _, _, data] = table.cells(&columns);
-        if seen.insert(id.to_owned(), ()).is_some() {
+        if !seen.insert(id.to_owned()) {
             return Err(ReadError::Twice { file: file.into(), line: table.line(), series: id.into() });
         }
-        kinds.insert(kind.to_owned(), ());
-        families.insert(family.to_owned(), ());
+        kinds.insert(kind.to_owned());
+        families.insert(family.to_owned());
         if !selection.takes(id, kind, family) {
             continue;
         }
@@ -197,8 +197,8 @@ fn read_index(file: &Path, selection: &Selection) -> Result<(Vec<MeasuredSeries>
         ("family", &selection.families, &families),
         ("series", &selection.series, &seen),
     ] {
-        if let Some(unknown) = given.iter().find(|name| !known.contains_key(*name)) {
-            let known = known.keys().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+        if let Some(unknown) = given.iter().find(|name| !known.contains(*name)) {
+            let known = known.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
             return Err(ReadError::Unknown { what, given: unknown.clone(), known });
         }
     }

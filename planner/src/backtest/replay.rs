@@ -97,7 +97,6 @@ pub struct Replay {
 
 /// Places of the levels 0.1 and 0.9.
 const BAND: [usize; 2] = [1, 5];
-const _: () = assert!(LEVELS[BAND[0]] == 0.1 && LEVELS[BAND[1]] == 0.9, "the band is from 0.1 to 0.9");
 
 /// Replays a model.
 pub fn replay(model: &dyn Model, series: &MeasuredSeries, task: &Task, budget: Budget) -> Replay {

@@ -27,19 +27,21 @@ fn warnings(values: &[f64], horizon: usize, breaches: &[(usize, f64)]) -> Warnin
     Warnings::new(&replay, values, &task(horizon, values.len() - horizon), DAY_MS, 0.5)
 }
 
+struct Case {
+    what: &'static str,
+    values: Vec<f64>,
+    raised: Vec<usize>,
+    episodes: usize,
+    warned: usize,
+    leads: Vec<usize>,
+    alarms: usize,
+    true_alarms: usize,
+}
+
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 fn episodes_alarms_and_leads() {
     let (low, high) = (1.0, 9.0);
-    struct Case {
-        what: &'static str,
-        values: Vec<f64>,
-        raised: Vec<usize>,
-        episodes: usize,
-        warned: usize,
-        leads: Vec<usize>,
-        alarms: usize,
-        true_alarms: usize,
-    }
     // Ten steps, of which 2 to 9 are looked at; the horizon is 3.
     let with = |at: &[usize]| (0..10).map(|step| if at.contains(&step) { high } else { low }).collect();
     let cases = [

@@ -158,6 +158,13 @@ fn a_model_that_fails_is_stood_in_for_and_counted() {
 }
 
 #[test]
+fn the_band_is_the_one_of_80_percent() {
+    for (place, want) in BAND.into_iter().zip([0.1, 0.9]) {
+        assert!((LEVELS[place] - want).abs() < 1e-12, "level {}, not {want}", LEVELS[place]);
+    }
+}
+
+#[test]
 fn nothing_is_asked_when_the_newest_value_is_above_already() {
     let series = series(100);
     let mut task = Task::new(&series, 4, 10).unwrap();
