@@ -1,40 +1,44 @@
 //! From a series to a forecast: for each step ahead a point and the distribution around it.
 //!
-//! A forecast is only made when it can be judged: every candidate model is replayed from origins inside the history
-//! ("rolling origins"), the one with the smallest error wins for each part of the horizon, and its own past errors at
-//! the same distance are the band. There is no assumption of normal errors, and there is a typed refusal where the
-//! history is too short or too old.
+//! Several cheap models and a streaming ridge run side by side on every series. Each is judged by its own past errors at
+//! the same distance ahead ("rolling origins"), and they are combined by that. The combination's own past errors, kept
+//! as whole paths, are the bands and the breach probabilities. There is no assumption of normal errors, and there is a
+//! typed refusal where the history is too short or too old.
 mod ahead;
-mod bands;
 mod calibration;
 mod candidates;
+mod combined;
 mod drift;
 mod experts;
 mod forecaster;
+mod holt_winters;
+mod last_value;
 mod learn;
+mod levels;
+mod median_last_hour;
 mod memory;
+pub mod model;
+mod outlook;
 mod paths;
 mod ridge;
 mod scale;
-mod tracker;
-mod weights;
-pub use ahead::SamplePaths;
-pub use forecaster::{Forecaster, NEED, Shape};
-mod holt_winters;
-mod last_value;
-mod median_last_hour;
-pub mod model;
 mod seasonal_naive;
-mod select;
 mod slot_profile;
 #[cfg(test)]
 mod tests;
 mod theta;
+mod tracker;
+mod weights;
 
-pub use bands::{LEVELS, Residuals};
+pub use ahead::SamplePaths;
+pub use combined::Combined;
+pub use forecaster::{Forecaster, NEED, Shape};
 pub use holt_winters::HoltWinters;
 pub use last_value::LastValue;
+pub use levels::LEVELS;
 pub use median_last_hour::MedianLastHour;
+pub use outlook::{Exhaustion, Forecast, ForecastStep};
+pub use ridge::Ridge;
 pub use seasonal_naive::SeasonalNaive;
 pub use slot_profile::SlotProfile;
 pub use theta::Theta;
@@ -42,7 +46,6 @@ pub use theta::Theta;
 use crate::{
     series::Series,
     time::{Step, Timestamp},
-    units::{Probability, Quantile},
 };
 use serde::{Deserialize, Serialize};
 
@@ -55,15 +58,13 @@ pub fn cheap_models() -> Vec<Box<dyn model::Model>> {
         Box::new(SlotProfile),
         Box::new(HoltWinters),
         Box::new(Theta),
+        Box::new(Ridge),
+        Box::new(Combined::default()),
     ]
 }
 
 /// Values below this bound cannot happen: latencies, rates and CPU use are never negative.
 const LOWEST: f64 = 0.0;
-
-/// Fewest past errors that a band is made of. With 20 the outermost levels, 0.05 and 0.95, are each one observed
-/// error and not an extrapolation.
-pub const MIN_RESIDUALS: usize = 20;
 
 /// What to forecast and how carefully.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,9 +73,6 @@ pub struct ForecastSettings {
     pub horizon: usize,
     /// Length of the season in steps: a day of 1-minute steps is 1440. `None` when no season is expected.
     pub season: Option<usize>,
-    /// Most origins that are replayed for one series; bounds the cost. 96 leave an error of about 5 % of probability
-    /// on the median, which is below what the distance of the levels can show.
-    pub max_origins: usize,
     /// Oldest that the newest value may be, in milliseconds.
     pub stale_limit_ms: i64,
     /// Values above this cannot happen; 1 for a share.
@@ -84,12 +82,23 @@ pub struct ForecastSettings {
 impl ForecastSettings {
     /// The usual settings for a horizon and season, with values at most `stale_limit_ms` old.
     pub const fn new(horizon: usize, season: Option<usize>, stale_limit_ms: i64) -> Self {
-        Self { horizon, season, max_origins: 96, stale_limit_ms, highest: None }
+        Self { horizon, season, stale_limit_ms, highest: None }
     }
 
-    /// Observed steps without which no forecast is made: the horizon and one origin for each error of the band.
+    /// Observed steps without which no forecast is made.
     pub const fn need(&self) -> usize {
-        self.horizon + MIN_RESIDUALS + 1
+        NEED
+    }
+
+    /// The shape of a series with this step.
+    pub const fn shape(&self, step: Step) -> Shape {
+        Shape {
+            step,
+            season: self.season,
+            horizon: self.horizon,
+            lowest: Some(LOWEST),
+            highest: self.highest,
+        }
     }
 }
 
@@ -107,19 +116,11 @@ pub struct Excluded {
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum ForecastError {
     /// Too few steps have a value.
-    #[error(
-        "the history has {have} observed steps, but {need} are needed; wait for more traffic or shorten the horizon"
-    )]
+    #[error("the history has {have} observed steps, but {need} are needed; wait for more traffic")]
     NotEnoughHistory {
         /// Observed steps that are not excluded.
         have: usize,
         /// Observed steps needed.
-        need: usize,
-    },
-    /// There are enough values, but too far apart to compare predictions with what came.
-    #[error("fewer than {need} past errors could be observed because of gaps; wait for more traffic")]
-    TooManyGaps {
-        /// Past errors needed.
         need: usize,
     },
     /// The newest value is too old, so nothing is known about now.
@@ -140,109 +141,11 @@ pub enum ForecastError {
     NoHorizon,
 }
 
-/// One step of a forecast.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ForecastStep {
-    /// Start of the step.
-    pub at: Timestamp,
-    /// What the model says.
-    pub point: f64,
-    /// Values at each of [`LEVELS`].
-    pub quantiles: [f64; LEVELS.len()],
-}
-
-/// A part of the horizon with the model that did best on it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct HorizonPart {
-    /// Index of its first step.
-    pub first: usize,
-    /// Index after its last step.
-    pub end: usize,
-    /// The chosen model.
-    pub model: String,
-    /// Its mean absolute error over the replayed origins, in the unit of the series.
-    pub mae: f64,
-    /// Errors behind that figure.
-    pub errors: usize,
-}
-
-/// What is expected of one series, step by step, with how far to trust it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Forecast {
-    /// Service or node that the series is about.
-    pub subject: String,
-    /// Name of the quantity with its unit, such as `latency_p99_ms`.
-    pub metric: String,
-    /// When it was made.
-    pub made_at: Timestamp,
-    /// Age of the newest value at that time, in milliseconds.
-    pub data_age_ms: i64,
-    /// Length of a step.
-    pub step: Step,
-    /// The models in use, `+` between them where parts of the horizon differ.
-    pub model: String,
-    /// Mean absolute error over all replayed origins and steps, in the unit of the series.
-    pub backtest_mae: f64,
-    /// Origins that were replayed.
-    pub backtest_origins: usize,
-    /// The parts of the horizon, nearest first.
-    pub parts: Vec<HorizonPart>,
-    /// One entry for each step of the horizon; the first is the step that holds `made_at`.
-    pub steps: Vec<ForecastStep>,
-    /// Values above this cannot happen.
-    highest: Option<f64>,
-    /// Past errors of the chosen models, shared by neighbouring steps.
-    residuals: Vec<Residuals>,
-    /// Steps that share one entry of `residuals`.
-    steps_per_residuals: usize,
-}
-
-impl Forecast {
-    /// Probability that the step with this index is above `threshold`, from the model's own past errors at that
-    /// distance. `None` beyond the horizon.
-    ///
-    /// The estimate is `(k + 1/2) / (n + 1)` for `k` of `n` errors, so that a finite history never claims certainty.
-    pub fn exceedance(&self, step_index: usize, threshold: f64) -> Option<Probability> {
-        let step = self.steps.get(step_index)?;
-        let share = self.residuals_of(step_index)?.share_above(threshold - step.point);
-        Probability::new(share).ok()
-    }
-
-    /// Value at any level for the step with this index, never below 0 nor above what can happen. `None` beyond the horizon.
-    pub fn quantile(&self, step_index: usize, level: Quantile) -> Option<f64> {
-        let step = self.steps.get(step_index)?;
-        let value = step.point + self.residuals_of(step_index)?.quantile(level.get());
-        Some(bounded(value, self.highest))
-    }
-
-    /// Index of the step that holds `at`.
-    pub fn index_at(&self, at: Timestamp) -> Option<usize> {
-        let first = self.steps.first()?.at;
-        usize::try_from(self.step.count(first, at)).ok().filter(|index| *index < self.steps.len())
-    }
-
-    /// Age of the forecast and of the data behind it together, in milliseconds.
-    pub fn age_ms(&self, now: Timestamp) -> i64 {
-        now.ms_since(self.made_at).saturating_add(self.data_age_ms)
-    }
-
-    /// First moment after the last step.
-    pub fn end(&self) -> Timestamp {
-        self.steps.last().map_or(self.made_at, |step| step.at.plus_ms(self.step.ms()))
-    }
-
-    fn residuals_of(&self, step_index: usize) -> Option<&Residuals> {
-        self.residuals.get(step_index / self.steps_per_residuals.max(1))
-    }
-}
-
-/// Forecasts one series from the step that holds `now` on.
-///
-/// `subject` and `metric` only name the result. Steps inside `excluded` count as gaps. Values at or after the start
-/// of the current step are not used: that step is not over.
+/// Forecasts one series from its history up to the step that holds `now`, which is not over and not used. Intervals in
+/// `excluded` are not learnt from; after each of them the level starts anew, because something was changed.
 ///
 /// # Errors
-/// [`ForecastError`] when the history is empty, too short or too old.
+/// [`ForecastError`] when the history is too short, too old, or empty, or the horizon is 0.
 pub fn forecast(
     subject: &str,
     metric: &str,
@@ -260,40 +163,33 @@ pub fn forecast(
     if data_age_ms > settings.stale_limit_ms {
         return Err(ForecastError::Stale { age_ms: data_age_ms, limit_ms: settings.stale_limit_ms });
     }
-    let history = prepared(series, start, excluded);
-    let have = history.iter().filter(|value| value.is_finite()).count();
-    if have < settings.need() {
-        return Err(ForecastError::NotEnoughHistory { have, need: settings.need() });
-    }
-    let selection =
-        select::select(&history, step, settings).ok_or(ForecastError::TooManyGaps { need: MIN_RESIDUALS })?;
-    let steps = selection.points.iter().enumerate().map(|(index, point)| {
-        let residuals = &selection.residuals[index / selection.steps_per_residuals];
-        ForecastStep {
-            at: start.plus_ms(step.times(index)),
-            point: *point,
-            quantiles: LEVELS.map(|level| bounded(point + residuals.quantile(level), settings.highest)),
+    let length = usize::try_from(step.count(series.start(), start)).unwrap_or(0);
+    let mut forecaster = Forecaster::new(settings.shape(step));
+    let mut known = series.values().iter().copied().take(length);
+    let mut fed = 0;
+    let index = |at: Timestamp| usize::try_from(step.count(series.start(), at)).unwrap_or(0).min(length);
+    // A step that is excluded in part is excluded.
+    let mut cuts: Vec<(usize, usize)> =
+        excluded.iter().map(|cut| (index(cut.from), index(cut.to.plus_ms(step.ms() - 1)))).collect();
+    cuts.retain(|(first, end)| first < end);
+    cuts.sort_unstable();
+    for (first, end) in cuts {
+        (fed..first).for_each(|_| forecaster.observe(known.next().unwrap_or(f64::NAN)));
+        fed = fed.max(first);
+        if end > fed {
+            let cut = end - fed;
+            known.by_ref().take(cut).for_each(|_| ());
+            forecaster.skip(cut as u64);
+            forecaster.reseed();
+            fed = end;
         }
-    });
-    Ok(Forecast {
-        subject: subject.to_owned(),
-        metric: metric.to_owned(),
-        made_at: now,
-        data_age_ms,
-        step,
-        model: selection.model,
-        backtest_mae: selection.mae,
-        backtest_origins: selection.origins,
-        parts: selection.parts,
-        steps: steps.collect(),
-        highest: settings.highest,
-        residuals: selection.residuals,
-        steps_per_residuals: selection.steps_per_residuals,
-    })
-}
-
-fn bounded(value: f64, highest: Option<f64>) -> f64 {
-    value.max(LOWEST).min(highest.unwrap_or(f64::INFINITY))
+    }
+    for value in known {
+        forecaster.observe(value);
+        fed += 1;
+    }
+    forecaster.skip(length.saturating_sub(fed) as u64);
+    forecaster.outlook(subject, metric, now, data_age_ms)
 }
 
 /// Age of the newest finished value. Values from the future, after a clock went back, count as age 0 only when there
@@ -304,28 +200,4 @@ fn data_age(series: &Series, start: Timestamp, now: Timestamp) -> Result<i64, Fo
     let newest = values.iter().rposition(|value| value.is_finite()).ok_or(ForecastError::Empty)?;
     let end = series.start().plus_ms(series.step().times(newest + 1));
     Ok(now.ms_since(end).max(0))
-}
-
-/// The history up to `start`, cut or filled with gaps so that it ends there, with the excluded steps as gaps.
-/// Values that cannot be (negative, infinite) are gaps too.
-fn prepared(series: &Series, start: Timestamp, excluded: &[Excluded]) -> Vec<f64> {
-    let step = series.step();
-    let length = usize::try_from(step.count(series.start(), start)).unwrap_or(0);
-    let mut history = series.values().to_vec();
-    history.resize(length, f64::NAN);
-    for value in &mut history {
-        if !value.is_finite() || *value < LOWEST {
-            *value = f64::NAN;
-        }
-    }
-    let index = |at: Timestamp| usize::try_from(step.count(series.start(), at)).unwrap_or(0).min(length);
-    for interval in excluded {
-        // A step that is excluded in part is excluded.
-        let first = index(interval.from);
-        let end = index(interval.to.plus_ms(step.ms() - 1));
-        for value in history.get_mut(first..end.max(first)).unwrap_or_default() {
-            *value = f64::NAN;
-        }
-    }
-    history
 }

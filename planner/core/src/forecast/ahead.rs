@@ -2,12 +2,15 @@
 use super::{
     ForecastError, LEVELS,
     calibration::Calibration,
+    candidates::RIDGE,
     forecaster::{Forecaster, NEED, UNSURE},
-    model::Prediction,
+    levels::at_level,
+    model::{BreachWindow, Prediction},
     paths::{KNOTS, between},
     scale::units,
     tracker::storm,
 };
+use serde::{Deserialize, Serialize};
 
 /// A forecast never leaves the range of the history by more than this share of it.
 const BEYOND: f64 = 0.25;
@@ -15,8 +18,11 @@ const BEYOND: f64 = 0.25;
 /// With fewer past paths assumed ones are added.
 const ENOUGH: usize = 16;
 
+/// Paths are kept in half the width of other numbers; 7 digits are more than a sample can tell.
+const F32: f64 = f32::MAX as f64;
+
 /// Sample paths of the horizon that hang together as past ones did.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SamplePaths {
     /// Row by row, each as long as the horizon; in the unit of the series.
     pub(super) values: Vec<f32>,
@@ -77,6 +83,22 @@ impl Forecaster {
         Ok(())
     }
 
+    /// What the ridge says without the others.
+    pub(super) fn ridge_alone(&mut self, out: &mut [Prediction]) {
+        out.fill(Prediction::UNKNOWN);
+        let Some(scale) = self.scale else { return };
+        self.refit();
+        let now = self.season_now();
+        let (lowest, highest) = self.bounds();
+        for (index, said) in out.iter_mut().enumerate().take(self.shape.horizon) {
+            let candidates = self.candidates(now.as_ref(), index + 1, between(&self.knots, index + 1));
+            let ridge = candidates[RIDGE];
+            if !ridge.is_nan() {
+                said.point = scale.value(ridge).clamp(lowest, highest);
+            }
+        }
+    }
+
     /// Values that a forecast stays within: a quarter of the range of the history beyond it, and what can happen.
     pub fn bounds(&self) -> (f64, f64) {
         // Halved first: the range of two huge values may not be finite.
@@ -85,6 +107,24 @@ impl Forecaster {
         let lowest = (self.lowest - beyond).max(self.shape.lowest.unwrap_or(-f64::MAX)).max(-f64::MAX);
         let highest = (self.highest + beyond).min(self.shape.highest.unwrap_or(f64::MAX)).min(f64::MAX);
         (lowest, highest.max(lowest))
+    }
+
+    /// Mean absolute error of the past forecasts that are kept, over the knots of the horizon and in the unit of the
+    /// series, and their number.
+    pub fn past_error(&self) -> (f64, usize) {
+        let Some(scale) = self.scale else { return (0.0, 0) };
+        let (mut sum, mut count, mut origins) = (0.0, 0usize, 0);
+        for path in self.paths.iter().filter(|path| path.over(&self.memory, self.shape.horizon)) {
+            origins += 1;
+            for (knot, ahead) in self.knots.into_iter().enumerate() {
+                let (said, actual) = path.at_knot(&self.memory, knot, ahead);
+                if !actual.is_nan() {
+                    sum += (f64::from(units(said)) - f64::from(units(actual))).abs();
+                    count += 1;
+                }
+            }
+        }
+        ((sum / count.max(1) as f64 * scale.unit).min(f64::MAX), origins)
     }
 
     /// Sample paths around points made by [`Self::forecast`]: each follows the errors of one past forecast over the
@@ -98,7 +138,9 @@ impl Forecaster {
         let (lowest, highest) = self.bounds();
         let centres: Vec<f32> = points.iter().take(horizon).map(|said| scale.model(said.point)).collect();
         let places: Vec<(usize, f32)> = (1..=horizon).map(|ahead| between(&self.knots, ahead)).collect();
-        let value = |point: f32, error: f32| scale.value(point + error * sure).clamp(lowest, highest) as f32;
+        let value = |point: f32, error: f32| {
+            scale.value(point + error * sure).clamp(lowest, highest).clamp(-F32, F32) as f32
+        };
         let mut values = Vec::new();
         let mut count = 0;
         for path in self.paths.iter().filter(|path| path.over(&self.memory, horizon)) {
@@ -127,60 +169,49 @@ impl Forecaster {
                 said.quantiles
                     .map_or(said.point, |quantiles| at_level(&quantiles, level).clamp(lowest, highest))
             });
-            values.extend(bands.map(|value| value as f32));
+            values.extend(bands.map(|value| value.clamp(-F32, F32) as f32));
         }
         SamplePaths { values, horizon, calibration }
     }
 }
 
-/// Value at a level between 0 and 1 from the values at [`LEVELS`]: linear between them, and carried on beyond them as
-/// far again as the outermost two lie apart.
-pub(super) fn at_level(quantiles: &[f64; LEVELS.len()], level: f64) -> f64 {
-    let last = LEVELS.len() - 1;
-    let upper = LEVELS.iter().position(|at| *at >= level).unwrap_or(last).max(1);
-    let share = (level - LEVELS[upper - 1]) / (LEVELS[upper] - LEVELS[upper - 1]);
-    let (low, high) = (quantiles[upper - 1], quantiles[upper]);
-    // Weighted rather than added up, so that two huge values of different sign do not overflow.
-    let share = share.clamp(-1.0, 2.0);
-    low * (1.0 - share) + high * share
-}
-
-/// Level at which a value lies, between half and whole of the outermost level's rest; the inverse of [`at_level`].
-/// A value that several levels share lies at the highest of them.
-pub(super) fn level_of(quantiles: &[f64; LEVELS.len()], value: f64) -> f64 {
-    let last = LEVELS.len() - 1;
-    let below = quantiles.partition_point(|quantile| *quantile <= value);
-    let least = LEVELS[0] / 5.0;
-    if below == 0 {
-        let width = quantiles[1] - quantiles[0];
-        let share = if width > 0.0 { (quantiles[0] - value) / width } else { 1.0 };
-        return LEVELS[0] - (LEVELS[0] - least) * share.min(1.0);
-    }
-    if below == LEVELS.len() {
-        let width = quantiles[last] - quantiles[last - 1];
-        let share = if width > 0.0 { (value - quantiles[last]) / width } else { 1.0 };
-        return LEVELS[last] + (LEVELS[0] - least) * share.min(1.0);
-    }
-    let (low, high) = (quantiles[below - 1], quantiles[below]);
-    let share = if high > low { (value - low) / (high - low) } else { 0.0 };
-    LEVELS[below - 1] + share * (LEVELS[below] - LEVELS[below - 1])
-}
-
 impl SamplePaths {
-    /// (raw, calibrated)
-    pub fn breach(&self, window: &super::model::BreachWindow, first: usize) -> (f64, f64) {
-        let (mut hit, mut all) = (0.0, 0.0);
-        for path in self.values.chunks_exact(self.horizon.max(1)) {
-            all += 1.0;
-            let end = (first + window.within).min(self.horizon);
-            let fires = (first..end).any(|start| {
-                let stop = (start + window.of.max(window.steps).max(1)).min(self.horizon);
-                path[start..stop].iter().filter(|value| f64::from(**value) > window.threshold).count()
-                    >= window.steps.max(1)
-            });
-            hit += f64::from(u8::from(fires));
+    /// The paths, each as long as the horizon.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[f32]> {
+        self.values.chunks_exact(self.horizon.max(1))
+    }
+
+    /// Probability that something holds for the path, by counting: `(k + 1/2) / (n + 1)` for `k` of `n` paths, so that
+    /// a finite sample never claims certainty, then mapped so that it comes true as often as it says.
+    pub(super) fn probability(&self, holds: impl Fn(&[f32]) -> bool) -> f64 {
+        let (mut count, mut all) = (0usize, 0usize);
+        for path in self.iter() {
+            all += 1;
+            count += usize::from(holds(path));
         }
-        let raw = (hit + 0.5) / (all + 1.0);
-        (raw, self.calibration.of(raw))
+        self.calibration.of((count as f64 + 0.5) / (all as f64 + 1.0))
+    }
+
+    /// Probability of a breach in a window that begins at step `first` of the horizon; see [`BreachWindow`]. Steps beyond
+    /// the horizon do not count.
+    pub fn breach(&self, window: &BreachWindow, first: usize) -> f64 {
+        let steps = window.steps.max(1);
+        let of = window.of.max(steps);
+        let end = first.saturating_add(window.within).min(self.horizon);
+        self.probability(|path| {
+            let above = |at: usize| usize::from(f64::from(path[at]) > window.threshold);
+            // A window of `of` steps slides over the path; only its first step must be within the look-ahead.
+            let mut count: usize = (first..(first + of).min(self.horizon)).map(above).sum();
+            for start in first..end {
+                if count >= steps {
+                    return true;
+                }
+                count -= above(start);
+                if start + of < self.horizon {
+                    count += above(start + of);
+                }
+            }
+            false
+        })
     }
 }

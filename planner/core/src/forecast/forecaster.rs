@@ -29,7 +29,7 @@ pub struct Shape {
     pub horizon: usize,
     /// Values below this cannot happen and count as gaps.
     pub lowest: Option<f64>,
-    /// Values above this cannot happen and count as gaps.
+    /// Values above this cannot happen and count as this; 1 for a share.
     pub highest: Option<f64>,
 }
 
@@ -179,9 +179,9 @@ impl Forecaster {
 
     /// Takes the value of the next step; `NaN` for a gap. A value that cannot be is a gap.
     pub fn observe(&mut self, value: f64) {
-        let possible = value.is_finite()
-            && self.shape.lowest.is_none_or(|lowest| value >= lowest)
-            && self.shape.highest.is_none_or(|highest| value <= highest);
+        let possible = value.is_finite() && self.shape.lowest.is_none_or(|lowest| value >= lowest);
+        // A share a little above 1 is one that was rounded.
+        let value = self.shape.highest.map_or(value, |highest| value.min(highest));
         let value = if possible { value } else { f64::NAN };
         if possible {
             self.lowest = self.lowest.min(value);
@@ -215,13 +215,20 @@ impl Forecaster {
             }
             return;
         }
-        let most = 2 * self.memory.kept() as u64;
-        let jump = steps.saturating_sub(most);
-        for _ in 0..steps - jump {
-            self.observe(f64::NAN);
+        if steps <= self.shape.horizon as u64 {
+            (0..steps).for_each(|_| self.observe(f64::NAN));
+            return;
         }
-        if jump > 0 {
-            self.memory.skip(jump);
+        self.memory.skip(steps);
+        self.pending.fill(GAP);
+        self.claim = None;
+        if steps > self.memory.kept() as u64 {
+            // Whoever attached them knows how to fit them to what comes after such a silence.
+            self.experts.clear();
+        }
+        for expert in &mut self.experts {
+            expert.forget_pending();
+            (0..steps).for_each(|_| expert.update(f64::NAN));
         }
     }
 

@@ -6,7 +6,7 @@ use super::{
     paths::{KNOTS, between},
     ridge::features::{base, row},
     scale::{Code, GAP, Scale, decode, encode, units},
-    tracker::{KEPT, storm},
+    tracker::{ENOUGH, KEPT, storm},
     weights::share,
 };
 
@@ -45,6 +45,9 @@ const DRIFT_KEEP: f32 = 0.3;
 
 /// Scales are renewed when the unit is off by this factor, or the centre by a unit.
 const SCALE_OFF: f64 = 1.5;
+
+/// Without a long season, every so many steps at most one error goes into the sample of a band.
+const LEAST_SAMPLED: usize = 6;
 
 /// Levels of the highest value of a horizon on which claims are made.
 const CLAIMED: [f32; 4] = [0.2, 0.4, 0.6, 0.8];
@@ -107,13 +110,15 @@ impl Forecaster {
 
     pub(super) fn step(&mut self, value: f64) {
         let Some(scale) = self.scale else { return };
-        let actual = if value.is_finite() { scale.model(value) } else { f32::NAN };
+        let mut actual = if value.is_finite() { scale.model(value) } else { f32::NAN };
         let mut pull = actual;
         if !actual.is_nan() {
             if self.memory.observed > 0 {
                 let gone = self.shape.season.unwrap_or(self.memory.kept() / 2) as u64;
                 if self.reseeding || self.memory.silent > gone {
-                    self.move_level(actual);
+                    self.move_level(value);
+                    actual = self.scale.map_or(actual, |scale| scale.model(value));
+                    pull = actual;
                 }
                 let change = actual - self.memory.levels.last;
                 let reach = OUTLIER * self.rough.max(0.05);
@@ -134,21 +139,28 @@ impl Forecaster {
         if self.memory.steps.is_multiple_of(REFIT) || self.memory.observed < YOUNG {
             self.refit();
         }
+        self.forget_before_season();
         self.settle_claim();
         self.say();
     }
 
     /// After an intervention or a long silence: all that is remembered moves to the new level.
-    fn move_level(&mut self, actual: f32) {
+    fn move_level(&mut self, value: f64) {
         let usual = self.memory.profile_at(self.memory.steps);
         let old = self.memory.levels.slow;
         // After a short transition the old level is the best guess of what would have been; after a long one it is the
         // time of day, as far as that is known.
         let long = self.memory.silent > self.shape.horizon as u64;
         let expected = if long && !usual.is_nan() { usual } else { old };
-        let by = actual - expected;
-        self.memory.shift(by);
-        self.paths.shift(by);
+        if let Some(scale) = &mut self.scale {
+            // Moving the centre moves all that is remembered by the same amount in the unit of the series, so that
+            // seasons keep their height.
+            let by = value - scale.value(expected);
+            let centre = scale.centre + by;
+            if centre.is_finite() {
+                scale.centre = centre;
+            }
+        }
         self.memory.restart();
         self.pending.fill(GAP);
         self.claim = None;
@@ -167,7 +179,7 @@ impl Forecaster {
         let index = self.memory.steps;
         let season = self.shape.season.unwrap_or(0) as f32;
         let growth = (std::f32::consts::LN_2 / (MEMORY_SEASONS * season).max(MEMORY_STEPS)).exp();
-        let sampled = u64::from((self.memory.observed / KEPT as u64).min(self.sample_stride()) as u32).max(1);
+        let sampled = self.sampled();
         let actual_units = units(actual);
         let mut reference = [f32::NAN; KNOTS];
         let mut offset = 0;
@@ -204,9 +216,21 @@ impl Forecaster {
         }
     }
 
-    /// Steps between two errors in the sample of a band: it reaches back over about a season.
-    fn sample_stride(&self) -> u64 {
-        (self.shape.season.unwrap_or(0) / KEPT).max(6) as u64
+    /// Steps between two errors in the sample of a band: it reaches back over about a season, or over what there is.
+    fn sampled(&self) -> u64 {
+        let most = (self.shape.season.unwrap_or(0) / KEPT).max(LEAST_SAMPLED) as u64;
+        (self.memory.observed / KEPT as u64).min(most).max(1)
+    }
+
+    /// Once the season is known the errors from before say nothing about those to come.
+    fn forget_before_season(&mut self) {
+        let Some(season) = self.shape.season else { return };
+        let known = self.memory.begun() + season as u64;
+        let enough = ENOUGH as u64 * self.sampled();
+        if self.memory.steps == known + self.shape.horizon as u64 + enough {
+            self.trackers.iter_mut().for_each(|tracker| tracker.keep_newest(ENOUGH));
+            self.paths.forget_before(known);
+        }
     }
 
     /// Follows the spread of one-step errors, and looks for drift.

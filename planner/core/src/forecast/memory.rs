@@ -169,6 +169,11 @@ impl Memory {
         self.oldest = index;
     }
 
+    /// Index of the first step.
+    pub(super) fn begun(&self) -> u64 {
+        self.oldest
+    }
+
     pub(super) fn kept(&self) -> usize {
         self.ring.len()
     }
@@ -375,13 +380,15 @@ impl Memory {
 
     /// Passes over so many steps without a value, however many they are, at the cost of at most one memory.
     pub(super) fn skip(&mut self, steps: u64) {
-        let most = self.ring.len().max(self.origins.len()) as u64;
-        let jump = steps.saturating_sub(most);
-        self.steps += jump;
-        self.silent += jump;
-        for _ in 0..steps - jump {
-            self.observe(f32::NAN, f32::NAN);
+        let kept = self.ring.len() as u64;
+        for index in 0..steps.min(kept) {
+            let place = (self.head as u64 + index) % kept;
+            self.ring[place as usize] = GAP;
         }
+        self.head = ((self.head as u64 + steps % kept) % kept) as usize;
+        self.steps += steps;
+        self.silent += steps;
+        self.origins.fill(Kept::NONE);
     }
 
     /// All kept values in model scale, oldest first.

@@ -7,7 +7,7 @@ use super::scale::{Code, decode, encode};
 pub(super) const KNOTS: usize = 5;
 
 /// Paths kept.
-pub(super) const PATHS: usize = 64;
+pub(super) const PATHS: usize = 48;
 
 /// One past forecast.
 #[derive(Clone, Copy, Debug)]
@@ -86,11 +86,9 @@ impl Paths {
         self.paths.iter()
     }
 
-    /// Moves all points, as the memory was moved.
-    pub(super) fn shift(&mut self, by: f32) {
-        for path in &mut self.paths {
-            path.points.iter_mut().for_each(|code| *code = encode(decode(*code) + by));
-        }
+    /// Forgets the paths that began before a step.
+    pub(super) fn forget_before(&mut self, origin: u64) {
+        self.paths.retain(|path| path.origin >= origin);
     }
 }
 
@@ -98,6 +96,11 @@ impl Path {
     /// Whether all its values came by now.
     pub(super) fn over(&self, memory: &Memory, horizon: usize) -> bool {
         self.origin + horizon as u64 <= memory.steps
+    }
+
+    /// What was forecast at a knot and what came; `NaN` where nothing came.
+    pub(super) fn at_knot(&self, memory: &Memory, knot: usize, ahead: usize) -> (f32, f32) {
+        (decode(self.points[knot]), memory.at(self.origin + ahead as u64 - 1))
     }
 
     /// What came less what was forecast, `ahead` steps (from 1) after the origin, relative to the storm factor; `NaN`

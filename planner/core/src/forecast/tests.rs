@@ -5,10 +5,13 @@
     reason = "tables of exact results"
 )]
 use super::{
-    model::{Fitted, History, Model, ModelError, Prediction},
+    model::{BreachWindow, Fitted, History, Model, ModelError, Prediction},
     *,
 };
-use proptest::prelude::*;
+use crate::units::Quantile;
+
+mod bad_data;
+mod forecaster;
 
 const MINUTE: i64 = 60_000;
 
@@ -105,31 +108,61 @@ fn models_refuse_what_they_cannot_fit() {
 #[test]
 fn a_season_is_found_and_a_level_shift_is_not_mistaken_for_one() {
     let seasonal = made(day_and_night(96), &ForecastSettings::new(24, Some(24), MINUTE));
-    assert_eq!(seasonal.model, "seasonal_naive");
-    let points: Vec<f64> = seasonal.steps.iter().map(|step| step.point).collect();
-    assert_eq!(points, day_and_night(24));
-    assert!(seasonal.backtest_mae < 1e-9);
+    for (step, want) in seasonal.steps.iter().zip(day_and_night(24)) {
+        assert!((step.point - want).abs() < 3.0, "{} instead of {want}", step.point);
+    }
+    assert!(seasonal.backtest_mae < 5.0, "{}", seasonal.backtest_mae);
+    let weight: f64 = seasonal.parts.iter().filter(|part| part.first == 0).map(|part| part.weight).sum();
+    assert!((weight - 1.0).abs() < 1e-4, "the weights of a part add up to 1, not {weight}");
 
-    // A slow walk without a season: the newest value is the better guess.
-    let walk = (0..96).map(f64::from).map(|step| 50.0 + (step / 9.0).sin() * 5.0 + step * 0.3).collect();
-    let walking = made(walk, &ForecastSettings::new(4, Some(24), MINUTE));
-    assert_eq!(walking.model, "last_value");
-    assert_eq!(walking.parts.len(), 4);
-    assert!(walking.parts[0].mae < walking.parts[3].mae, "errors grow with the distance");
+    // A slow walk without a season: near the newest value, and less sure the farther ahead.
+    let walk: Vec<f64> =
+        (0..96).map(f64::from).map(|step| 50.0 + (step / 9.0).sin() * 5.0 + step * 0.3).collect();
+    let newest = walk[95];
+    let walking = made(walk, &ForecastSettings::new(4, Some(48), MINUTE));
+    assert!((walking.steps[0].point - newest).abs() < 2.0, "{} after {newest}", walking.steps[0].point);
+    let width = |step: &ForecastStep| step.quantiles[5] - step.quantiles[1];
+    assert!(width(&walking.steps[0]) < width(&walking.steps[3]), "errors grow with the distance");
 }
 
 #[test]
-fn bands_are_the_models_own_errors_at_that_distance() {
-    // Alternates by 2: one step ahead the last value is always wrong by 2, two steps ahead always right.
-    let values = (0..61).map(|step| if step % 2 == 0 { 10.0 } else { 12.0 }).collect();
-    let forecast = made(values, &ForecastSettings::new(2, None, MINUTE));
-    assert_eq!(forecast.steps[0].point, 10.0);
-    assert_eq!(forecast.steps[0].quantiles, [8.0, 8.0, 8.0, 10.0, 12.0, 12.0, 12.0]);
-    assert_eq!(forecast.steps[1].quantiles, [10.0; 7]);
-    assert!((forecast.exceedance(0, 11.0).unwrap().get() - 0.5).abs() < 0.02);
-    assert!(forecast.exceedance(1, 11.0).unwrap().get() < 0.02);
-    assert!(forecast.exceedance(1, 9.0).unwrap().get() > 0.98);
-    assert_eq!(forecast.exceedance(2, 13.0), None, "beyond the horizon");
+fn questions_to_a_forecast_agree_with_its_bands() {
+    let values = (0..400).map(|step| 100.0 + f64::from(step * 7919 % 101)).collect();
+    let made = made(values, &ForecastSettings::new(12, None, MINUTE));
+    for (index, step) in made.steps.iter().enumerate() {
+        for (place, (level, value)) in LEVELS.iter().zip(step.quantiles).enumerate() {
+            if step.quantiles.get(place + 1) == Some(&value) {
+                continue; // A value that several levels share lies at the highest of them.
+            }
+            assert_eq!(made.quantile(index, Quantile::new(*level).unwrap()).unwrap(), value);
+            let above = made.exceedance(index, value).unwrap().get();
+            assert!((above - (1.0 - level)).abs() < 0.041, "step {index}, level {level}: {above}");
+        }
+    }
+    assert_eq!(made.exceedance(12, 13.0), None, "beyond the horizon");
+    let window = |threshold, steps, of, within| BreachWindow { threshold, steps, of, within };
+    let said = |window: BreachWindow| made.breach(&window, 0).unwrap().get();
+    // Values are even between 100 and 200: above 150 is a coin for a step, and all but sure within twelve.
+    let (one, three, all) =
+        (said(window(150.0, 1, 1, 1)), said(window(150.0, 3, 5, 8)), said(window(150.0, 1, 1, 12)));
+    assert!((0.3..0.7).contains(&one), "{one}");
+    assert!(one < all && three < all && all > 0.9, "{one} {three} {all}");
+    assert!(said(window(150.0, 5, 5, 8)) < three, "five of five are rarer than three of five");
+    assert!(said(window(250.0, 1, 1, 12)) < 0.1);
+    assert_eq!(made.breach(&window(1.0, 1, 1, 1), 12), None, "beyond the horizon");
+    assert!(made.exhaustion(400.0).is_none());
+    let soon = made.exhaustion(120.0).unwrap();
+    assert!(soon.probability.get() > 0.9 && soon.possible_at == Some(made.steps[0].at), "{soon:?}");
+}
+
+#[test]
+fn a_leak_is_seen_to_fill_memory() {
+    let values = (0..300).map(|step| 200.0 + f64::from(step) * 2.0 + f64::from(step * 31 % 7)).collect();
+    let made = made(values, &ForecastSettings::new(60, None, MINUTE));
+    let full = made.exhaustion(850.0).unwrap();
+    let likely = made.index_at(full.likely_at.unwrap()).unwrap();
+    assert!((10..50).contains(&likely), "850 is 25 steps away, not {likely}");
+    assert!(full.possible_at <= full.likely_at && full.probability.get() > 0.6, "{full:?}");
 }
 
 #[test]
@@ -155,13 +188,7 @@ fn refusals_name_what_is_missing() {
             "one point",
             vec![1.0],
             at(1),
-            "the history has 1 observed steps, but 26 are needed; wait for more traffic or shorten the horizon",
-        ),
-        (
-            "two weeks of gap, then one value",
-            [vec![1.0; 60], vec![f64::NAN; 20_000], vec![1.0]].concat(),
-            at(20_061),
-            "fewer than 20 past errors could be observed because of gaps; wait for more traffic",
+            "the history has 1 observed steps, but 3 are needed; wait for more traffic",
         ),
         (
             "a year of gap",
@@ -194,6 +221,7 @@ fn excluded_steps_are_not_learned_from() {
     let excluded = [Excluded { from: Timestamp::from_unix_ms(55 * MINUTE + 30_000), to: at(60) }];
     let forecast = forecast("cart", "x", &series(values), &excluded, &settings, at(60)).unwrap();
     assert_eq!(forecast.steps[0].quantiles, [10.0; 7]);
+    assert_eq!(forecast.highest, 10.0);
     assert_eq!(forecast.data_age_ms, 0, "excluded data still proves that data arrives");
 }
 
@@ -247,40 +275,4 @@ fn a_share_stays_a_share() {
     let made = made(values, &settings);
     assert!(made.steps.iter().all(|step| step.quantiles.iter().all(|value| *value <= 1.0)));
     assert!(made.quantile(0, Quantile::new(0.99).unwrap()).unwrap() <= 1.0);
-}
-
-/// Values as bad as they get: gaps, negatives, infinities, jumps of nine orders of magnitude.
-fn any_value() -> impl Strategy<Value = f64> {
-    prop_oneof![
-        4 => 0.0..1e3,
-        1 => Just(f64::NAN),
-        1 => Just(f64::INFINITY),
-        1 => -1e3..0.0,
-        1 => 1e9..1e12,
-    ]
-}
-
-proptest! {
-    #[test]
-    fn whatever_comes_in_a_forecast_is_ordered_finite_and_not_negative(
-        values in prop::collection::vec(any_value(), 0..200),
-        horizon in 1_usize..40,
-        season in prop::option::of(0_usize..60),
-        threshold in 0.0..2e3,
-    ) {
-        let now = at(i64::try_from(values.len()).unwrap());
-        let settings = ForecastSettings::new(horizon, season, 10 * MINUTE);
-        if let Ok(made) = forecast("cart", "x", &series(values), &[], &settings, now) {
-            prop_assert_eq!(made.steps.len(), horizon);
-            for (index, step) in made.steps.iter().enumerate() {
-                prop_assert!(step.point.is_finite() && step.point >= 0.0);
-                prop_assert!(step.quantiles.iter().all(|q| q.is_finite() && *q >= 0.0));
-                prop_assert!(step.quantiles.is_sorted(), "{:?}", step.quantiles);
-                let (low, high) = (made.exceedance(index, threshold), made.exceedance(index, threshold * 2.0));
-                prop_assert!(low >= high, "a higher threshold is less likely passed");
-            }
-            let json = serde_json::to_string(&made).unwrap();
-            prop_assert_eq!(serde_json::from_str::<Forecast>(&json).unwrap(), made);
-        }
-    }
 }

@@ -8,10 +8,10 @@ use super::LEVELS;
 use super::scale::{Code, GAP, decode, encode};
 
 /// Errors kept for each knot.
-pub(super) const KEPT: usize = 96;
+pub(super) const KEPT: usize = 64;
 
 /// With fewer errors the band is filled up with assumed ones.
-const ENOUGH: usize = 16;
+pub(super) const ENOUGH: usize = 16;
 
 /// Errors are kept relative to this power of the spread at their origin: between 0, calm and stormy times are the same,
 /// and 1, errors grow with the storm.
@@ -133,7 +133,12 @@ impl Tracker {
         relative * storm * if relative < 0.0 { self.below } else { self.above }
     }
 
-    pub(super) fn forget_corrections(&mut self) {
+    /// Forgets all errors but the newest.
+    pub(super) fn keep_newest(&mut self, count: usize) {
+        for age in count..KEPT {
+            let place = (usize::from(self.next) + KEPT - 1 - age) % KEPT;
+            self.errors[place] = GAP;
+        }
         (self.below, self.above) = (1.0, 1.0);
     }
 }

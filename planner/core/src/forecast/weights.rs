@@ -6,7 +6,7 @@ use super::candidates::{CANDIDATES, REFERENCE, RIDGE};
 const CUT: f32 = 10.0;
 
 /// Every candidate starts as if it had been judged on so many targets, a little worse than the reference.
-const PRIOR: f32 = 8.0;
+const PRIOR: f32 = 2.0;
 const PRIOR_RATIO: f32 = 1.15;
 const PRIOR_RIDGE: f32 = 1.1;
 

@@ -67,8 +67,7 @@ impl Search {
     /// Estimates an order unless it was tried or is too large; whether it is the best so far.
     fn consider(&mut self, order: Order) -> bool {
         let terms = order.ar.max(order.ma) <= MOST_TERMS;
-        let seasonal =
-            order.seasonal_ar.max(order.seasonal_ma) <= if self.seasonal { MOST_SEASONAL } else { 0 };
+        let seasonal = order.seasonal_ar.max(order.seasonal_ma) <= if self.seasonal { MOST_SEASONAL } else { 0 };
         let allowed = terms && seasonal && (self.allows_constant() || !order.constant);
         if !allowed || self.tried.len() >= MOST_ORDERS || !self.tried.insert(order) {
             return false;

@@ -158,13 +158,7 @@ fn a_long_season_enters_by_fourier_pairs() {
 #[test]
 fn a_gap_moves_the_level_and_widens_the_band() {
     let mut sum = 50.0;
-    let mut values: Vec<f64> = normals(400, 6)
-        .iter()
-        .map(|shock| {
-            sum += shock;
-            sum
-        })
-        .collect();
+    let mut values: Vec<f64> = normals(400, 6).iter().map(|shock| { sum += shock; sum }).collect();
     let mut fitted = Arima::default().fit_to(&history(&values, &[], None)).unwrap();
     assert_eq!(fitted.order.0, 1, "a walk is differenced");
     let width = |fitted: &mut FittedArima| {

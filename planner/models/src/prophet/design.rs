@@ -174,8 +174,7 @@ fn seasons(history: &History<'_>, span: f64) -> Vec<Season> {
     let step = history.step.ms() as f64 / DAY_MS;
     let seen = span * step;
     let mut seasons = Vec::new();
-    for (days, needed, finest, pairs) in
-        [(365.25, 730.0, f64::INFINITY, 10), (7.0, 14.0, 7.0, 3), (1.0, 2.0, 1.0, 4)]
+    for (days, needed, finest, pairs) in [(365.25, 730.0, f64::INFINITY, 10), (7.0, 14.0, 7.0, 3), (1.0, 2.0, 1.0, 4)]
     {
         if seen >= needed && step < finest {
             seasons.push(Season { days, pairs });

@@ -27,12 +27,7 @@ pub(super) struct FittedProphet {
 }
 
 impl FittedProphet {
-    pub(super) fn new(
-        settings: &Prophet,
-        design: Design,
-        most_likely: MostLikely,
-        history: &History<'_>,
-    ) -> Self {
+    pub(super) fn new(settings: &Prophet, design: Design, most_likely: MostLikely, history: &History<'_>) -> Self {
         let bends = design.changepoints.len();
         let total: f64 = most_likely.theta.iter().skip(2).take(bends).map(|bend| bend.abs()).sum();
         let finite = || history.values.iter().copied().filter(|value| value.is_finite());

@@ -45,8 +45,7 @@ impl Quadratic<'_> {
                 matrix[row * size + column] = self.at(*i, *j);
             }
         }
-        let mut right: Vec<f64> =
-            active.iter().map(|i| self.right[*i] - self.bounds[*i] * signs[*i]).collect();
+        let mut right: Vec<f64> = active.iter().map(|i| self.right[*i] - self.bounds[*i] * signs[*i]).collect();
         cholesky::solve(&mut matrix, &mut right);
         right
     }
@@ -87,8 +86,7 @@ pub(super) fn minimise(quadratic: &Quadratic<'_>, x: &mut [f64]) {
         }
         let before = quadratic.value(x);
         let along = |part: f64| -> Vec<f64> {
-            let mut there: Vec<f64> =
-                x.iter().zip(&goal).map(|(from, to)| from + part * (to - from)).collect();
+            let mut there: Vec<f64> = x.iter().zip(&goal).map(|(from, to)| from + part * (to - from)).collect();
             for i in 0..width {
                 // Exactly 0 where the step ends at a change of sign.
                 let crosses = bounded(i) && x[i] != 0.0 && (x[i] / (x[i] - goal[i]) - part).abs() < 1e-12;
