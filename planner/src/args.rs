@@ -62,6 +62,8 @@ pub enum Command {
     Regressors(RegressorsCommand),
     /// Prints the `OpenAPI` description of the HTTP API.
     Openapi,
+    /// Replays the forecasting models over measured series and says how right they were, and what they cost.
+    Backtest(crate::backtest::BacktestArgs),
     /// Measures parts of the planner on this machine.
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -182,6 +184,8 @@ pub struct AbortArgs {
 pub enum BenchCommand {
     /// Durable summaries per second of one core.
     Ingest(crate::bench::IngestArgs),
+    /// CPU and memory of forecasting many series at every step.
+    Forecast(crate::bench::ForecastArgs),
     /// The server side of `bench ingest`, in a process of its own so that its CPU time is its own.
     #[command(hide = true)]
     IngestServer(crate::bench::IngestServerArgs),

@@ -1,9 +1,11 @@
 //! Benchmarks of the planner's parts, run by `foremesh bench`.
+pub mod forecast;
 pub mod ingest;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets::NOTHING};
+use forecast::{ForecastBench, ForecastReport};
 use ingest::{IngestBench, IngestReport, server};
 use std::{path::PathBuf, process::ExitCode};
 
@@ -43,6 +45,35 @@ pub struct IngestArgs {
     /// Folder on the disk to measure; a temporary one when not given.
     #[arg(long)]
     pub dir: Option<PathBuf>,
+    /// How the result is printed.
+    #[arg(long, short, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+}
+
+/// Arguments of `foremesh bench forecast`.
+#[derive(Clone, Debug, Args)]
+pub struct ForecastArgs {
+    /// Series.
+    #[arg(long, default_value_t = 2_000)]
+    pub series: usize,
+    /// Steps ahead.
+    #[arg(long, default_value_t = 36)]
+    pub horizon: usize,
+    /// Steps of a season, which is a day.
+    #[arg(long, default_value_t = 1_440)]
+    pub season: usize,
+    /// Steps that every series has seen before; a season and a quarter when not given.
+    #[arg(long)]
+    pub history: Option<usize>,
+    /// CPU seconds to measure at least.
+    #[arg(long, default_value_t = 2.0)]
+    pub seconds: f64,
+    /// Seed of the values.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Also run end to end with the embedded store.
+    #[arg(long)]
+    pub store: bool,
     /// How the result is printed.
     #[arg(long, short, value_enum, default_value_t = Format::Table)]
     pub output: Format,
@@ -104,6 +135,61 @@ fn routes_for(series: u32, proxies: u16) -> anyhow::Result<u16> {
              accepted; raise --proxies"
         )
     })
+}
+
+/// Runs `foremesh bench forecast`.
+///
+/// # Errors
+/// When a setting is 0, or the store fails.
+pub async fn forecast(args: ForecastArgs) -> anyhow::Result<ExitCode> {
+    let bench = ForecastBench {
+        series: args.series,
+        horizon: args.horizon,
+        season: args.season,
+        history: args.history.unwrap_or(args.season + args.season / 4),
+        seconds: args.seconds,
+        seed: args.seed,
+        store: args.store,
+        threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+    };
+    let report = forecast::run(&bench).await?;
+    match args.output {
+        Format::Json => println!("{}", serde_json::to_string(&report)?),
+        Format::Table => println!("{}", forecast_text(&report)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn forecast_text(report: &ForecastReport) -> String {
+    let store = report.store.as_ref().map(|store| {
+        format!(
+            "\nwith the store, CPU of one step: {} s (append {}, read {}, update {}, forecast {}), file {} MiB, peak {} MiB",
+            store.cpu_seconds_per_step,
+            store.append_cpu_seconds,
+            store.read_cpu_seconds,
+            store.update_cpu_seconds,
+            store.forecast_cpu_seconds,
+            store.file_mib,
+            store.peak_rss_mib
+        )
+    });
+    format!(
+        "{} series, {} steps ahead with 7 quantiles, season {}, after {} steps\n\
+         update {} us, forecast {} us: {} series per second and core, {} s of CPU for one step of all\n\
+         memory: {} bytes of RSS for each series ({} of state), peak {} MiB{}",
+        report.series,
+        report.horizon,
+        report.season,
+        report.history,
+        report.us_per_update,
+        report.us_per_forecast,
+        report.series_per_second_and_core,
+        report.cpu_seconds_per_step,
+        report.rss_bytes_per_series,
+        report.state_bytes_per_series,
+        report.peak_rss_mib,
+        store.unwrap_or_default()
+    )
 }
 
 /// Runs the process that `foremesh bench ingest` measures.

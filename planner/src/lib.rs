@@ -6,6 +6,7 @@ pub mod api;
 pub mod app;
 pub mod args;
 pub mod audit;
+pub mod backtest;
 pub mod bench;
 pub mod calendar;
 mod causes;

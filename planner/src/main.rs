@@ -3,7 +3,7 @@ use clap::{CommandFactory as _, Parser as _};
 use foremesh::{
     app,
     args::{Args, BenchCommand, Command},
-    bench, check, cli, demo, telemetry,
+    backtest, bench, check, cli, demo, telemetry,
 };
 use std::process::ExitCode;
 
@@ -37,7 +37,9 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             println!("{}", foremesh::api::openapi_json()?);
             Ok(ExitCode::SUCCESS)
         }
+        Command::Backtest(args) => tokio::task::block_in_place(|| backtest::backtest(&args)),
         Command::Bench(BenchCommand::Ingest(args)) => bench::ingest(args).await,
+        Command::Bench(BenchCommand::Forecast(args)) => bench::forecast(args).await,
         Command::Bench(BenchCommand::IngestServer(args)) => bench::ingest_server(args).await,
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "foremesh", &mut std::io::stdout());

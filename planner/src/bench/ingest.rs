@@ -10,6 +10,7 @@ pub mod server;
 mod traffic;
 
 pub use history::HistoryReport;
+pub(super) use process::own_number;
 
 use crate::{
     clock::Clock,
@@ -150,7 +151,7 @@ pub enum BenchError {
 }
 
 impl BenchError {
-    fn io(action: &'static str) -> impl FnOnce(io::Error) -> Self {
+    pub(super) fn io(action: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { action, source }
     }
 }

@@ -78,7 +78,7 @@ impl Server {
 }
 
 /// A number of `/proc/self/FILE` by its name.
-pub(super) fn own_number(file: &str, name: &str) -> u64 {
+pub(in crate::bench) fn own_number(file: &str, name: &str) -> u64 {
     let text = fs::read_to_string(format!("/proc/self/{file}")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
     line.split_whitespace().find_map(|word| word.parse().ok()).unwrap_or(0)
