@@ -199,7 +199,9 @@ def ratio(pairs):
     logs = [math.log(ours / theirs) for ours, theirs in sums.values() if ours > 0 and theirs > 0]
     if not logs:
         return None
-    return {"ratio": round(math.exp(sum(logs) / len(logs)), 4), "series": len(logs),
+    # Where one of them is right to rounding, as on a series of bursts between zeros, one ratio of millions moves the mean.
+    median = math.exp(sorted(logs)[len(logs) // 2])
+    return {"ratio": round(math.exp(sum(logs) / len(logs)), 4), "median": round(median, 4), "series": len(logs),
             "left_out": len(sums) - len(logs), "series_won": sum(value < 0 for value in logs)}
 
 
