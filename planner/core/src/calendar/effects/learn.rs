@@ -36,6 +36,8 @@ const USUAL_SPREAD: f64 = 0.25;
 const STRONGEST: f64 = 3.0;
 /// Steps of an occurrence without which its own strength is not judged.
 const LEAST_STEPS: usize = 3;
+/// Values beyond this are errors of whoever sent them.
+const LARGEST: f64 = 1e100;
 /// Share of a step that an event must cover for its value to be learnt from.
 const COVERED: f64 = 0.5;
 
@@ -173,6 +175,12 @@ pub(super) fn as_log_factor(kind: EffectKind, size: f64, level: f64) -> Option<f
 }
 
 impl History<'_> {
+    /// The values, without those whose squares are no numbers any more.
+    fn possible(&self) -> Vec<f64> {
+        let possible = |value: &f64| if value.abs() < LARGEST { *value } else { f64::NAN };
+        self.values.iter().map(possible).collect()
+    }
+
     fn learn_tag(
         &self,
         tag: &str,
@@ -180,7 +188,7 @@ impl History<'_> {
         others: &Effects,
         prior: &Prior,
     ) -> Option<TagEffect> {
-        let mut values = self.values.to_vec();
+        let mut values = self.possible();
         others.subtract(&mut values, self.start);
         let clean = self.clean(tag, &values, others);
         let mut past: Vec<Seen> = occurrences.iter().filter_map(|one| self.seen(one, &values)).collect();
@@ -298,7 +306,7 @@ impl History<'_> {
     /// subtracted by its own strength, and one that goes on is expected to go on as it began.
     fn judge_occurrences(&self, tag: &str, effects: &mut Effects) {
         let Some(effect) = effects.by_tag.remove(tag) else { return };
-        let mut values = self.values.to_vec();
+        let mut values = self.possible();
         effects.subtract(&mut values, self.start);
         let clean = self.clean(tag, &values, effects);
         if effect.kind == EffectKind::Factor {
