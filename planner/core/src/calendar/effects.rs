@@ -7,6 +7,7 @@ mod differences;
 mod learn;
 #[cfg(test)]
 mod tests;
+mod ways;
 
 pub(crate) use differences::median;
 pub use learn::learn;

@@ -5,6 +5,9 @@ use proptest::prelude::*;
 const STEP: Step = Step::MINUTE;
 const DAY: usize = 1_440;
 
+/// What an event makes of a value in one of its steps.
+type Change = fn(f64, usize) -> f64;
+
 fn at(step: usize) -> Timestamp {
     Timestamp::from_unix_ms(STEP.times(step))
 }
@@ -78,7 +81,6 @@ fn the_way_is_the_one_that_predicts_best() {
     // The events move through the day, so that the level under them goes from 60 to 140.
     let starts = [30, DAY + 700, 2 * DAY + 350, 3 * DAY + 1_050, 4 * DAY + 500, 5 * DAY + 900, 6 * DAY + 200];
     let next = 7 * DAY + 720;
-    type Change = fn(f64, usize) -> f64;
     let cases: [(&str, Change, EffectKind, f64); 3] = [
         ("additive", |value, _| value + 40.0, EffectKind::Additive, 40.0),
         ("factor", |value, _| value * 1.8, EffectKind::Factor, 80.0),
