@@ -95,7 +95,7 @@ impl Scene<'_> {
 }
 
 /// Median of finite values, `None` without any.
-pub(super) fn median(values: &mut [f64]) -> Option<f64> {
+pub(crate) fn median(values: &mut [f64]) -> Option<f64> {
     values.sort_unstable_by(f64::total_cmp);
     let count = values.len();
     (count > 0).then(|| f64::midpoint(values[(count - 1) / 2], values[count / 2]))
