@@ -20,6 +20,7 @@ mod memory;
 pub mod model;
 mod outlook;
 mod paths;
+mod restrict;
 mod rewritten;
 mod ridge;
 mod scale;

@@ -333,6 +333,17 @@ impl LiveSeries {
         (start, values)
     }
 
+    /// Leaves only the models of these names a say; see [`Forecaster::restrict`].
+    pub fn restrict(&mut self, names: &[String]) {
+        self.forecaster.restrict(names);
+    }
+
+    /// Lets a model take part that was fitted to the first values of [`Self::training`] and is to be judged on the
+    /// others; see [`Forecaster::attach_judged`].
+    pub fn attach_judged(&mut self, name: &str, model: Box<dyn Fitted>, values: &[f64], fitted_to: usize) {
+        self.forecaster.attach_judged(name, model, values, fitted_to);
+    }
+
     /// Whether a model of this name takes part.
     pub fn has(&self, name: &str) -> bool {
         self.forecaster.has(name)

@@ -11,6 +11,7 @@ use super::{
     memory::Memory,
     model::{Contribution, Fitted},
     paths::{KNOTS, Paths, knots},
+    restrict::Chosen,
     ridge::gram::{Gram, PLAIN, SEASONAL},
     scale::{Code, GAP, Scale},
     tracker::Tracker,
@@ -92,6 +93,7 @@ pub struct Forecaster {
     /// Index of the step up to which bands are wider.
     pub(super) unsure_until: u64,
     pub(super) experts: Vec<Expert>,
+    pub(super) chosen: Chosen,
     pub(super) failures: u64,
 }
 
@@ -134,6 +136,7 @@ impl Forecaster {
             reseeding: false,
             unsure_until: 0,
             experts: Vec::new(),
+            chosen: Chosen::default(),
             failures: 0,
         }
     }
@@ -146,6 +149,7 @@ impl Forecaster {
         const ROWS: f32 = 64.0;
         const ERRORS: f32 = 16.0;
         let mut new = Self::new(shape);
+        new.chosen.clone_from(&other.chosen);
         let same = other.shape.season == shape.season && other.shape.horizon == shape.horizon;
         let Some(scale) = other.scale.filter(|_| same) else { return new };
         new.like = Some(scale);
