@@ -256,6 +256,7 @@ impl History<'_> {
         if energy > 0.0 && effect.source == EffectSource::Learned {
             for (one, seen) in effects.placed.iter_mut().zip(&all) {
                 let strength = seen.as_ref().and_then(|seen| strength(&scene, seen, &effect));
+                let strength = strength.filter(|strength| strength.is_finite());
                 one.amplitude =
                     strength.map_or(1.0, |strength| (1.0 + told * (strength - 1.0)).clamp(0.0, STRONGEST));
             }
