@@ -101,6 +101,16 @@ pub(crate) fn median(values: &mut [f64]) -> Option<f64> {
     (count > 0).then(|| f64::midpoint(values[(count - 1) / 2], values[count / 2]))
 }
 
+/// Centre of a few values: the median of the means of all pairs (Hodges and Lehmann, 1963). It shrugs off a wild value
+/// like the median, and has little more error than the mean, which matters with three occurrences.
+pub(super) fn centre(values: &[f64]) -> Option<f64> {
+    let pairs = values
+        .iter()
+        .enumerate()
+        .flat_map(|(index, one)| values[index..].iter().map(move |other| f64::midpoint(*one, *other)));
+    median(&mut pairs.collect::<Vec<f64>>())
+}
+
 /// Standard deviation around `centre` by the median of the distances, robust against a few wild ones.
 pub(super) fn deviation(values: &[f64], centre: f64) -> f64 {
     let mut distances: Vec<f64> = values.iter().map(|value| (value - centre).abs()).collect();

@@ -22,7 +22,9 @@ use std::{collections::BTreeMap, ops::Range};
 const MOST_LEARNT: usize = 40;
 /// By what share a less simple way must be better: differences below are chance with so few occurrences.
 const BETTER_BY: f64 = 0.03;
-/// Weight of like services, in occurrences (research note on forecasting, section 4.2: n / (n + 3)).
+/// Occurrences from which a factor is as simple as a difference; two levels tell them apart by luck.
+const KINDS_FROM: usize = 3;
+/// Weight of like services, in occurrences: n / (n + 3) of the effect is what was seen.
 const LIKE_SERVICES: f64 = 3.0;
 /// Weight of what people expect, in occurrences: as much as one that was seen.
 const EXPECTATION: f64 = 1.0;
@@ -192,7 +194,13 @@ impl History<'_> {
                 for phases in phase_counts(&differences) {
                     let way = Way { kind, bent, phases };
                     let error = left_out_error(&differences, way);
-                    let least = best.as_ref().map(|(least, ..)| least * (1.0 - BETTER_BY));
+                    let least = best.as_ref().map(|(least, known, _)| {
+                        if known.kind == kind || past.len() < KINDS_FROM {
+                            least * (1.0 - BETTER_BY)
+                        } else {
+                            *least
+                        }
+                    });
                     if least.is_none_or(|least| error < least) {
                         best = Some((error, way, differences.clone()));
                     }
@@ -256,6 +264,7 @@ impl History<'_> {
         if energy > 0.0 && effect.source == EffectSource::Learned {
             for (one, seen) in effects.placed.iter_mut().zip(&all) {
                 let strength = seen.as_ref().and_then(|seen| strength(&scene, seen, &effect));
+                let strength = strength.filter(|strength| strength.is_finite());
                 one.amplitude =
                     strength.map_or(1.0, |strength| (1.0 + told * (strength - 1.0)).clamp(0.0, STRONGEST));
             }

@@ -1,7 +1,7 @@
 //! Ways to describe an effect, and how well each predicts occurrences that were left out.
 use super::{
     EffectKind,
-    differences::{Scene, deviation, median},
+    differences::{Scene, centre, deviation, median},
 };
 
 /// Occurrences without which phases are coarse.
@@ -71,7 +71,7 @@ fn phase_of(position: f64, phases: usize) -> usize {
     ((position * phases as f64) as usize).min(phases.saturating_sub(1))
 }
 
-/// Effect in each phase: the median over occurrences of the mean over its steps. A phase that was never seen has the
+/// Effect in each phase: the centre over occurrences of the mean over its steps. A phase that was never seen has the
 /// effect of the one before it.
 pub(super) fn profile<'a>(all: impl IntoIterator<Item = &'a Vec<Difference>>, phases: usize) -> Vec<f64> {
     let mut seen: Vec<Vec<f64>> = vec![Vec::new(); phases];
@@ -86,13 +86,13 @@ pub(super) fn profile<'a>(all: impl IntoIterator<Item = &'a Vec<Difference>>, ph
             seen[phase].push(sum / count);
         }
     }
-    let medians: Vec<Option<f64>> = seen.iter_mut().map(|values| median(values)).collect();
-    let mut last = medians.iter().flatten().next().copied().unwrap_or(0.0);
+    let centres: Vec<Option<f64>> = seen.iter().map(|values| centre(values)).collect();
+    let mut last = centres.iter().flatten().next().copied().unwrap_or(0.0);
     let mut filled = |phase: Option<f64>| {
         last = phase.unwrap_or(last);
         last
     };
-    medians.into_iter().map(&mut filled).collect()
+    centres.into_iter().map(&mut filled).collect()
 }
 
 /// Standard deviation between occurrences of their mean difference from the profile. One or two tell little of it, so
