@@ -15,7 +15,7 @@ use crate::{
     calendar::Calendars,
     causes::chain,
     clock::Clock,
-    forecasts::{Experts, ExpertsSettings, Forecasts},
+    forecasts::{Experts, ExpertsSettings, Forecasts, dear_models},
     metrics::Metrics,
     observed::SharedObserved,
     platform::{Inventory, PlatformError},
@@ -151,7 +151,7 @@ impl Control {
     pub fn new(parts: Parts, settings: ControlSettings) -> Result<Self, AuditError> {
         let newest = parts.audit.last_generation()?.map(|(plan, generation)| (PlanId::new(plan), generation));
         let watch = SilenceWatch::new(settings.silent_after_ms);
-        let experts = Experts::new(settings.experts, foremesh_models::all(), settings.usual_models.clone());
+        let experts = Experts::new(settings.experts, dear_models(), settings.usual_models.clone());
         let forecasts = Arc::new(Mutex::new(Forecasts::new(settings.forecast(), experts)));
         Ok(Self { parts, settings, pass: 0, newest, recorded: BTreeMap::new(), watch, forecasts })
     }

@@ -2,12 +2,14 @@
 //! metrics show. What a series is made of is pure ([`LiveSeries`]); this brings it what is known around it.
 mod accuracy;
 mod experts;
+mod guard;
 mod series_id;
 #[cfg(test)]
 mod tests;
 
 pub use accuracy::{Accuracy, accuracies};
-pub use experts::{Experts, ExpertsSettings};
+pub use experts::{Experts, ExpertsSettings, dear_models};
+pub use guard::ModelCounts;
 pub use series_id::SeriesId;
 
 use crate::{
@@ -16,19 +18,23 @@ use crate::{
     observed::Observed,
     regressors::{OnGrid, RegressorSet},
 };
+use experts::chosen;
 use foremesh_core::{
     calendar::{Effects, InForce, Occurrence, Priors},
     covariate::{Future, Regressor},
-    forecast::{Excluded, Forecast, ForecastError, ForecastSettings, LEVELS, Shape, forecast},
+    forecast::{
+        Excluded, Forecast, ForecastError, ForecastSettings, LEVELS, Shape, forecast, model::BreachWindow,
+    },
     gauge::GaugeMetric,
-    history::Metric,
+    history::{KEPT_QUANTILES, Metric},
     ids::{NodeId, ServiceId},
     inputs::{MaybeForecast, Measured, ServiceInputs, metrics_needed},
     live::{LiveSeries, Surroundings},
-    policy::RelocationPolicy,
+    policy::{Condition, RelocationPolicy, Rule},
     rollout::RolloutRecord,
     series::Series,
     time::{Step, Timestamp},
+    units::Probability,
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -63,12 +69,20 @@ pub struct Shown {
     pub events: Vec<InForce>,
     /// Names of the regressors that have an effect.
     pub regressors: Vec<String>,
+    /// Whether a policy named models and others are in use for a part of the horizon, since none of those can say
+    /// anything.
+    pub fell_back: bool,
 }
 
 impl Shown {
     /// A forecast that was made for an answer, with nothing known around it.
     pub(crate) const fn alone() -> Self {
-        Self { forecast: Err(ForecastError::Empty), events: Vec::new(), regressors: Vec::new() }
+        Self {
+            forecast: Err(ForecastError::Empty),
+            events: Vec::new(),
+            regressors: Vec::new(),
+            fell_back: false,
+        }
     }
 }
 
@@ -81,6 +95,10 @@ pub struct PassForecasts {
     pub accuracy: Vec<Accuracy>,
     /// What events turned out to do.
     pub effects: Vec<LearnedEffect>,
+    /// What became of fits and predictions of each dear model since the planner started.
+    pub models: BTreeMap<&'static str, ModelCounts>,
+    /// Forecasts since the planner started in which models had to stand in for those that a policy names.
+    pub fallbacks: u64,
 }
 
 /// Keeps every series forecast.
@@ -91,12 +109,22 @@ pub struct Forecasts {
     kept: BTreeMap<SeriesId, LiveSeries>,
     /// What events do to like series, by quantity.
     priors: BTreeMap<String, Priors>,
+    /// Highest probability of a breach in the last pass, for those that a rule looks at.
+    risks: BTreeMap<SeriesId, f64>,
+    fallbacks: u64,
 }
 
 impl Forecasts {
     /// Knows no series yet.
     pub fn new(how: ForecastSettings, experts: Experts) -> Self {
-        Self { how, experts, kept: BTreeMap::new(), priors: BTreeMap::new() }
+        Self {
+            how,
+            experts,
+            kept: BTreeMap::new(),
+            priors: BTreeMap::new(),
+            risks: BTreeMap::new(),
+            fallbacks: 0,
+        }
     }
 
     /// Takes in what is new, and forecasts everything. Takes milliseconds for each series that is new or whose events
@@ -104,16 +132,36 @@ impl Forecasts {
     pub fn pass(&mut self, observed: &Observed, known: &Known) -> PassForecasts {
         let wanted = wanted(observed, &known.policies);
         self.kept.retain(|id, _| wanted.contains_key(id));
-        self.experts.begin_pass(known.now);
+        self.experts.begin_pass(known.now, |id| wanted.contains_key(id));
         let unknown_futures = self.forecast_regressors(known);
         let mut all = BTreeMap::new();
-        for (id, series) in &wanted {
+        for (id, series) in self.in_order(&wanted) {
             let around = Around::of(id, series, known, &unknown_futures, self.horizon());
             let shown = self.one(id, series, &around, known);
             all.insert(id.clone(), shown);
         }
+        self.risks =
+            all.iter().filter_map(|(id, shown)| Some((id.clone(), risk(id, shown, known)?))).collect();
+        self.fallbacks += all.values().filter(|shown: &&Shown| shown.fell_back).count() as u64;
         self.learn_priors();
-        PassForecasts { accuracy: accuracies(&self.kept), effects: self.learned(), all }
+        PassForecasts {
+            accuracy: accuracies(&self.kept),
+            effects: self.learned(),
+            models: self.experts.counts(),
+            fallbacks: self.fallbacks,
+            all,
+        }
+    }
+
+    /// Who gets dear models first: whoever was most likely to breach an objective, then who has waited longest.
+    fn in_order<'w>(&self, wanted: &'w BTreeMap<SeriesId, Series>) -> Vec<(&'w SeriesId, &'w Series)> {
+        let mut order: Vec<_> = wanted.iter().collect();
+        order.sort_by(|(a, _), (b, _)| {
+            let risk = |id: &SeriesId| self.risks.get(id).copied().unwrap_or(0.0);
+            let since = |id: &SeriesId| self.experts.waiting_since(id);
+            risk(b).total_cmp(&risk(a)).then_with(|| since(a).cmp(&since(b)))
+        });
+        order
     }
 
     fn one(&mut self, id: &SeriesId, series: &Series, around: &Around, known: &Known) -> Shown {
@@ -132,11 +180,14 @@ impl Forecasts {
             None => LiveSeries::new(shape, series.start(), self.like(id)),
         };
         let live = self.kept.entry(id.clone()).or_insert(new);
+        let chosen = chosen(id, &known.policies);
+        live.restrict(&chosen);
         live.advance(series, &around);
-        self.experts.look_at(id, live, series, &around, &known.policies);
+        self.experts.look_at(id, live, series, &around, &chosen);
         let forecast = live.outlook(id.subject(), &around, known.now, &self.how);
         let end = forecast.as_ref().map_or(known.now, Forecast::end);
         Shown {
+            fell_back: forecast.is_ok() && live.forecaster().fell_back(),
             forecast,
             events: live.in_force(known.now, end),
             regressors: live.regressors().effects().iter().map(|effect| effect.name.clone()).collect(),
@@ -233,6 +284,25 @@ impl PassForecasts {
         }
         (services, nodes)
     }
+}
+
+/// Highest probability of a breach by any rule of any policy; `None` where no rule looks.
+fn risk(id: &SeriesId, shown: &Shown, known: &Known) -> Option<f64> {
+    let (SeriesId::Service(service, metric), Ok(forecast)) = (id, &shown.forecast) else { return None };
+    let policies = known.policies.iter().filter(|policy| policy.selects(service));
+    let of_rule = |rule: &Rule| {
+        let Condition::PredictedLatency(latency) = &rule.when;
+        let index = KEPT_QUANTILES.iter().position(|kept| *kept == latency.quantile.get())?;
+        let window = BreachWindow {
+            threshold: latency.above_ms,
+            steps: latency.steps,
+            of: latency.of,
+            within: usize::try_from(latency.within_ms / known.step.ms()).unwrap_or(usize::MAX).max(1),
+        };
+        (*metric == Metric::Latency(index)).then(|| forecast.breach(&window, 0)).flatten()
+    };
+    let risks = policies.flat_map(|policy| &policy.rules).filter_map(of_rule);
+    risks.map(Probability::get).reduce(f64::max)
 }
 
 /// Every series that somebody needs, with its values.

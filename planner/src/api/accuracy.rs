@@ -53,6 +53,8 @@ pub(super) struct OneSeries {
     parts: Vec<Part>,
     /// Times that the series changed so much that its past was forgotten sooner.
     drifts: u32,
+    /// Whether a policy names models and others stand in for them, since none of those can say anything yet.
+    fell_back: bool,
     /// Predictions of single models that were no numbers; the others went on without them.
     failures: u64,
 }
@@ -115,6 +117,7 @@ fn one(accuracy: &Accuracy) -> OneSeries {
         at: distances.map(|(distance, score)| at(distance, &score)).collect(),
         parts: accuracy.parts.iter().map(Part::from).collect(),
         drifts: accuracy.drifts,
+        fell_back: accuracy.fell_back,
         failures: accuracy.failures,
     }
 }

@@ -83,6 +83,8 @@ pub(super) struct ForecastAnswer {
     events: Vec<EventInForce>,
     /// Names of the external regressors that have an effect.
     regressors: Vec<String>,
+    /// Whether a policy names models and others stand in for them, since none of those can say anything yet.
+    fell_back: bool,
     /// How well past forecasts did.
     backtest: Backtest,
     /// Length of a step in milliseconds.
@@ -372,6 +374,7 @@ fn answer(made: Forecast, around: &Shown) -> ForecastAnswer {
         parts: made.parts.iter().map(Part::from).collect(),
         events: around.events.iter().filter(|event| event.start < end).map(EventInForce::from).collect(),
         regressors: around.regressors.clone(),
+        fell_back: around.fell_back,
         subject: made.subject,
         metric: made.metric,
         made_at: rfc3339(made.made_at),

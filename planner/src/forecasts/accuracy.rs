@@ -19,6 +19,8 @@ pub struct Accuracy {
     pub drifts: u32,
     /// Predictions of single models that were no numbers.
     pub failures: u64,
+    /// Whether other models than those that a policy names are in use.
+    pub fell_back: bool,
     /// Steps with a value behind it.
     pub observed: usize,
 }
@@ -42,6 +44,7 @@ pub fn accuracies(kept: &BTreeMap<SeriesId, LiveSeries>) -> Vec<Accuracy> {
             parts: live.forecaster().contributions(),
             drifts: live.forecaster().drifts(),
             failures: live.forecaster().failures(),
+            fell_back: live.forecaster().fell_back(),
             observed: live.forecaster().observed(),
         })
         .collect();

@@ -1,16 +1,26 @@
 //! The dear models: which series gets which of them, and when, within a budget of CPU time.
 //!
-//! The budget is spent by what models say they cost ([`Cost`]), not by a clock, so that the same passes fit the same
-//! models. Series that a policy names models for come first, then those that were fitted longest ago.
-use super::SeriesId;
+//! The budget is spent by what models say they cost ([`foremesh_core::forecast::model::Cost`]), not by a clock, so that
+//! the same passes fit the same models. Series that are most likely to breach an objective come first, then those that
+//! have waited longest.
+use super::{
+    SeriesId,
+    guard::{self, ModelCounts, Tally},
+};
 use foremesh_core::{
-    forecast::model::{Cost, History, Model, ModelError},
+    forecast::{
+        HoltWinters,
+        model::{History, Model},
+    },
     live::{LiveSeries, Surroundings},
     policy::RelocationPolicy,
     series::Series,
     time::Timestamp,
 };
 use std::collections::BTreeMap;
+
+/// A new model is judged on so many horizons at the end of the history.
+const JUDGED_HORIZONS: usize = 2;
 
 /// How many dear fits the planner may make.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,12 +39,11 @@ pub struct Experts {
     /// Names of those that every series may get, whatever the policies say.
     usual: Vec<String>,
     /// When each was fitted last, or tried.
-    tried: BTreeMap<(SeriesId, &'static str), Timestamp>,
-    /// What is left of the budget of this pass, in microseconds.
+    tried: BTreeMap<SeriesId, BTreeMap<&'static str, Timestamp>>,
+    /// What is left of the budget, in microseconds; below 0 after a fit that cost more than there was.
     left_us: f64,
     now: Timestamp,
-    failures: BTreeMap<&'static str, u64>,
-    fits: BTreeMap<&'static str, u64>,
+    tally: Tally,
 }
 
 impl Experts {
@@ -47,31 +56,43 @@ impl Experts {
             tried: BTreeMap::new(),
             left_us: 0.0,
             now: Timestamp::default(),
-            failures: BTreeMap::new(),
-            fits: BTreeMap::new(),
+            tally: Tally::default(),
         }
     }
 
-    /// Replaces a model by a newer one of the same name, such as a net that was trained again.
+    /// Replaces a model by a newer one of the same name, such as a net that was trained again. Series get it as the
+    /// budget allows.
     pub fn replace(&mut self, model: Box<dyn Model>) {
         let name = model.name();
         self.models.retain(|old| old.name() != name);
         self.models.push(model);
-        self.tried.retain(|(_, tried), _| *tried != name);
+        self.tried.values_mut().for_each(|tried| {
+            tried.remove(name);
+        });
     }
 
-    /// Fits that were made and that failed, by model. A failed fit leaves the series to the other models.
-    pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64, u64)> {
-        let of = |counts: &BTreeMap<&'static str, u64>, name| counts.get(name).copied().unwrap_or(0);
-        self.models
-            .iter()
-            .map(move |model| (model.name(), of(&self.fits, model.name()), of(&self.failures, model.name())))
+    /// What became of fits and predictions of each model that there is.
+    pub fn counts(&self) -> BTreeMap<&'static str, ModelCounts> {
+        let mut counts: BTreeMap<&'static str, ModelCounts> =
+            self.models.iter().map(|model| (model.name(), ModelCounts::default())).collect();
+        counts.extend(self.tally.counts());
+        counts
     }
 
-    pub(super) fn begin_pass(&mut self, now: Timestamp) {
+    /// Begins a pass over the series for which `there` holds; the others are forgotten.
+    pub(super) fn begin_pass(&mut self, now: Timestamp, there: impl Fn(&SeriesId) -> bool) {
         self.now = now;
-        // What one pass did not spend is not saved: a burst would delay a pass.
-        self.left_us = self.settings.budget_us;
+        self.tally.at(now);
+        self.tried.retain(|id, _| there(id));
+        // What a pass did not spend is not saved, since a burst would delay a pass. What it overspent is paid back, so
+        // that a fit that costs more than a pass may spend comes about too, only seldom.
+        let budget = self.settings.budget_us;
+        self.left_us = (self.left_us + budget).min(budget);
+    }
+
+    /// When a dear model was tried last for this series; the first ever before all others.
+    pub(super) fn waiting_since(&self, id: &SeriesId) -> Option<Timestamp> {
+        self.tried.get(id)?.values().max().copied()
     }
 
     /// Fits what is due for a series and affordable.
@@ -81,66 +102,78 @@ impl Experts {
         live: &mut LiveSeries,
         series: &Series,
         around: &Surroundings<'_>,
-        policies: &[RelocationPolicy],
+        chosen: &[String],
     ) {
-        let chosen = chosen(id, policies);
+        let observed = live.forecaster().observed();
         let shape = *live.forecaster().shape();
+        // Taking the values together is dear enough not to be done for nothing.
+        let mut training = None;
         for model in &self.models {
             let name = model.name();
-            let wanted = match &chosen {
-                Some(names) => names.iter().any(|chosen| *chosen == name),
-                None => self.usual.iter().any(|usual| usual == name),
-            };
-            let key = (id.clone(), name);
-            let due = self
-                .tried
-                .get(&key)
-                .is_none_or(|at| self.now.ms_since(*at) >= self.settings.refit_ms || !live.has(name));
-            let observed = live.forecaster().observed();
-            let Cost { fit_us, .. } = model.cost(observed);
-            // Not more often than once a quarter of the interval, also after a failure or a fresh start.
-            let lately =
-                self.tried.get(&key).is_some_and(|at| self.now.ms_since(*at) < self.settings.refit_ms / 4);
-            if !wanted
-                || !due
-                || lately
-                || fit_us > self.left_us
+            let wanted = if chosen.is_empty() { &self.usual } else { chosen };
+            let there = live.has(name);
+            if !wanted.iter().any(|wanted| wanted == name)
+                || self.left_us <= 0.0
                 || observed < model.warm_up(shape.season, shape.horizon)
             {
                 continue;
             }
-            self.left_us -= fit_us;
-            self.tried.insert(key, self.now);
-            let (start, values) = live.training(series, around);
+            if let Some(at) = self.tried.get(id).and_then(|tried| tried.get(name)) {
+                // Not more often than once a quarter of the interval, also after a failure or a fresh start.
+                let wait = if there { self.settings.refit_ms } else { self.settings.refit_ms / 4 };
+                if self.now.ms_since(*at) < wait {
+                    continue;
+                }
+            }
+            self.tried.entry(id.clone()).or_default().insert(name, self.now);
+            let (start, values) = training.get_or_insert_with(|| live.training(series, around));
+            let judged = JUDGED_HORIZONS * shape.horizon;
+            let known = values.iter().rev().skip(judged).filter(|value| value.is_finite()).count();
+            // Its own errors are known already, or there is too little to hold anything back.
+            let fitted_to = if there || known < model.warm_up(shape.season, shape.horizon) {
+                values.len()
+            } else {
+                values.len().saturating_sub(judged)
+            };
+            let cost = model.cost(observed);
+            let replayed = (values.len() - fitted_to) as f64;
+            self.left_us -= cost.fit_us + replayed * (cost.update_us + cost.predict_us / 6.0);
             let history = History {
-                start,
+                start: *start,
                 step: shape.step,
                 season: shape.season,
                 horizon: shape.horizon,
-                values: &values,
+                values: &values[..fitted_to],
                 covariates: &[],
                 lowest: shape.lowest,
                 highest: shape.highest,
             };
-            match model.fit(&history) {
-                Ok(fitted) => {
-                    live.attach(name, fitted);
-                    *self.fits.entry(name).or_default() += 1;
-                }
-                Err(ModelError::NotEnoughHistory { .. } | ModelError::NoSeason) => {}
-                Err(error) => {
-                    tracing::debug!(series = ?id, model = name, %error, "model not fitted");
-                    *self.failures.entry(name).or_default() += 1;
-                }
+            let Some(fitted) = guard::fit(model.as_ref(), &id.to_string(), &history, &self.tally) else {
+                continue;
+            };
+            if fitted_to < values.len() {
+                live.attach_judged(name, fitted, values, fitted_to);
+            } else {
+                live.attach(name, fitted);
             }
         }
     }
 }
 
-/// Models that a policy names for a series; `None` without such a policy.
-fn chosen<'p>(id: &SeriesId, policies: &'p [RelocationPolicy]) -> Option<Vec<&'p String>> {
-    let SeriesId::Service(service, _) = id else { return None };
-    let names: Vec<&String> =
-        policies.iter().filter(|policy| policy.selects(service)).flat_map(|policy| &policy.models).collect();
-    (!names.is_empty()).then_some(names)
+/// Every model that is fitted to a series apart from the streaming combination: those of the models' crate, and the cheap
+/// one that has a state of its own.
+pub fn dear_models() -> Vec<Box<dyn Model>> {
+    let mut all: Vec<Box<dyn Model>> = vec![Box::new(HoltWinters)];
+    all.extend(foremesh_models::all());
+    all
+}
+
+/// Models that policies name for a series; empty for the planner's own choice.
+pub(super) fn chosen(id: &SeriesId, policies: &[RelocationPolicy]) -> Vec<String> {
+    let SeriesId::Service(service, _) = id else { return Vec::new() };
+    let of_service = policies.iter().filter(|policy| policy.selects(service));
+    let mut names: Vec<String> = of_service.flat_map(|policy| policy.models.iter().cloned()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }

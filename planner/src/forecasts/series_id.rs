@@ -8,6 +8,7 @@ use foremesh_core::{
     series::Series,
 };
 use serde::{Serialize, Serializer};
+use std::fmt;
 
 /// One quantity of one service, node or workload.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,9 +82,15 @@ impl SeriesId {
     }
 }
 
-impl Serialize for SeriesId {
+impl fmt::Display for SeriesId {
     /// As `service/cart/latency_p99_ms`.
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "{}/{}/{}", self.kind(), self.subject(), self.metric())
+    }
+}
+
+impl Serialize for SeriesId {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(&format_args!("{}/{}/{}", self.kind(), self.subject(), self.metric()))
+        to.collect_str(self)
     }
 }
