@@ -51,16 +51,70 @@ struct State {
     running: BTreeSet<String>,
     weights: BTreeMap<ReplicaId, u32>,
     broken: BTreeSet<String>,
+    load: Load,
+}
+
+/// What weighs on the service.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Load {
+    /// A neighbour on the first host for half an hour of each hour.
+    #[default]
+    Neighbour,
+    /// A backup on every host from the tenth to the thirtieth minute before each full third hour, as long as so many
+    /// took place. It takes CPU and makes callers wait, so that fewer requests come.
+    Backups(usize),
+    /// Callers follow [`campaign`].
+    Campaign,
+}
+
+/// Minutes from one backup to the next, the first one's start, and how long it takes.
+pub(crate) const BACKUP_MINUTES: (i64, i64, i64) = (180, 50, 20);
+
+/// What a campaign spends in a minute since the start: a new level each quarter of an hour.
+pub(crate) fn campaign(minute: i64) -> f64 {
+    [1.0, 6.0, 3.0, 8.0, 2.0, 7.0, 0.0][(minute.div_euclid(15) * 5).rem_euclid(7) as usize]
 }
 
 /// The platform of the simulated world.
 #[derive(Clone, Debug)]
 struct FakePlatform(Arc<Mutex<State>>);
 
-/// CPU that the neighbour of a host takes, in millicores: half an hour of each hour on the first host.
-fn neighbour(host: &str, at_ms: i64) -> f64 {
-    let minute = (at_ms - START_MS) / MINUTE_MS % 60;
-    if host == "host-a" && (25..50).contains(&minute) { 2900.0 } else { 200.0 }
+fn minute_of(at_ms: i64) -> i64 {
+    (at_ms - START_MS) / MINUTE_MS
+}
+
+impl Load {
+    fn backs_up(self, at_ms: i64) -> bool {
+        let (every, first, length) = BACKUP_MINUTES;
+        // A tick reports what was before it.
+        let minute = minute_of(at_ms - TICK_MS);
+        matches!(self, Self::Backups(count) if minute / every < count as i64)
+            && (first..first + length).contains(&(minute % every))
+    }
+
+    /// CPU that others take on a host, in millicores.
+    fn others(self, host: &str, at_ms: i64) -> f64 {
+        let busy = matches!(self, Self::Neighbour)
+            && host == "host-a"
+            && (25..50).contains(&(minute_of(at_ms) % 60));
+        match (busy, self.backs_up(at_ms)) {
+            (true, _) => 2900.0,
+            (_, true) => 2200.0,
+            _ => 200.0,
+        }
+    }
+
+    /// Requests per second.
+    fn rate(self, at_ms: i64) -> f64 {
+        // Some percent of unrest, the same in each run.
+        let unrest = 1.0 + 0.03 * ((at_ms / TICK_MS * 7919 % 13) as f64 / 6.0 - 1.0);
+        match self {
+            Self::Neighbour => RATE,
+            Self::Backups(_) if self.backs_up(at_ms) => 0.6 * RATE * unrest,
+            Self::Backups(_) => RATE * unrest,
+            Self::Campaign => (40.0 + 10.0 * campaign(minute_of(at_ms - TICK_MS))) * unrest,
+        }
+    }
 }
 
 impl State {
@@ -76,7 +130,8 @@ impl State {
     }
 
     fn used(&self, host: &str) -> f64 {
-        neighbour(host, self.now_ms()) + self.share(host) * RATE * DEMAND_MS
+        let at_ms = self.now_ms();
+        self.load.others(host, at_ms) + self.share(host) * self.load.rate(at_ms) * DEMAND_MS
     }
 
     /// Mean time of a request on a host under processor sharing, in milliseconds.
@@ -247,9 +302,22 @@ spec:
 impl World {
     /// A new world at its first minute, with a policy in this mode.
     pub(crate) async fn new(mode: &str) -> Self {
+        Self::with(mode, SETTINGS, &[], Load::Neighbour).await
+    }
+
+    /// A world whose day has two hours, with these lines in the settings and these files beside them.
+    pub(crate) async fn with_short_days(lines: &str, files: &[(&str, &str)], load: Load) -> Self {
+        let settings = SETTINGS.replace("season: 1h", "season: 2h").replace("horizon: 20m", "horizon: 40m");
+        Self::with("observe", &format!("{settings}{lines}"), files, load).await
+    }
+
+    async fn with(mode: &str, settings: &str, files: &[(&str, &str)], load: Load) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
+        for (name, text) in files {
+            std::fs::write(directory.path().join(name), text).expect("a file");
+        }
         let file = directory.path().join("foremesh.yaml");
-        let settings = Settings::parse(&file, SETTINGS).expect("the settings are good");
+        let settings = Settings::parse(&file, settings).expect("the settings are good");
         std::fs::create_dir_all(&settings.state_directory).expect("a state directory");
         let policies = policies::parse(Path::new("shop.yaml"), &policy(mode)).expect("the policy is good");
         let clock = ManualClock::new(Timestamp::from_unix_ms(START_MS));
@@ -258,6 +326,7 @@ impl World {
             running: BTreeSet::from(["host-a".to_owned()]),
             weights: BTreeMap::from([(replica("host-a"), 100)]),
             broken: BTreeSet::new(),
+            load,
         })));
         let ports = PlatformPorts {
             inventory: Arc::new(platform.clone()),
@@ -304,8 +373,10 @@ impl World {
     /// times the mean, so that the 99th percentile is far from the median.
     async fn report(&mut self, now_ms: i64) {
         for (host, _) in HOSTS {
-            let (share, mean_ms) = self.platform.with(|state| (state.share(host), state.response_ms(host)));
-            let count = (RATE * share * TICK_MS as f64 / 1e3) as u64;
+            let (rate, mean_ms) = self
+                .platform
+                .with(|state| (state.load.rate(now_ms) * state.share(host), state.response_ms(host)));
+            let count = (rate * TICK_MS as f64 / 1e3) as u64;
             if count == 0 {
                 continue;
             }

@@ -56,16 +56,21 @@ impl Forecast {
         for (index, step) in self.steps.iter_mut().enumerate() {
             let before = step.quantiles;
             let (point, quantiles) = change(index, step.at, step.point, step.quantiles);
+            if point.is_nan() || quantiles.iter().any(|value| value.is_nan()) {
+                // Differences of numbers so large that they are infinite; what was said before is better than nothing.
+                maps.push(Place { before, after: before });
+                continue;
+            }
             // Levels stay in order whatever the change does to each.
             let mut quantiles = quantiles.map(within);
             quantiles.sort_unstable_by(f64::total_cmp);
             step.point = within(point).clamp(quantiles[0], quantiles[LAST]);
             step.quantiles = quantiles;
-            // What was possible before is as far from the middle as it was, or the outermost levels could not be asked.
-            let shift = quantiles[LAST / 2] - before[LAST / 2];
-            self.lowest = self.lowest.min(lowest + shift).min(quantiles[0]).max(least);
-            self.highest = self.highest.max(highest + shift).max(quantiles[LAST]).min(most);
-            maps.push(Place { before, after: quantiles });
+            let place = Place { before, after: quantiles };
+            // Or the outermost levels could not be asked.
+            self.lowest = self.lowest.min(place.of(lowest)).min(quantiles[0]).max(least);
+            self.highest = self.highest.max(place.of(highest)).max(quantiles[LAST]).min(most);
+            maps.push(place);
         }
         self.paths.change(|index, value| maps.get(index).map_or(value, |place| within(place.of(value))));
     }

@@ -405,7 +405,7 @@ fn check(forecast: &Forecast) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn nothing_breaks_it(
@@ -439,19 +439,19 @@ proptest! {
     #[test]
     fn in_one_go_and_step_by_step_give_the_same(values in values()) {
         let none = Around::default();
+        // Asking for a forecast refits the models, so it is asked for at the end only.
         let mut steps = Fed::new();
-        steps.to(values.len(), |step| values[step], &none);
+        for value in &values {
+            steps.values.push(*value);
+            steps.live.advance(&steps.series(), &none.as_known());
+        }
         let mut once = Fed::new();
         once.values = values;
         once.live.advance(&once.series(), &none.as_known());
         match (steps.outlook(&none), once.outlook(&none)) {
             (Ok(one), Ok(other)) => {
                 check(&one);
-                // Bands are refreshed whenever a forecast is asked for; the point and what it is made of are the same.
-                let points = |forecast: &Forecast| {
-                    forecast.steps.iter().map(|step| (step.at, step.point.to_bits())).collect::<Vec<_>>()
-                };
-                prop_assert_eq!(points(&one), points(&other));
+                prop_assert_eq!(one, other);
             }
             (one, other) => prop_assert_eq!(one.err(), other.err()),
         }
