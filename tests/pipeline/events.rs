@@ -55,8 +55,8 @@ async fn a_backup_is_forecast_before_its_third_time_and_not_when_it_is_cancelled
     );
     for answer in [&latency, &throughput] {
         let event = &answer["events"][0];
-        assert_eq!((&event["event"], &event["start"]), (&EVENT.into(), &THIRD.into()), "{answer}");
-        assert_eq!((&event["source"], &event["occurrences"]), (&"learned".into(), &2.into()), "{answer}");
+        assert_eq!((&event["event"], &event["start"]), (&"backup".into(), &THIRD.into()), "{answer}");
+        assert_eq!((&event["tag"], &event["occurrences"]), (&"backup".into(), &2.into()), "{answer}");
         assert!(!answer["model"].as_str().expect("a model").is_empty());
         let parts = answer["parts"].as_array().expect("parts");
         let whole: f64 = parts
