@@ -51,6 +51,10 @@ pub struct LiveSeries {
     regressors_learned_at: Option<Timestamp>,
     names: Vec<String>,
     judged: Judged,
+    /// Steps with a value, those at places before the present one included.
+    seen: usize,
+    /// Start of the next step that counts among them.
+    counted_to: Timestamp,
 }
 
 #[derive(Debug)]
@@ -84,6 +88,8 @@ impl LiveSeries {
             regressors_learned_at: None,
             names: Vec::new(),
             judged: Judged::default(),
+            seen: 0,
+            counted_to: start,
         }
     }
 
@@ -105,12 +111,16 @@ impl LiveSeries {
             self.observed_to = None;
         }
         self.feed(series, around);
+        let counted = self.values(series, self.counted_to, series.end());
+        self.seen = (self.seen + counted.iter().filter(|value| value.is_finite()).count()).max(series.observed());
+        self.counted_to = self.counted_to.max(series.end());
     }
 
     /// After a move nothing that was measured at the old place counts, but how well it could be forecast does.
     fn start_anew(&mut self, series: &Series, moved: Timestamp, around: &Surroundings<'_>) {
         self.moved = Some(moved);
         self.forecaster = Forecaster::like(&self.forecaster, self.shape);
+        self.forecaster.be_unsure();
         // A step that was begun at the old place is of both.
         let first = self.step.floor(moved.plus_ms(self.step.ms() - 1));
         self.from = first.max(series.start());
@@ -289,6 +299,7 @@ impl LiveSeries {
         }
         let mut forecast = self.forecaster.outlook(subject, around.metric, self.fed_to, data_age_ms)?;
         forecast.made_at = now;
+        forecast.seasons = self.shape.season.map(|season| self.seen as f64 / season.max(1) as f64);
         let (effects, shape) = (self.effects.as_ref().map(|learned| &learned.effects), self.shape);
         if effects.is_some_and(|effects| !effects.is_empty()) || !self.regressors.is_empty() {
             forecast.rewrite((shape.lowest, shape.highest), |index, at, point, band| {

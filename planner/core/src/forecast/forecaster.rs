@@ -248,9 +248,16 @@ impl Forecaster {
     pub fn reseed(&mut self) {
         if self.scale.is_some() {
             self.reseeding = true;
-            let hour = (UNSURE_MS / self.shape.step.ms()).max(1) as u64;
-            self.unsure_until = self.memory.steps + hour;
+            self.be_unsure();
         }
+    }
+
+    /// Widens the bands for a while, since something has changed that is not in the values yet.
+    pub(crate) fn be_unsure(&mut self) {
+        // An hour of the usual day, and as much of a shorter one.
+        let of_day = self.shape.season.map_or(u64::MAX, |season| (season as u64 / 24).max(4));
+        let hour = (UNSURE_MS / self.shape.step.ms()).max(1) as u64;
+        self.unsure_until = self.memory.steps + hour.min(of_day);
     }
 
     /// Lets a model take part that somebody else fitted to this series up to its newest value, and who will fit it again

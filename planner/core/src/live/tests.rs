@@ -114,7 +114,7 @@ fn after_a_move_it_speaks_again_in_a_few_steps_and_of_the_new_place() {
     assert!(matches!(nothing, Err(ForecastError::NotEnoughHistory { .. })), "{nothing:?}");
     live.advance(&series(&values[..203]), &after);
     let forecast = live.outlook("cart", &after, at(203), &settings()).unwrap();
-    for (step, actual) in forecast.steps.iter().zip(&values[203..]) {
+    for (step, actual) in forecast.steps.iter().take(5).zip(&values[203..]) {
         assert!((step.point - actual).abs() < 25.0, "{step:?}, but it was {actual}");
         assert!(step.quantiles[6] > step.quantiles[0], "a band: {step:?}");
     }
