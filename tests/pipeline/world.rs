@@ -210,6 +210,8 @@ pub(crate) struct World {
     sent: u64,
     muted: bool,
     slow: Vec<i64>,
+    /// Minutes in which there are three times as many requests.
+    busy: Vec<std::ops::Range<i64>>,
     _directory: tempfile::TempDir,
 }
 
@@ -279,6 +281,7 @@ impl World {
             sent: 0,
             muted: false,
             slow: Vec::new(),
+            busy: Vec::new(),
             _directory: directory,
         }
     }
@@ -305,7 +308,9 @@ impl World {
     async fn report(&mut self, now_ms: i64) {
         for (host, _) in HOSTS {
             let (share, mean_ms) = self.platform.with(|state| (state.share(host), state.response_ms(host)));
-            let count = (RATE * share * TICK_MS as f64 / 1e3) as u64;
+            let minute = (now_ms - TICK_MS - START_MS) / MINUTE_MS;
+            let factor = if self.busy.iter().any(|busy| busy.contains(&minute)) { 3.0 } else { 1.0 };
+            let count = (RATE * factor * share * TICK_MS as f64 / 1e3) as u64;
             if count == 0 {
                 continue;
             }
@@ -387,6 +392,11 @@ impl World {
     /// Everything that is served, for tests that need a real port.
     pub(crate) fn router(&self) -> Router {
         self.router.clone()
+    }
+
+    /// There are three times as many requests in these minutes.
+    pub(crate) fn busy_in(&mut self, minutes: std::ops::Range<i64>) {
+        self.busy.push(minutes);
     }
 
     /// Proxies send nothing any more.

@@ -131,8 +131,12 @@ impl Recurrence {
             let (start, usual) = self.occurrence(*start);
             (start, end.unwrap_or(usual))
         }));
+        // A day that its zone left out has no length.
         found.retain(|(start, end)| {
-            *start < to && *end > from && !self.removed.iter().any(|out| out.names(*start, self.zone))
+            start < end
+                && *start < to
+                && *end > from
+                && !self.removed.iter().any(|out| out.names(*start, self.zone))
         });
         found.sort_unstable();
         found.dedup_by_key(|(start, _)| *start);

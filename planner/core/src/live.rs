@@ -229,6 +229,14 @@ impl LiveSeries {
             learned.effects.subtract(&mut values, start);
         }
         self.subtract_regressors(series, start, &mut values, around);
+        // A quiet step in an event may be less than its usual effect; what is left of it is nothing, not impossible.
+        let (least, most) =
+            (self.shape.lowest.unwrap_or(f64::NEG_INFINITY), self.shape.highest.unwrap_or(f64::INFINITY));
+        for (cleaned, raw) in values.iter_mut().zip(self.values(series, start, end)) {
+            if (least..=most).contains(&raw) {
+                *cleaned = cleaned.clamp(least, most);
+            }
+        }
         values
     }
 

@@ -1,7 +1,7 @@
 //! Documents: what is accepted, and what is said about what is not.
 use crate::calendars::{calendar, checked, document, moment, spans};
 use foremesh_calendar::CalendarDocument;
-use foremesh_core::calendar::{ExpectedEffect, Subject};
+use foremesh_core::calendar::{ExpectedEffect, Occurrence, Subject};
 
 const WHOLE: &str = r#"
 apiVersion: foremesh.dev/v1alpha1
@@ -49,7 +49,7 @@ fn a_whole_document() {
     assert_eq!((found[1].tag(), &found[1].expected), ("sale", &None), "requests say nothing about latency");
     let rate = Subject::service("web", "throughput_rps");
     let of_rate = calendar.occurrences(&rate, from, to);
-    assert_eq!(of_rate.iter().map(|one| one.tag()).collect::<Vec<_>>(), ["sale", "release"]);
+    assert_eq!(of_rate.iter().map(Occurrence::tag).collect::<Vec<_>>(), ["sale", "release"]);
     assert_eq!(of_rate[0].expected.as_ref().map(ToString::to_string).as_deref(), Some("+200 rps"));
     let feeds = calendar.feeds();
     assert_eq!((feeds.len(), feeds[0].event.as_str(), feeds[0].refresh_ms), (1, "campaigns", 900_000));

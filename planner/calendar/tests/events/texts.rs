@@ -244,6 +244,17 @@ proptest! {
     }
 }
 
+/// Properties that hold a time.
+const NAMES: [&str; 7] = [
+    "DTSTART",
+    "DTEND",
+    "EXDATE",
+    "RDATE",
+    "RECURRENCE-ID",
+    "DTSTART;TZID=Europe/Berlin",
+    "DTSTART;VALUE=DATE",
+];
+
 /// Lines that are nearly right, which finds more than noise does.
 fn line() -> impl Strategy<Value = String> {
     let frequency =
@@ -263,15 +274,6 @@ fn line() -> impl Strategy<Value = String> {
     ];
     let rule = (frequency, proptest::collection::vec(part, 0..4))
         .prop_map(|(frequency, parts)| format!("RRULE:FREQ={frequency};{}", parts.join(";")));
-    const NAMES: [&str; 7] = [
-        "DTSTART",
-        "DTEND",
-        "EXDATE",
-        "RDATE",
-        "RECURRENCE-ID",
-        "DTSTART;TZID=Europe/Berlin",
-        "DTSTART;VALUE=DATE",
-    ];
     let time = (proptest::sample::select(&NAMES[..]), 0..999_999_999_u32, 0..999_999_u32, "Z?")
         .prop_map(|(name, day, time, z)| format!("{name}:{day:08}T{time:06}{z}"));
     let near = (proptest::sample::select(&NAMES[..]), 1..29_u32, 1..13_u32)

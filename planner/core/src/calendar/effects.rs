@@ -5,7 +5,11 @@
 //! in a step; a step that an event covers in part gets that part of its effect.
 mod differences;
 mod learn;
+#[cfg(test)]
+mod tests;
+mod ways;
 
+pub(crate) use differences::median;
 pub use learn::learn;
 
 use super::Occurrence;
@@ -289,7 +293,7 @@ fn coverage(occurrence: &Occurrence, at: Timestamp, step: Step) -> (f64, f64, f6
 }
 
 /// Quantiles of the normal distribution at [`LEVELS`].
-const NORMAL: [f64; LEVELS.len()] =
+pub(crate) const NORMAL: [f64; LEVELS.len()] =
     [-1.644_853_6, -1.281_551_6, -0.674_489_8, 0.0, 0.674_489_8, 1.281_551_6, 1.644_853_6];
 
 /// The distance from the middle of a level, widened by another one at the same level.
@@ -297,10 +301,6 @@ pub(crate) fn widened(own: f64, other: f64) -> f64 {
     let size = own.hypot(other);
     let downwards = own < 0.0 || (own == 0.0 && other < 0.0);
     if downwards { -size } else { size }
-}
-
-pub(crate) const fn normal() -> &'static [f64; LEVELS.len()] {
-    &NORMAL
 }
 
 fn in_words(kind: EffectKind, size: f64) -> String {

@@ -15,6 +15,10 @@ use serde::{Deserialize, Serialize};
 /// A forecast never leaves the range of the history by more than this share of it.
 const BEYOND: f64 = 0.25;
 
+/// With so many values it may leave their range by all of it, with fewer by more, up to four times, with more by less.
+const YOUNG: f64 = 24.0;
+const MOST_BEYOND: f64 = 4.0;
+
 /// With fewer past paths assumed ones are added.
 const ENOUGH: usize = 16;
 
@@ -102,19 +106,26 @@ impl Forecaster {
     /// Values that a forecast stays within: a quarter of the range of the history beyond it, and what can happen.
     pub fn bounds(&self) -> (f64, f64) {
         // Halved first: the range of two huge values may not be finite.
-        let beyond = (self.highest / 2.0 - self.lowest / 2.0) * 2.0 * BEYOND;
+        let range = (self.highest / 2.0 - self.lowest / 2.0) * 2.0;
+        // A few values do not tell the range.
+        let observed = self.observed() as f64;
+        let share = (YOUNG / observed.max(1.0)).clamp(BEYOND, MOST_BEYOND);
+        let beyond = range.max(self.like_range * (YOUNG / observed.max(YOUNG))) * share;
         let beyond = beyond.min(f64::MAX / 4.0);
         let lowest = (self.lowest - beyond).max(self.shape.lowest.unwrap_or(-f64::MAX)).max(-f64::MAX);
         let highest = (self.highest + beyond).min(self.shape.highest.unwrap_or(f64::MAX)).min(f64::MAX);
         (lowest, highest.max(lowest))
     }
 
-    /// Mean absolute error of the past forecasts that are kept, over the knots of the horizon and in the unit of the
+    /// Mean absolute error of the newer half of the past forecasts that are kept, over the knots of the horizon and in the unit of the
     /// series, and their number.
     pub fn past_error(&self) -> (f64, usize) {
         let Some(scale) = self.scale else { return (0.0, 0) };
         let (mut sum, mut count, mut origins) = (0.0, 0usize, 0);
-        for path in self.paths.iter().filter(|path| path.over(&self.memory, self.shape.horizon)) {
+        let over = |path: &&super::paths::Path| path.over(&self.memory, self.shape.horizon);
+        // The newer half: the older ones were made by a forecaster that knew less.
+        let older = self.paths.iter().filter(over).count() / 2;
+        for path in self.paths.iter().filter(over).skip(older) {
             origins += 1;
             for (knot, ahead) in self.knots.into_iter().enumerate() {
                 let (said, actual) = path.at_knot(&self.memory, knot, ahead);

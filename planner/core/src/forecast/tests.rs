@@ -241,20 +241,22 @@ fn the_step_that_is_not_over_is_not_used() {
 
 #[test]
 fn bands_cover_what_they_promise() {
-    // 30 series of eight noisy days; the ninth is what comes. Noise by a linear congruential generator (Knuth's MMIX
+    // 60 series of eight noisy days; the ninth is what comes. Noise by a linear congruential generator (Knuth's MMIX
     // constants), so that the figures are the same everywhere.
     let (mut inside, mut below_q90, mut count) = ([0_u32; 4], 0_u32, 0_u32);
-    for seed in 0..30_u64 {
+    for seed in 0..60_u64 {
         let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         let mut noise = || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (state >> 40) as f64 / f64::from(1_u32 << 24)
         };
         let wave = |step: u32| 100.0 + 50.0 * (f64::from(step) / 60.0 * std::f64::consts::TAU).sin();
-        let values: Vec<f64> = (0..540).map(|step| wave(step) + 20.0 * noise()).collect();
-        let made = made(values[..480].to_vec(), &ForecastSettings::new(60, Some(60), MINUTE));
-        for (index, (step, actual)) in made.steps.iter().zip(&values[480..]).enumerate() {
-            inside[index / 15] += u32::from((step.quantiles[1]..=step.quantiles[5]).contains(actual));
+        let values: Vec<f64> = (0..600).map(|step| wave(step) + 20.0 * noise()).collect();
+        // Origins all over the day: at a single phase what the bands miss there does not even out.
+        let origin = 480 + seed as usize;
+        let made = made(values[..origin].to_vec(), &ForecastSettings::new(12, Some(60), MINUTE));
+        for (index, (step, actual)) in made.steps.iter().zip(&values[origin..]).enumerate() {
+            inside[index / 3] += u32::from((step.quantiles[1]..=step.quantiles[5]).contains(actual));
             below_q90 += u32::from(*actual <= step.quantiles[5]);
             count += 1;
         }
@@ -262,7 +264,7 @@ fn bands_cover_what_they_promise() {
     for (quarter, inside) in inside.iter().enumerate() {
         let share = f64::from(*inside) / f64::from(count / 4);
         assert!(
-            (0.74..0.88).contains(&share),
+            (0.72..0.88).contains(&share),
             "80 % band covers {share:.3} in quarter {quarter} of the horizon"
         );
     }

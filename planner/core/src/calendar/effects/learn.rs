@@ -5,8 +5,12 @@
 //! before, or towards nothing when the same is seen where no event is.
 use super::{
     EffectKind, EffectSource, Effects, Priors, TagEffect, coverage,
-    differences::{Scene, deviation, median},
+    differences::{Scene, median},
     steps_of,
+    ways::{
+        Difference, Differences, STRONGEST, Way, deviation_between, left_out_error, phase_counts,
+        placebo_deviation, profile, shift_mean,
+    },
 };
 use crate::{
     calendar::{ExpectedEffect, Occurrence},
@@ -16,26 +20,20 @@ use std::{collections::BTreeMap, ops::Range};
 
 /// Occurrences that are learnt from: the newest ones. More would cost time and remember what is long over.
 const MOST_LEARNT: usize = 40;
-/// Occurrences without which phases are coarse.
-const FINE_FROM: usize = 5;
-const COARSE_PHASES: [usize; 2] = [1, 3];
-const FINE_PHASES: [usize; 5] = [1, 3, 4, 6, 12];
 /// By what share a less simple way must be better: differences below are chance with so few occurrences.
 const BETTER_BY: f64 = 0.03;
-/// Weight of like services, in occurrences (research note on forecasting, section 4.2: n / (n + 3)).
+/// Occurrences from which a factor is as simple as a difference; two levels tell them apart by luck.
+const KINDS_FROM: usize = 3;
+/// Weight of like services, in occurrences: n / (n + 3) of the effect is what was seen.
 const LIKE_SERVICES: f64 = 3.0;
 /// Weight of what people expect, in occurrences: as much as one that was seen.
 const EXPECTATION: f64 = 1.0;
 /// Standard deviation of what people or like services say, as a share of it, until an occurrence was seen.
 const UNSEEN_SPREAD: f64 = 0.5;
-/// Windows without an event in which differences are taken too, to know what is chance.
-const PLACEBOS: usize = 40;
-/// Standard deviation between occurrences before it was seen, as a share of the effect.
-const USUAL_SPREAD: f64 = 0.25;
-/// An occurrence counts as at most so many times as strong as usual.
-const STRONGEST: f64 = 3.0;
 /// Steps of an occurrence without which its own strength is not judged.
 const LEAST_STEPS: usize = 3;
+/// Values beyond this are errors of whoever sent them.
+const LARGEST: f64 = 1e100;
 /// Share of a step that an event must cover for its value to be learnt from.
 const COVERED: f64 = 0.5;
 
@@ -92,34 +90,11 @@ struct Prior {
 }
 
 /// One past occurrence.
-#[derive(Clone, Debug)]
 struct Seen {
     steps: Range<usize>,
     /// Share of each step that it covers, and the middle of that part in the occurrence, from 0 to 1.
     coverage: Vec<(f64, f64)>,
 }
-
-/// A way to describe an effect.
-#[derive(Clone, Copy, Debug)]
-struct Way {
-    kind: EffectKind,
-    bent: bool,
-    phases: usize,
-}
-
-/// What one step of an occurrence shows.
-#[derive(Clone, Copy, Debug)]
-struct Difference {
-    /// Where in the occurrence it is, from 0 to 1.
-    position: f64,
-    /// What it would be without the event.
-    baseline: f64,
-    /// What the event adds to that; for a step that is covered in part, what it would add to the whole.
-    difference: f64,
-}
-
-/// One entry for each occurrence.
-type Differences = Vec<Vec<Difference>>;
 
 impl Prior {
     fn of(tag: &str, occurrences: &[&Occurrence], metric: &str, priors: &Priors) -> Self {
@@ -173,6 +148,12 @@ pub(super) fn as_log_factor(kind: EffectKind, size: f64, level: f64) -> Option<f
 }
 
 impl History<'_> {
+    /// The values, without those whose squares are no numbers any more.
+    fn possible(&self) -> Vec<f64> {
+        let possible = |value: &f64| if value.abs() < LARGEST { *value } else { f64::NAN };
+        self.values.iter().map(possible).collect()
+    }
+
     fn learn_tag(
         &self,
         tag: &str,
@@ -180,7 +161,7 @@ impl History<'_> {
         others: &Effects,
         prior: &Prior,
     ) -> Option<TagEffect> {
-        let mut values = self.values.to_vec();
+        let mut values = self.possible();
         others.subtract(&mut values, self.start);
         let clean = self.clean(tag, &values, others);
         let mut past: Vec<Seen> = occurrences.iter().filter_map(|one| self.seen(one, &values)).collect();
@@ -213,7 +194,13 @@ impl History<'_> {
                 for phases in phase_counts(&differences) {
                     let way = Way { kind, bent, phases };
                     let error = left_out_error(&differences, way);
-                    let least = best.as_ref().map(|(least, ..)| least * (1.0 - BETTER_BY));
+                    let least = best.as_ref().map(|(least, known, _)| {
+                        if known.kind == kind || past.len() < KINDS_FROM {
+                            least * (1.0 - BETTER_BY)
+                        } else {
+                            *least
+                        }
+                    });
                     if least.is_none_or(|least| error < least) {
                         best = Some((error, way, differences.clone()));
                     }
@@ -223,49 +210,7 @@ impl History<'_> {
         let Some((_, way, differences)) = best else { return prior.unseen(level) };
         let on_scale = if way.kind == EffectKind::Factor { &logs } else { &values };
         let scene = Scene { values: on_scale, clean: &clean, season: self.season };
-        Some(self.estimate(&scene, &past, way, &differences, prior))
-    }
-
-    /// The effect, drawn towards what was known.
-    fn estimate(
-        &self,
-        scene: &Scene<'_>,
-        past: &[Seen],
-        way: Way,
-        differences: &Differences,
-        prior: &Prior,
-    ) -> TagEffect {
-        let count = differences.len() as f64;
-        let mut phases = profile(differences, way.phases);
-        let mean = phases.iter().sum::<f64>() / phases.len() as f64;
-        let mut baselines: Vec<f64> = differences.iter().flatten().map(|step| step.baseline).collect();
-        let level = median(&mut baselines).unwrap_or(0.0);
-        let level = if way.kind == EffectKind::Factor { level.exp() } else { level };
-        let chance = placebo_deviation(scene, past, way.bent);
-        let between = deviation_between(differences, &phases, mean);
-        // What occurrences differ by, beyond what windows without an event differ by.
-        let own = (between * between - chance * chance).max(0.0).sqrt();
-        let error = between.max(chance) / count.sqrt();
-        match prior.on(way.kind, level) {
-            Some(known) => {
-                let drawn = (count * mean + prior.weight * known) / (count + prior.weight);
-                shift_mean(&mut phases, mean, drawn);
-            }
-            // James and Stein's factor, cut at 0: an effect no larger than its error is none.
-            None => {
-                let energy = phases.iter().map(|phase| phase * phase).sum::<f64>() / phases.len() as f64;
-                let kept = if energy > 0.0 { (1.0 - error * error / energy).max(0.0) } else { 0.0 };
-                phases.iter_mut().for_each(|phase| *phase *= kept);
-            }
-        }
-        TagEffect {
-            kind: way.kind,
-            phases,
-            spread: own.hypot(error),
-            level,
-            occurrences: differences.len(),
-            source: EffectSource::Learned,
-        }
+        Some(estimate(&scene, &past, way, &differences, prior))
     }
 
     /// Whether each step has a value and neither an event of this tag nor one of a tag whose effect is not known yet.
@@ -298,11 +243,13 @@ impl History<'_> {
     /// subtracted by its own strength, and one that goes on is expected to go on as it began.
     fn judge_occurrences(&self, tag: &str, effects: &mut Effects) {
         let Some(effect) = effects.by_tag.remove(tag) else { return };
-        let mut values = self.values.to_vec();
+        let mut values = self.possible();
         effects.subtract(&mut values, self.start);
         let clean = self.clean(tag, &values, effects);
         if effect.kind == EffectKind::Factor {
-            values.iter_mut().for_each(|value| *value = if *value > 0.0 { value.ln() } else { f64::NAN });
+            for value in &mut values {
+                *value = if *value > 0.0 { value.ln() } else { f64::NAN };
+            }
         }
         let scene = Scene { values: &values, clean: &clean, season: self.season };
         let energy =
@@ -312,17 +259,57 @@ impl History<'_> {
             .iter()
             .map(|one| (one.occurrence.tag() == tag).then(|| self.seen(&one.occurrence, &values)).flatten())
             .collect();
-        let past: Vec<Seen> = all.iter().flatten().cloned().collect();
-        let chance = placebo_deviation(&scene, &past, false);
+        let chance = placebo_deviation(&scene, all.iter().flatten().map(|seen| seen.steps.len()), false);
         let told = effect.spread.powi(2) / (effect.spread.powi(2) + chance.powi(2)).max(f64::MIN_POSITIVE);
         if energy > 0.0 && effect.source == EffectSource::Learned {
             for (one, seen) in effects.placed.iter_mut().zip(&all) {
                 let strength = seen.as_ref().and_then(|seen| strength(&scene, seen, &effect));
+                let strength = strength.filter(|strength| strength.is_finite());
                 one.amplitude =
                     strength.map_or(1.0, |strength| (1.0 + told * (strength - 1.0)).clamp(0.0, STRONGEST));
             }
         }
         effects.by_tag.insert(tag.to_owned(), effect);
+    }
+}
+
+/// The effect, drawn towards what was known.
+fn estimate(
+    scene: &Scene<'_>,
+    past: &[Seen],
+    way: Way,
+    differences: &Differences,
+    prior: &Prior,
+) -> TagEffect {
+    let count = differences.len() as f64;
+    let mut phases = profile(differences, way.phases);
+    let mean = phases.iter().sum::<f64>() / phases.len() as f64;
+    let mut baselines: Vec<f64> = differences.iter().flatten().map(|step| step.baseline).collect();
+    let level = median(&mut baselines).unwrap_or(0.0);
+    let level = if way.kind == EffectKind::Factor { level.exp() } else { level };
+    let chance = placebo_deviation(scene, past.iter().map(|seen| seen.steps.len()), way.bent);
+    let between = deviation_between(differences, &phases, mean);
+    // What occurrences differ by, beyond what windows without an event differ by.
+    let own = (between * between - chance * chance).max(0.0).sqrt();
+    let error = between.max(chance) / count.sqrt();
+    if let Some(known) = prior.on(way.kind, level) {
+        let drawn = (count * mean + prior.weight * known) / (count + prior.weight);
+        shift_mean(&mut phases, mean, drawn);
+    } else {
+        // James and Stein's factor, cut at 0: an effect no larger than its error is none.
+        let energy = phases.iter().map(|phase| phase * phase).sum::<f64>() / phases.len() as f64;
+        let kept = if energy > 0.0 { (1.0 - error * error / energy).max(0.0) } else { 0.0 };
+        for phase in &mut phases {
+            *phase *= kept;
+        }
+    }
+    TagEffect {
+        kind: way.kind,
+        phases,
+        spread: own.hypot(error),
+        level,
+        occurrences: differences.len(),
+        source: EffectSource::Learned,
     }
 }
 
@@ -358,106 +345,4 @@ fn differences(scene: &Scene<'_>, seen: &Seen, bent: bool) -> Option<Vec<Differe
     });
     let found: Vec<Difference> = found.collect();
     (!found.is_empty()).then_some(found)
-}
-
-/// How many phases may be told apart: few with few occurrences, and none shorter than a step.
-fn phase_counts(differences: &Differences) -> impl Iterator<Item = usize> + use<> {
-    let counts: &[usize] = if differences.len() >= FINE_FROM { &FINE_PHASES } else { &COARSE_PHASES };
-    let mut lengths: Vec<f64> = differences.iter().map(|one| one.len() as f64).collect();
-    let steps = median(&mut lengths).unwrap_or(1.0);
-    counts.iter().copied().filter(move |count| *count as f64 <= steps.max(1.0))
-}
-
-/// Mean absolute error of each occurrence, predicted from the others, in the unit of the series; infinite with one.
-fn left_out_error(all: &Differences, way: Way) -> f64 {
-    if all.len() < 2 {
-        return f64::INFINITY;
-    }
-    let mut total = 0.0;
-    for (left_out, one) in all.iter().enumerate() {
-        let others = all.iter().enumerate().filter(|(index, _)| *index != left_out).map(|(_, other)| other);
-        let phases = profile(others, way.phases);
-        let error = |step: &Difference| {
-            let predicted = step.baseline + phases[phase_of(step.position, way.phases)];
-            let actual = step.baseline + step.difference;
-            match way.kind {
-                EffectKind::Additive => (predicted - actual).abs(),
-                EffectKind::Factor => (predicted.exp() - actual.exp()).abs(),
-            }
-        };
-        total += one.iter().map(error).sum::<f64>() / one.len() as f64;
-    }
-    total / all.len() as f64
-}
-
-fn phase_of(position: f64, phases: usize) -> usize {
-    ((position * phases as f64) as usize).min(phases.saturating_sub(1))
-}
-
-/// Effect in each phase: the median over occurrences of the mean over its steps. A phase that was never seen has the
-/// effect of the one before it.
-fn profile<'a>(all: impl IntoIterator<Item = &'a Vec<Difference>>, phases: usize) -> Vec<f64> {
-    let mut seen: Vec<Vec<f64>> = vec![Vec::new(); phases];
-    for one in all {
-        let mut sums = vec![(0.0, 0.0); phases];
-        for step in one {
-            let (sum, count) = &mut sums[phase_of(step.position, phases)];
-            *sum += step.difference;
-            *count += 1.0;
-        }
-        for (phase, (sum, count)) in sums.into_iter().enumerate().filter(|(_, (_, count))| *count > 0.0) {
-            seen[phase].push(sum / count);
-        }
-    }
-    let medians: Vec<Option<f64>> = seen.iter_mut().map(|values| median(values)).collect();
-    let mut last = medians.iter().flatten().next().copied().unwrap_or(0.0);
-    let mut filled = |phase: Option<f64>| {
-        last = phase.unwrap_or(last);
-        last
-    };
-    medians.into_iter().map(&mut filled).collect()
-}
-
-/// Standard deviation between occurrences of their mean difference from the profile. One or two tell little of it, so
-/// it starts from a usual one that counts like one occurrence.
-fn deviation_between(all: &Differences, phases: &[f64], mean: f64) -> f64 {
-    let rest = |one: &Vec<Difference>| {
-        let rests = one.iter().map(|step| step.difference - phases[phase_of(step.position, phases.len())]);
-        rests.sum::<f64>() / one.len() as f64
-    };
-    let rests: Vec<f64> = all.iter().map(rest).collect();
-    let count = rests.len() as f64;
-    let observed = match rests[..] {
-        [] | [_] => 0.0,
-        [first, second] => (first - second).abs() / std::f64::consts::SQRT_2,
-        _ => deviation(&rests, 0.0),
-    };
-    let usual = USUAL_SPREAD * mean.abs();
-    (((count - 1.0) * observed * observed + usual * usual) / count).sqrt()
-}
-
-/// Standard deviation of what is seen in windows without an event: the mean difference of as many steps from the same
-/// kind of baseline.
-fn placebo_deviation(scene: &Scene<'_>, past: &[Seen], bent: bool) -> f64 {
-    let mut lengths: Vec<f64> = past.iter().map(|seen| seen.steps.len() as f64).collect();
-    let length = median(&mut lengths).unwrap_or(1.0).max(1.0) as usize;
-    let room = scene.clean.len().saturating_sub(length);
-    let window = |nth: usize| {
-        let first = room * nth / PLACEBOS;
-        let steps = first..first + length;
-        scene.off_the_line(steps.clone())?;
-        let baseline = scene.baseline(&steps, bent)?;
-        let rests = steps.zip(baseline).map(|(index, baseline)| scene.values[index] - baseline);
-        let rests: Vec<f64> = rests.filter(|rest| rest.is_finite()).collect();
-        (!rests.is_empty()).then(|| rests.iter().sum::<f64>() / rests.len() as f64)
-    };
-    let windows: Vec<f64> = (0..PLACEBOS).filter_map(window).collect();
-    deviation(&windows, 0.0)
-}
-
-/// Gives the phases another mean: by scaling, which keeps their shape, unless the mean changes its sign.
-fn shift_mean(phases: &mut [f64], mean: f64, wanted: f64) {
-    let scale = wanted / mean;
-    let scales = scale.is_finite() && (0.0..=STRONGEST).contains(&scale);
-    phases.iter_mut().for_each(|phase| *phase = if scales { *phase * scale } else { *phase + wanted - mean });
 }
