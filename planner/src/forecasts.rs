@@ -28,7 +28,7 @@ use foremesh_core::{
         Excluded, Forecast, ForecastError, ForecastSettings, LEVELS, Shape, forecast, model::BreachWindow,
     },
     gauge::GaugeMetric,
-    history::{KEPT_QUANTILES, Metric},
+    history::Metric,
     ids::{NodeId, ServiceId},
     inputs::{MaybeForecast, Measured, ServiceInputs, metrics_needed},
     live::{LiveSeries, Surroundings},
@@ -299,14 +299,15 @@ fn risk(id: &SeriesId, shown: &Shown, known: &Known) -> Option<f64> {
     let policies = known.policies.iter().filter(|policy| policy.selects(service));
     let of_rule = |rule: &Rule| {
         let Condition::PredictedLatency(latency) = &rule.when;
-        let index = KEPT_QUANTILES.iter().position(|kept| *kept == latency.quantile.get())?;
         let window = BreachWindow {
             threshold: latency.above_ms,
             steps: latency.steps,
             of: latency.of,
             within: usize::try_from(latency.within_ms / known.step.ms()).unwrap_or(usize::MAX).max(1),
         };
-        (*metric == Metric::Latency(index)).then(|| forecast.breach(&window, 0)).flatten()
+        (Metric::latency(latency.quantile.get()) == Some(*metric))
+            .then(|| forecast.breach(&window, 0))
+            .flatten()
     };
     let risks = policies.flat_map(|policy| &policy.rules).filter_map(of_rule);
     risks.map(Probability::get).reduce(f64::max)
