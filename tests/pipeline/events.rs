@@ -58,10 +58,7 @@ async fn a_backup_raises_the_forecast_before_its_third_night_and_a_cancelled_one
     assert!(listed.to_string().contains("learned_effects"), "{listed}");
 
     let cancel = json!({"start": "2025-11-24T16:10:00Z"}).to_string();
-    assert_eq!(
-        world.post("/api/v1/events/backup/cancel", "application/json", &cancel).await,
-        StatusCode::OK
-    );
+    assert_eq!(world.post("/api/v1/events/backup/cancel", "application/json", &cancel).await, StatusCode::OK);
     world.run(1).await;
     let after = world.get(FORECAST).await;
     let backup = mean(&after, 11..19);
@@ -72,6 +69,9 @@ async fn a_backup_raises_the_forecast_before_its_third_night_and_a_cancelled_one
     let series = accuracy["series"].as_array().expect("a list");
     assert!(series.len() >= 2, "{accuracy}");
     let relative: Vec<f64> = series.iter().filter_map(|one| one["relative_mae"].as_f64()).collect();
-    assert!(relative.len() >= 2 && relative.windows(2).all(|pair| pair[0] >= pair[1]), "the worst first: {relative:?}");
+    assert!(
+        relative.len() >= 2 && relative.windows(2).all(|pair| pair[0] >= pair[1]),
+        "the worst first: {relative:?}"
+    );
     assert!(series[0]["at"][0]["count"].as_u64() > Some(60), "{accuracy}");
 }

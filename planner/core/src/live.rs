@@ -112,7 +112,8 @@ impl LiveSeries {
         }
         self.feed(series, around);
         let counted = self.values(series, self.counted_to, series.end());
-        self.seen = (self.seen + counted.iter().filter(|value| value.is_finite()).count()).max(series.observed());
+        self.seen =
+            (self.seen + counted.iter().filter(|value| value.is_finite()).count()).max(series.observed());
         self.counted_to = self.counted_to.max(series.end());
     }
 

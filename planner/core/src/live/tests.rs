@@ -1,3 +1,4 @@
+#![allow(clippy::float_cmp, reason = "scores are exact")]
 use super::*;
 use crate::calendar::Priors;
 
@@ -92,7 +93,10 @@ fn an_event_is_forecast_from_two_occurrences_and_not_when_it_is_called_off() {
     let (raised, in_force) = said(&coming);
     let (called_off, none) = said(&past);
     for minute in 5..12 {
-        assert!(raised[minute] > called_off[minute] + 140.0, "minute {minute}: {raised:?} and {called_off:?}");
+        assert!(
+            raised[minute] > called_off[minute] + 140.0,
+            "minute {minute}: {raised:?} and {called_off:?}"
+        );
     }
     assert!(called_off.iter().all(|value| *value < 140.0), "{called_off:?}");
     assert!((raised[14] - called_off[14]).abs() < 1.0, "after it: {raised:?} and {called_off:?}");

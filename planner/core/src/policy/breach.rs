@@ -94,7 +94,9 @@ pub enum UnknownReason {
         need_ms: i64,
     },
     /// Less than a season and a quarter was seen, so what comes every day is not known yet.
-    #[error("{seasons:.2} seasons were seen, but at least {need} are needed to know what comes with each of them")]
+    #[error(
+        "{seasons:.2} seasons were seen, but at least {need} are needed to know what comes with each of them"
+    )]
     Learning {
         /// Seasons that were seen.
         seasons: f64,
@@ -219,7 +221,9 @@ pub fn assess_rule(
     };
     // Until a second season confirms the first, its one breach is one piece of evidence, however many paths saw it.
     let probability = match forecast.seasons {
-        Some(seasons) if seasons < SURE_SEASONS => lower(probability, step_by_step(rule, forecast, first..end)),
+        Some(seasons) if seasons < SURE_SEASONS => {
+            lower(probability, step_by_step(rule, forecast, first..end))
+        }
         _ => probability,
     };
     let worst_ms = worst(rule, forecast, first..end);
@@ -242,11 +246,7 @@ fn lower(a: Probability, b: Probability) -> Probability {
 
 /// Probability with which the rule would still fire if each step stood alone: the lowest one among the steps that make
 /// it fire, in the window where that is highest.
-fn step_by_step(
-    rule: &PredictedLatency,
-    forecast: &Forecast,
-    steps: std::ops::Range<usize>,
-) -> Probability {
+fn step_by_step(rule: &PredictedLatency, forecast: &Forecast, steps: std::ops::Range<usize>) -> Probability {
     let last = forecast.steps.len();
     let windows = steps.map(|start| {
         let mut alone: Vec<f64> = (start..(start + rule.of).min(last))
