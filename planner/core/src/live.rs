@@ -2,14 +2,18 @@
 //! for. On the way, known events and regressors are taken out and put back, and a change of place starts anew.
 //!
 //! What it holds is a function of the values and surroundings that it was given, in that order; nothing else.
+mod ahead;
+mod events;
 mod judged;
 #[cfg(test)]
 mod tests;
 
 pub use judged::{Judged, Score};
 
+use events::Events;
+
 use crate::{
-    calendar::{self, Effects, InForce, Occurrence, Priors},
+    calendar::{Effects, InForce, Occurrence, Priors},
     covariate::{self, Future, Regressor, RegressorEffects},
     forecast::{Excluded, Forecast, ForecastError, ForecastSettings, Forecaster, Shape, model::Fitted},
     series::Series,
@@ -38,15 +42,17 @@ pub struct LiveSeries {
     shape: Shape,
     step: Step,
     forecaster: Forecaster,
-    /// Start of the first step that was given to the forecaster.
+    /// Start of the first step that may be learnt from.
     from: Timestamp,
-    /// Start of the next step that it will be given.
+    /// Start of the next step that the forecaster will be given.
     fed_to: Timestamp,
+    /// End of the series when it was seen last: some steps after `fed_to` while the newest values are awaited.
+    series_end: Timestamp,
     /// End of the newest value.
     observed_to: Option<Timestamp>,
     /// End of the last move that it knows.
     moved: Option<Timestamp>,
-    effects: Option<Learned>,
+    events: Events,
     regressors: RegressorEffects,
     regressors_learned_at: Option<Timestamp>,
     names: Vec<String>,
@@ -57,12 +63,6 @@ pub struct LiveSeries {
     counted_to: Timestamp,
 }
 
-#[derive(Debug)]
-struct Learned {
-    effects: Effects,
-    occurrences: Vec<Occurrence>,
-}
-
 /// Regressors are learned again after so many shares of a season, since what they do changes slowly.
 const RELEARN_PER_SEASON: usize = 4;
 /// Steps after which regressors are learned again where there is no season.
@@ -70,108 +70,129 @@ const RELEARN_STEPS: usize = 360;
 /// No regressor acts later than so many steps.
 const LONGEST_LAG: usize = 64;
 
+/// Steps for which a missing newest value is awaited, before it is a gap for good.
+pub const MOST_AWAITED: usize = 3;
+
 impl LiveSeries {
     /// Nothing is known yet. `like` is a series of the same kind whose usual errors are taken for ours at first.
     pub fn new(shape: Shape, start: Timestamp, like: Option<&Self>) -> Self {
+        let start = shape.step.floor(start);
         let forecaster =
             like.map_or_else(|| Forecaster::new(shape), |like| Forecaster::like(&like.forecaster, shape));
-        Self {
+        let mut new = Self {
             shape,
             step: shape.step,
             forecaster,
             from: start,
             fed_to: start,
+            series_end: start,
             observed_to: None,
             moved: None,
-            effects: None,
+            events: Events::default(),
             regressors: RegressorEffects::default(),
             regressors_learned_at: None,
             names: Vec::new(),
             judged: Judged::default(),
             seen: 0,
             counted_to: start,
-        }
+        };
+        new.keep_phase();
+        new
     }
 
     /// Takes in what is new in the series. Values that were taken in before are not looked at again, unless an event
-    /// has ended since, or was called off: then all is learned anew.
+    /// has ended since, or one that had begun was called off: then all is learned anew. A missing newest value is
+    /// awaited for [`MOST_AWAITED`] steps.
     pub fn advance(&mut self, series: &Series, around: &Surroundings<'_>) {
-        if let Some(moved) = around.moves.last().map(|last| last.to).filter(|to| self.moved < Some(*to))
-            && moved <= series.end()
-        {
-            self.start_anew(series, moved, around);
-        } else if self.fed_to < series.start() && self.observed_to.is_some() {
-            // Longer silent than anything is kept.
-            self.forecaster.skip(self.step.count(self.fed_to, series.start()).unsigned_abs());
-            self.fed_to = series.start();
+        let horizon = i64::try_from(self.shape.horizon).unwrap_or(i64::MAX);
+        if self.step.count(series.end(), self.fed_to) > horizon {
+            // The clock was far ahead. What it said then is worth nothing, and waiting for that time would be silence.
+            self.forget_time(series.start());
         }
+        self.series_end = series.end();
+        // An unfinished move ends after all others; those before it count.
+        let moved = around.moves.iter().rev().map(|moving| moving.to).find(|to| *to <= series.end());
+        if let Some(moved) = moved.filter(|to| self.moved < Some(*to)) {
+            self.start_anew(series, moved);
+        }
+        self.skip_to(series.start());
         if self.learn_events(series, around) | self.learn_regressors(series, around) {
-            self.forecaster = Forecaster::like(&self.forecaster, self.shape);
-            self.fed_to = self.from.max(series.start());
-            self.observed_to = None;
+            self.rebuild(self.from.max(series.start()));
         }
         self.feed(series, around);
-        let counted = self.values(series, self.counted_to, series.end());
-        self.seen =
-            (self.seen + counted.iter().filter(|value| value.is_finite()).count()).max(series.observed());
+        self.count(series);
+    }
+
+    /// Counts the steps that were observed so far, at whatever place.
+    fn count(&mut self, series: &Series) {
+        let new = usize::try_from(self.step.count(series.start(), self.counted_to)).unwrap_or(0);
+        let values = series.values().get(new..).unwrap_or_default();
+        self.seen += values.iter().filter(|value| value.is_finite()).count();
+        self.seen = self.seen.max(series.observed());
         self.counted_to = self.counted_to.max(series.end());
     }
 
-    /// After a move nothing that was measured at the old place counts, but how well it could be forecast does.
-    fn start_anew(&mut self, series: &Series, moved: Timestamp, around: &Surroundings<'_>) {
-        self.moved = Some(moved);
-        self.forecaster = Forecaster::like(&self.forecaster, self.shape);
-        self.forecaster.be_unsure();
-        // A step that was begun at the old place is of both.
-        let first = self.step.floor(moved.plus_ms(self.step.ms() - 1));
-        self.from = first.max(series.start());
-        self.fed_to = self.from;
-        self.observed_to = None;
-        // What an event does is the best guess for the new place too.
-        if let Some(learned) = self.effects.take() {
-            let effects = calendar::learn(
-                around.metric,
-                &[],
-                self.from,
-                self.step,
-                self.shape.season,
-                around.occurrences,
-                &Priors::of([&learned.effects]),
-            );
-            self.effects = Some(Learned { effects, occurrences: around.occurrences.to_vec() });
+    /// Begins again at a step with nothing but what the forecaster knows of its errors and its season. One that has seen
+    /// nothing is left as it is: gaps look the same without effects, and it may have begun like another series.
+    fn rebuild(&mut self, first: Timestamp) {
+        if self.forecaster.observed() > 0 {
+            self.forecaster = Forecaster::like(&self.forecaster, self.shape);
+            self.fed_to = first;
+            self.keep_phase();
+        } else {
+            self.skip_to(first);
         }
+    }
+
+    fn skip_to(&mut self, first: Timestamp) {
+        if self.fed_to < first {
+            self.forecaster.skip(self.step.count(self.fed_to, first).unsigned_abs());
+            self.fed_to = first;
+        }
+    }
+
+    /// Lets the forecaster's count of steps begin at the same place of the season for every series and every rebuild, or
+    /// a season that is taken over would be one of another time of day.
+    fn keep_phase(&mut self) {
+        let Some(season) = self.shape.season.filter(|season| *season > 1) else { return };
+        let steps = self.fed_to.unix_ms().div_euclid(self.step.ms());
+        let phase = steps.rem_euclid(i64::try_from(season).unwrap_or(i64::MAX));
+        self.forecaster.skip(phase.unsigned_abs());
+    }
+
+    fn forget_time(&mut self, start: Timestamp) {
+        (self.from, self.fed_to, self.observed_to, self.moved) = (start, start, None, None);
+        self.forecaster = Forecaster::like(&self.forecaster, self.shape);
+        self.keep_phase();
+        self.regressors_learned_at = None;
+        self.judged.forget_waiting();
+        self.events.carry_over();
+    }
+
+    /// After a move nothing that was measured at the old place counts, but how well it could be forecast does, and what
+    /// events do there is the best guess for the new place.
+    fn start_anew(&mut self, series: &Series, moved: Timestamp) {
+        self.moved = Some(moved);
+        // A step that was begun at the old place is of both.
+        let first = self.step.floor(moved.plus_ms(self.step.ms() - 1)).max(series.start());
+        self.from = first;
+        self.observed_to = None;
+        self.judged.forget_waiting();
+        self.events.carry_over();
+        self.rebuild(first);
+        self.forecaster.be_unsure();
     }
 
     /// Whether the history looks different now.
     fn learn_events(&mut self, series: &Series, around: &Surroundings<'_>) -> bool {
-        if around.occurrences.is_empty() {
-            return self.effects.take().is_some_and(|learned| !learned.effects.is_empty());
-        }
-        let ended = |occurrences: &[Occurrence], by: Timestamp| {
-            occurrences.iter().filter(|occurrence| occurrence.end <= by).cloned().collect::<Vec<_>>()
-        };
-        let by = series.end();
-        let same_past = self
-            .effects
-            .as_ref()
-            .is_some_and(|learned| ended(&learned.occurrences, self.fed_to) == ended(around.occurrences, by));
-        if same_past && self.effects.as_ref().is_some_and(|learned| learned.occurrences == around.occurrences)
-        {
-            return false;
-        }
-        let values = self.values(series, self.from, by);
         let start = self.from.max(series.start());
-        let effects = calendar::learn(
-            around.metric,
-            &values,
-            start,
-            self.step,
-            self.shape.season,
-            around.occurrences,
-            around.priors,
-        );
-        self.effects = Some(Learned { effects, occurrences: around.occurrences.to_vec() });
-        !same_past && self.fed_to > self.from
+        let end = self.fed_to.plus_ms(self.step.times(self.new_values(series, around).len()));
+        let history = events::Span { start, end, step: self.step, season: self.shape.season };
+        let mut events = std::mem::take(&mut self.events);
+        let values = || self.measured(series, start, end, around);
+        let changed = events.learn(history, values, self.fed_to, around);
+        self.events = events;
+        changed && self.fed_to > start
     }
 
     fn learn_regressors(&mut self, series: &Series, around: &Surroundings<'_>) -> bool {
@@ -184,39 +205,67 @@ impl LiveSeries {
         }
         self.names = names.iter().map(|name| (*name).to_owned()).collect();
         self.regressors_learned_at = Some(series.end());
-        let before = std::mem::take(&mut self.regressors);
+        let mut learned = RegressorEffects::default();
         if !names.is_empty() {
-            let mut values = series.values().to_vec();
-            if let Some(learned) = &self.effects {
-                learned.effects.subtract(&mut values, series.start());
+            let mut values = self.measured(series, series.start(), series.end(), around);
+            if let Some(effects) = self.events.effects() {
+                effects.subtract(&mut values, series.start());
             }
             let regressors: Vec<Regressor<'_>> =
                 around.regressors.iter().map(|(regressor, _)| *regressor).collect();
-            self.regressors = covariate::learn(&values, self.shape.season, self.shape.horizon, &regressors);
+            learned = covariate::learn(&values, self.shape.season, self.shape.horizon, &regressors);
         }
-        self.regressors != before && self.fed_to > self.from
+        if ahead::alike(&self.regressors, &learned) {
+            return false;
+        }
+        self.regressors = learned;
+        self.fed_to > self.from
     }
 
-    /// Values of the steps from `from` to `to`.
-    fn values(&self, series: &Series, from: Timestamp, to: Timestamp) -> Vec<f64> {
+    /// Values of the steps from `from` to `to`, with gaps while it moved.
+    fn measured(
+        &self,
+        series: &Series,
+        from: Timestamp,
+        to: Timestamp,
+        around: &Surroundings<'_>,
+    ) -> Vec<f64> {
         let index = |at: Timestamp| {
             usize::try_from(self.step.count(series.start(), at)).unwrap_or(0).min(series.values().len())
         };
         let (first, end) = (index(from), index(to));
-        series.values().get(first..end.max(first)).unwrap_or_default().to_vec()
+        let mut values = series.values().get(first..end.max(first)).unwrap_or_default().to_vec();
+        for moving in around.moves {
+            for (index, value) in values.iter_mut().enumerate() {
+                let at = from.plus_ms(self.step.times(index));
+                if at.plus_ms(self.step.ms()) > moving.from && at < moving.to {
+                    *value = f64::NAN;
+                }
+            }
+        }
+        values
+    }
+
+    /// Values that can be taken in now, without missing ones that may still come.
+    fn new_values(&self, series: &Series, around: &Surroundings<'_>) -> Vec<f64> {
+        let mut values = self.measured(series, self.fed_to, series.end(), around);
+        let observed = values.iter().rposition(|value| value.is_finite()).map_or(0, |newest| newest + 1);
+        values.truncate(observed.max(values.len().saturating_sub(MOST_AWAITED)));
+        values
     }
 
     fn feed(&mut self, series: &Series, around: &Surroundings<'_>) {
-        let start = self.fed_to.max(series.start());
-        self.judged.observe(start, self.step, &self.values(series, start, series.end()));
-        let values = self.cleaned(series, start, series.end(), around);
-        if let Some(newest) = values.iter().rposition(|value| value.is_finite()) {
+        let start = self.fed_to;
+        let measured = self.new_values(series, around);
+        if let Some(newest) = measured.iter().rposition(|value| value.is_finite()) {
             self.observed_to = Some(start.plus_ms(self.step.times(newest + 1)));
         }
-        for value in &values {
-            self.forecaster.observe(*value);
+        self.judged.observe(start, self.step, &measured);
+        let end = start.plus_ms(self.step.times(measured.len()));
+        for value in self.cleaned(series, start, end, around) {
+            self.forecaster.observe(value);
         }
-        self.fed_to = start.plus_ms(self.step.times(values.len()));
+        self.fed_to = end;
     }
 
     /// Values from `start` to `end` as they are learnt from: without effects, and with gaps while it moved.
@@ -227,23 +276,15 @@ impl LiveSeries {
         end: Timestamp,
         around: &Surroundings<'_>,
     ) -> Vec<f64> {
-        let mut values = self.values(series, start, end);
-        for moving in around.moves {
-            for (index, value) in values.iter_mut().enumerate() {
-                let at = start.plus_ms(self.step.times(index));
-                if at.plus_ms(self.step.ms()) > moving.from && at < moving.to {
-                    *value = f64::NAN;
-                }
-            }
-        }
-        if let Some(learned) = &self.effects {
-            learned.effects.subtract(&mut values, start);
+        let mut values = self.measured(series, start, end, around);
+        if let Some(effects) = self.events.effects() {
+            effects.subtract(&mut values, start);
         }
         self.subtract_regressors(series, start, &mut values, around);
         // A quiet step in an event may be less than its usual effect; what is left of it is nothing, not impossible.
         let (least, most) =
             (self.shape.lowest.unwrap_or(f64::NEG_INFINITY), self.shape.highest.unwrap_or(f64::INFINITY));
-        for (cleaned, raw) in values.iter_mut().zip(self.values(series, start, end)) {
+        for (cleaned, raw) in values.iter_mut().zip(self.measured(series, start, end, around)) {
             if (least..=most).contains(&raw) {
                 *cleaned = cleaned.clamp(least, most);
             }
@@ -294,17 +335,19 @@ impl LiveSeries {
         } else {
             ForecastError::Empty
         })?;
-        let data_age_ms = now.ms_since(observed_to).max(0);
-        if data_age_ms > settings.stale_limit_ms {
-            return Err(ForecastError::Stale { age_ms: data_age_ms, limit_ms: settings.stale_limit_ms });
+        let age_ms = now.ms_since(observed_to).max(0);
+        if age_ms > settings.stale_limit_ms {
+            return Err(ForecastError::Stale { age_ms, limit_ms: settings.stale_limit_ms });
         }
-        let mut forecast = self.forecaster.outlook(subject, around.metric, self.fed_to, data_age_ms)?;
+        let mut forecast = self.forecaster.outlook(subject, around.metric, self.fed_to, age_ms)?;
         forecast.made_at = now;
         forecast.seasons = self.shape.season.map(|season| self.seen as f64 / season.max(1) as f64);
-        let (effects, shape) = (self.effects.as_ref().map(|learned| &learned.effects), self.shape);
-        if effects.is_some_and(|effects| !effects.is_empty()) || !self.regressors.is_empty() {
+        let (effects, shape) = (self.events.effects().filter(|effects| !effects.is_empty()), self.shape);
+        if effects.is_some() || !self.regressors.is_empty() {
+            let awaited = self.step.count(self.fed_to, self.series_end);
+            let ahead = ahead::Ahead::of(around.regressors, awaited);
             forecast.rewrite((shape.lowest, shape.highest), |index, at, point, band| {
-                let (point, band) = self.regressors.add_back(index, around.regressors, point, band);
+                let (point, band) = ahead.add_back(&self.regressors, index, point, band);
                 match effects {
                     Some(effects) => (effects.add_back(at, point), effects.add_back_band(at, band)),
                     None => (point, band),
@@ -312,6 +355,10 @@ impl LiveSeries {
             });
         }
         let forecast = forecast.beginning_at(self.step.floor(now)).up_to(settings.horizon);
+        if forecast.steps.is_empty() {
+            let limit_ms = self.step.times(self.shape.horizon);
+            return Err(ForecastError::Stale { age_ms, limit_ms });
+        }
         self.judged.publish(&forecast);
         Ok(forecast)
     }
@@ -323,12 +370,12 @@ impl LiveSeries {
 
     /// Events with an effect between `from`, inclusive, and `to`, exclusive.
     pub fn in_force(&self, from: Timestamp, to: Timestamp) -> Vec<InForce> {
-        self.effects.as_ref().map(|learned| learned.effects.in_force(from, to)).unwrap_or_default()
+        self.effects().map(|effects| effects.in_force(from, to)).unwrap_or_default()
     }
 
     /// What events do to this series; `None` when no event concerns it.
     pub fn effects(&self) -> Option<&Effects> {
-        self.effects.as_ref().map(|learned| &learned.effects)
+        self.events.effects()
     }
 
     /// What regressors do to it.

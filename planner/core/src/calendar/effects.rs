@@ -88,7 +88,14 @@ impl TagEffect {
 /// What is known of tags before an occurrence was seen in a series of its own: the mean logarithm of the factor that
 /// the tag has on like services.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Priors(BTreeMap<String, f64>);
+pub struct Priors(BTreeMap<String, MeanLog>);
+
+/// A sum of logarithms, so that one series can be taken out again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct MeanLog {
+    sum: f64,
+    count: usize,
+}
 
 /// An event that has an effect in some time, for people.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -143,18 +150,47 @@ const MOST_LOG: f64 = 20.0;
 impl Priors {
     /// Means over the effects on like services, those that were learnt from occurrences.
     pub fn of<'a>(effects: impl IntoIterator<Item = &'a Effects>) -> Self {
-        let mut logs: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-        for (tag, effect) in effects.into_iter().flat_map(|effects| &effects.by_tag) {
-            let log = learn::as_log_factor(effect.kind, effect.mean(), effect.level);
-            if effect.source == EffectSource::Learned
-                && let Some(log) = log
-            {
-                logs.entry(tag.clone()).or_default().push(log);
+        let mut priors = Self::default();
+        for (tag, log) in effects.into_iter().flat_map(Effects::learnt_logs) {
+            let mean = priors.0.entry(tag.to_owned()).or_default();
+            mean.sum += log;
+            mean.count += 1;
+        }
+        priors
+    }
+
+    /// The same without the effects on one of those services: what it did itself tells it nothing about others.
+    #[must_use]
+    pub fn without(&self, own: &Effects) -> Self {
+        let mut others = self.clone();
+        for (tag, log) in own.learnt_logs() {
+            if let Some(mean) = others.0.get_mut(tag) {
+                mean.sum -= log;
+                mean.count = mean.count.saturating_sub(1);
             }
         }
-        Self(
-            logs.into_iter().map(|(tag, logs)| (tag, logs.iter().sum::<f64>() / logs.len() as f64)).collect(),
-        )
+        others.0.retain(|_, mean| mean.count > 0);
+        others
+    }
+
+    /// The same, and what `others` know of further tags.
+    #[must_use]
+    pub fn or(&self, others: &Self) -> Self {
+        let mut both = others.clone();
+        both.0.extend(self.0.iter().map(|(tag, mean)| (tag.clone(), *mean)));
+        both
+    }
+
+    /// Only the tags for which `keep` holds.
+    #[must_use]
+    pub fn only(mut self, keep: impl Fn(&str) -> bool) -> Self {
+        self.0.retain(|tag, _| keep(tag));
+        self
+    }
+
+    /// The mean logarithm of the factor that a tag has; `None` where nothing is known of it.
+    pub fn get(&self, tag: &str) -> Option<f64> {
+        self.0.get(tag).map(|mean| mean.sum / mean.count.max(1) as f64)
     }
 }
 
@@ -165,6 +201,39 @@ impl Effects {
             occurrences.into_iter().map(|occurrence| Placed { occurrence, amplitude: 1.0 }).collect();
         placed.sort_by_key(|one| (one.occurrence.start, one.occurrence.end));
         Self { step, by_tag, placed, longest_ms }
+    }
+
+    /// The same effects where other occurrences are known by now. Those that were seen keep their strength; nothing is
+    /// learnt again.
+    #[must_use]
+    pub fn with_occurrences(&self, occurrences: &[Occurrence]) -> Self {
+        let kept = occurrences.iter().filter(|one| one.start < one.end).cloned().collect();
+        let mut effects = Self::new(self.step, self.by_tag.clone(), kept);
+        for one in &mut effects.placed {
+            let same = |known: &&Placed| {
+                let (a, b) = (&known.occurrence, &one.occurrence);
+                (&a.event, a.start, a.end) == (&b.event, b.start, b.end)
+            };
+            if let Some(known) = self.placed.iter().find(same) {
+                one.amplitude = known.amplitude;
+            }
+        }
+        effects
+    }
+
+    /// Takes over the effects of tags that have none here.
+    pub(crate) fn take_tags_of(&mut self, other: Self) {
+        for (tag, effect) in other.by_tag {
+            self.by_tag.entry(tag).or_insert(effect);
+        }
+    }
+
+    /// Logarithms of the factors that were learnt from occurrences, by tag.
+    fn learnt_logs(&self) -> impl Iterator<Item = (&str, f64)> {
+        let learnt = self.by_tag.iter().filter(|(_, effect)| effect.source == EffectSource::Learned);
+        learnt.filter_map(|(tag, effect)| {
+            Some((tag.as_str(), learn::as_log_factor(effect.kind, effect.mean(), effect.level)?))
+        })
     }
 
     /// The effect of each tag that has one.

@@ -2,9 +2,15 @@
 use super::{Forecast, LEVELS};
 use crate::time::Timestamp;
 
-/// Places of the levels 0.1 and 0.9: how wide a band is.
-const LOW: usize = 1;
-const HIGH: usize = LEVELS.len() - 2;
+/// Place of the highest level.
+const LAST: usize = LEVELS.len() - 1;
+
+/// Most that the distance from the band of what lies beyond it grows by: no factor of an event that was ever learnt is
+/// larger than this.
+const MOST_STRETCHED: f64 = 20.0;
+
+#[cfg(test)]
+mod tests;
 
 impl Forecast {
     /// Without the steps that start before `first`, because they are over. What is left may be nothing.
@@ -45,25 +51,59 @@ impl Forecast {
         let least = can_be.0.unwrap_or(-f64::MAX);
         let most = can_be.1.unwrap_or(f64::MAX);
         let within = |value: f64| value.clamp(least, most);
+        let (lowest, highest) = (self.lowest, self.highest);
         let mut maps = Vec::with_capacity(self.steps.len());
         for (index, step) in self.steps.iter_mut().enumerate() {
-            let before = (step.point, step.quantiles[HIGH] - step.quantiles[LOW]);
+            let before = step.quantiles;
             let (point, quantiles) = change(index, step.at, step.point, step.quantiles);
+            if point.is_nan() || quantiles.iter().any(|value| value.is_nan()) {
+                // Differences of numbers so large that they are infinite; what was said before is better than nothing.
+                maps.push(Place { before, after: before });
+                continue;
+            }
             // Levels stay in order whatever the change does to each.
             let mut quantiles = quantiles.map(within);
             quantiles.sort_unstable_by(f64::total_cmp);
-            step.point = within(point).clamp(quantiles[0], quantiles[LEVELS.len() - 1]);
+            step.point = within(point).clamp(quantiles[0], quantiles[LAST]);
             step.quantiles = quantiles;
-            self.lowest = self.lowest.min(quantiles[0]).max(least);
-            self.highest = self.highest.max(quantiles[LEVELS.len() - 1]).min(most);
-            let width = quantiles[HIGH] - quantiles[LOW];
-            let stretch = if before.1 > 0.0 { width / before.1 } else { 1.0 };
-            maps.push((before.0, step.point, stretch));
+            let place = Place { before, after: quantiles };
+            // Or the outermost levels could not be asked.
+            self.lowest = self.lowest.min(place.of(lowest)).min(quantiles[0]).max(least);
+            self.highest = self.highest.max(place.of(highest)).max(quantiles[LAST]).min(most);
+            maps.push(place);
         }
-        self.paths.change(|index, value| match maps.get(index) {
-            Some((before, after, stretch)) => within(after + (value - before) * stretch),
-            None => value,
-        });
+        self.paths.change(|index, value| maps.get(index).map_or(value, |place| within(place.of(value))));
+    }
+}
+
+/// A band before and after a change.
+#[derive(Clone, Copy)]
+struct Place {
+    before: [f64; LEVELS.len()],
+    after: [f64; LEVELS.len()],
+}
+
+impl Place {
+    /// The value after the change that lies where `value` lay before: between two levels in proportion, beyond the
+    /// outermost one further out as the whole band grew, by [`MOST_STRETCHED`] at most, since a band that was next to
+    /// nothing says nothing of what lies beyond it.
+    fn of(&self, value: f64) -> f64 {
+        let Self { before, after } = self;
+        let width = before[LAST] - before[0];
+        let stretch = if width > 0.0 { ((after[LAST] - after[0]) / width).min(MOST_STRETCHED) } else { 1.0 };
+        // Of levels with the same value the middle one, which the point is at.
+        if value == before[LAST / 2] {
+            after[LAST / 2]
+        } else if value <= before[0] {
+            after[0] + (value - before[0]) * stretch
+        } else if value >= before[LAST] {
+            after[LAST] + (value - before[LAST]) * stretch
+        } else {
+            let upper = before.partition_point(|level| *level <= value).clamp(1, LAST);
+            let (low, high) = (before[upper - 1], before[upper]);
+            let share = if high > low { (value - low) / (high - low) } else { 0.5 };
+            after[upper - 1] + share * (after[upper] - after[upper - 1])
+        }
     }
 }
 

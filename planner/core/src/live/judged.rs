@@ -113,6 +113,14 @@ impl Judged {
         }
     }
 
+    /// Judges nothing that was said so far, because the series was moved or the clock set: what comes is not what it was
+    /// said about.
+    pub(super) fn forget_waiting(&mut self) {
+        self.waiting.clear();
+        self.newest = None;
+        self.last = f64::NAN;
+    }
+
     /// Scores at the next step, the middle and the end of the horizon.
     pub fn scores(&self) -> &[Score; DISTANCES] {
         &self.scores

@@ -99,7 +99,7 @@ struct Seen {
 impl Prior {
     fn of(tag: &str, occurrences: &[&Occurrence], metric: &str, priors: &Priors) -> Self {
         let expected = occurrences.iter().rev().find_map(|one| one.expected.as_ref());
-        match (expected.filter(|effect| effect.concerns(metric)), priors.0.get(tag)) {
+        match (expected.filter(|effect| effect.concerns(metric)), priors.get(tag)) {
             (Some(ExpectedEffect::Factor(factor)), _) => Self {
                 known: Some((EffectKind::Factor, factor.ln())),
                 weight: EXPECTATION,
@@ -111,7 +111,7 @@ impl Prior {
                 source: EffectSource::Expected,
             },
             (None, Some(log)) => Self {
-                known: Some((EffectKind::Factor, *log)),
+                known: Some((EffectKind::Factor, log)),
                 weight: LIKE_SERVICES,
                 source: EffectSource::LikeServices,
             },
