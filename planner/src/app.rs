@@ -19,7 +19,7 @@ use crate::{
     regressors::Regressors,
     retention::Retention,
     rollout::{RolloutPorts, Rollouts},
-    settings::{Caution, Settings},
+    settings::{Caution, Settings, Span},
     signals::{Signals, status::Statuses},
     store::{Level, Levels, SeriesStore, SqliteStore, StoreSettings, metrics::StoreMetrics},
 };
@@ -351,7 +351,7 @@ fn control_settings(settings: &Settings, policies: Vec<RelocationPolicy>, step: 
         keep_ms: settings.retention.step.ms(),
         experts: ExpertsSettings {
             budget_us: settings.forecast.cpu_share * settings.interval.ms() as f64 * 1e3,
-            refit_ms: settings.forecast.refit.map_or(settings.season.ms() / 24, |span| span.ms()).max(1),
+            refit_ms: settings.forecast.refit.map_or(settings.season.ms() / 24, Span::ms).max(1),
         },
         usual_models: settings.forecast.models.clone(),
         caution: Caution { default_move_duration_ms, ..settings.planning },

@@ -1,6 +1,7 @@
 //! Keeps every series forecast: in each pass it takes in what is new, and gives what the decision, the API and the
 //! metrics show. What a series is made of is pure ([`LiveSeries`]); this brings it what is known around it.
 mod accuracy;
+mod exhaustion;
 mod experts;
 mod guard;
 mod series_id;
@@ -8,6 +9,7 @@ mod series_id;
 mod tests;
 
 pub use accuracy::{Accuracy, accuracies};
+pub use exhaustion::Exhausted;
 pub use experts::{Experts, ExpertsSettings, dear_models};
 pub use guard::ModelCounts;
 pub use series_id::SeriesId;
@@ -26,7 +28,7 @@ use foremesh_core::{
         Excluded, Forecast, ForecastError, ForecastSettings, LEVELS, Shape, forecast, model::BreachWindow,
     },
     gauge::GaugeMetric,
-    history::{KEPT_QUANTILES, Metric},
+    history::Metric,
     ids::{NodeId, ServiceId},
     inputs::{MaybeForecast, Measured, ServiceInputs, metrics_needed},
     live::{LiveSeries, Surroundings},
@@ -58,6 +60,8 @@ pub struct Known {
     pub step: Step,
     /// Length of the histories, in milliseconds.
     pub keep_ms: i64,
+    /// CPU that workloads can have on each node, in millicores.
+    pub cpu_millicores: BTreeMap<NodeId, f64>,
 }
 
 /// One forecast with what is around it.
@@ -99,6 +103,8 @@ pub struct PassForecasts {
     pub models: BTreeMap<&'static str, ModelCounts>,
     /// Forecasts since the planner started in which models had to stand in for those that a policy names.
     pub fallbacks: u64,
+    /// Resources of nodes that may run out within the horizon.
+    pub exhausted: Vec<Exhausted>,
 }
 
 /// Keeps every series forecast.
@@ -149,6 +155,7 @@ impl Forecasts {
             effects: self.learned(),
             models: self.experts.counts(),
             fallbacks: self.fallbacks,
+            exhausted: exhaustion::exhausted(&all, observed, known),
             all,
         }
     }
@@ -297,14 +304,15 @@ fn risk(id: &SeriesId, shown: &Shown, known: &Known) -> Option<f64> {
     let policies = known.policies.iter().filter(|policy| policy.selects(service));
     let of_rule = |rule: &Rule| {
         let Condition::PredictedLatency(latency) = &rule.when;
-        let index = KEPT_QUANTILES.iter().position(|kept| *kept == latency.quantile.get())?;
         let window = BreachWindow {
             threshold: latency.above_ms,
             steps: latency.steps,
             of: latency.of,
             within: usize::try_from(latency.within_ms / known.step.ms()).unwrap_or(usize::MAX).max(1),
         };
-        (*metric == Metric::Latency(index)).then(|| forecast.breach(&window, 0)).flatten()
+        (Metric::latency(latency.quantile.get()) == Some(*metric))
+            .then(|| forecast.breach(&window, 0))
+            .flatten()
     };
     let risks = policies.flat_map(|policy| &policy.rules).filter_map(of_rule);
     risks.map(Probability::get).reduce(f64::max)

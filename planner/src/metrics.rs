@@ -1,7 +1,10 @@
 //! The planner's own metrics, in the OpenMetrics text format.
 //!
 //! Forecasts are metrics too, so that any dashboard can draw them beside what was measured.
+mod forecasts;
+
 use crate::published::View;
+use forecasts::ForecastMetrics;
 use foremesh_core::{
     forecast::LEVELS,
     history::{KEPT_QUANTILES, Metric},
@@ -69,6 +72,7 @@ pub struct Metrics {
     relocations: Family<StateLabel, Gauge>,
     forecast_seconds: FloatGauge<ForecastLabels>,
     latency_seconds: FloatGauge<LatencyLabels>,
+    forecasts: ForecastMetrics,
 }
 
 impl fmt::Debug for Metrics {
@@ -89,6 +93,7 @@ impl Default for Metrics {
             relocations: Family::default(),
             forecast_seconds: Family::default(),
             latency_seconds: Family::default(),
+            forecasts: ForecastMetrics::default(),
             registry: Mutex::default(),
         };
         registry.register("passes", "Passes of the control loop by result", metrics.passes.clone());
@@ -113,6 +118,7 @@ impl Default for Metrics {
             "Measured latency of a service over its newest steps",
             metrics.latency_seconds.clone(),
         );
+        metrics.forecasts.register(registry);
         *metrics.registry() = root;
         metrics
     }
@@ -170,6 +176,7 @@ impl Metrics {
     /// Forecasts of services that are gone must go too, so the families are filled anew.
     fn show_view(&self, view: &View) {
         self.pass_age_seconds.set(view.at.unix_ms() as f64 / 1e3);
+        self.forecasts.show(&view.forecasts);
         self.forecast_seconds.clear();
         self.latency_seconds.clear();
         for (service, known) in &view.inputs.services {

@@ -114,7 +114,9 @@ impl Default for Ingest {
 pub struct ForecastEffort {
     /// Names of the dear models that every series may get; policies name others for their services.
     pub models: Vec<String>,
-    /// CPU time for fits, as a share of one core.
+    /// CPU time for fits, as a share of one core: of each `interval` so much is spent, by what each model says a fit
+    /// costs. Series most likely to breach an objective come first, then those that have waited longest. A fit that costs
+    /// more than one pass may spend is made too, and the passes after it pay. 0 fits none.
     pub cpu_share: f64,
     /// Time after which a model is fitted again; a 24th of the season when left out.
     pub refit: Option<Span>,

@@ -3,6 +3,8 @@
 //! the test, because a simulated world has no hosts.
 mod events;
 mod inputs;
+mod known_ahead;
+mod load;
 mod readme;
 mod world;
 
@@ -114,10 +116,8 @@ async fn modes_that_may_not_move_say_so_and_move_nothing() {
         assert_eq!(kinds_of(&trail, "plan").count(), 0, "mode {mode}");
         assert_eq!(kinds_of(&trail, "rollout").count(), 0, "mode {mode}");
         assert_eq!(kinds_of(&trail, "recommendation").count() > 0, recommendations, "mode {mode}");
-        assert!(
-            kinds_of(&trail, "recommendation").count() <= 4,
-            "a standing recommendation is recorded once a season"
-        );
+        let recorded = kinds_of(&trail, "recommendation").count();
+        assert!(recorded <= 4, "a standing recommendation is recorded once a season, not {recorded} times");
         assert!(
             trail.iter().any(|entry| text(entry).contains(because)),
             "mode {mode}: `{because}` is on record"
@@ -141,7 +141,8 @@ async fn a_target_that_does_not_start_leaves_everything_as_it_was() {
 #[tokio::test]
 async fn a_blind_planner_moves_nothing_and_says_why() {
     let mut world = World::new("auto").await;
-    world.run(2 * HOUR_MINUTES).await;
+    // In its first slow time, which is too late to move; with open eyes it would move when that is over.
+    world.run(45).await;
     assert_eq!(world.running(), ["host-a"], "it has not moved yet");
     world.mute();
     world.run(2 * HOUR_MINUTES).await;

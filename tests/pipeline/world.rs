@@ -1,5 +1,6 @@
 //! A small world in simulated time: one service on three hosts, a neighbour that takes the CPU of the first one for a
 //! part of each hour, and proxies that report what requests would have seen.
+use crate::load::{Load, MINUTE_MS, START_MS, TICK_MS};
 use async_trait::async_trait;
 use axum::{
     Router,
@@ -33,11 +34,6 @@ use std::{
 };
 use tower::ServiceExt as _;
 
-/// Some Tuesday, at a whole hour.
-const START_MS: i64 = 1_763_985_600_000;
-const MINUTE_MS: i64 = 60_000;
-/// Simulated time between two looks of the loop.
-const TICK_MS: i64 = 15_000;
 const HOSTS: [(&str, f64); 3] = [("host-a", 4000.0), ("host-b", 4000.0), ("host-c", 1000.0)];
 /// CPU of one request in core-milliseconds, and requests per second.
 const DEMAND_MS: f64 = 10.0;
@@ -54,68 +50,9 @@ struct State {
     load: Load,
 }
 
-/// What weighs on the service.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) enum Load {
-    /// A neighbour on the first host for half an hour of each hour.
-    #[default]
-    Neighbour,
-    /// A backup on every host from the tenth to the thirtieth minute before each full third hour, as long as so many
-    /// took place. It takes CPU and makes callers wait, so that fewer requests come.
-    Backups(usize),
-    /// Callers follow [`campaign`].
-    Campaign,
-}
-
-/// Minutes from one backup to the next, the first one's start, and how long it takes.
-pub(crate) const BACKUP_MINUTES: (i64, i64, i64) = (180, 50, 20);
-
-/// What a campaign spends in a minute since the start: a new level each quarter of an hour.
-pub(crate) fn campaign(minute: i64) -> f64 {
-    [1.0, 6.0, 3.0, 8.0, 2.0, 7.0, 0.0][(minute.div_euclid(15) * 5).rem_euclid(7) as usize]
-}
-
 /// The platform of the simulated world.
 #[derive(Clone, Debug)]
 struct FakePlatform(Arc<Mutex<State>>);
-
-fn minute_of(at_ms: i64) -> i64 {
-    (at_ms - START_MS) / MINUTE_MS
-}
-
-impl Load {
-    fn backs_up(self, at_ms: i64) -> bool {
-        let (every, first, length) = BACKUP_MINUTES;
-        // A tick reports what was before it.
-        let minute = minute_of(at_ms - TICK_MS);
-        matches!(self, Self::Backups(count) if minute / every < count as i64)
-            && (first..first + length).contains(&(minute % every))
-    }
-
-    /// CPU that others take on a host, in millicores.
-    fn others(self, host: &str, at_ms: i64) -> f64 {
-        let busy = matches!(self, Self::Neighbour)
-            && host == "host-a"
-            && (25..50).contains(&(minute_of(at_ms) % 60));
-        match (busy, self.backs_up(at_ms)) {
-            (true, _) => 2900.0,
-            (_, true) => 2200.0,
-            _ => 200.0,
-        }
-    }
-
-    /// Requests per second.
-    fn rate(self, at_ms: i64) -> f64 {
-        // Some percent of unrest, the same in each run.
-        let unrest = 1.0 + 0.03 * ((at_ms / TICK_MS * 7919 % 13) as f64 / 6.0 - 1.0);
-        match self {
-            Self::Neighbour => RATE,
-            Self::Backups(_) if self.backs_up(at_ms) => 0.6 * RATE * unrest,
-            Self::Backups(_) => RATE * unrest,
-            Self::Campaign => (40.0 + 10.0 * campaign(minute_of(at_ms - TICK_MS))) * unrest,
-        }
-    }
-}
 
 impl State {
     fn now_ms(&self) -> i64 {
@@ -265,6 +202,8 @@ pub(crate) struct World {
     sent: u64,
     muted: bool,
     slow: Vec<i64>,
+    /// Minutes in which there are three times as many requests.
+    busy: Vec<std::ops::Range<i64>>,
     _directory: tempfile::TempDir,
 }
 
@@ -348,6 +287,7 @@ impl World {
             sent: 0,
             muted: false,
             slow: Vec::new(),
+            busy: Vec::new(),
             _directory: directory,
         }
     }
@@ -376,7 +316,9 @@ impl World {
             let (rate, mean_ms) = self
                 .platform
                 .with(|state| (state.load.rate(now_ms) * state.share(host), state.response_ms(host)));
-            let count = (rate * TICK_MS as f64 / 1e3) as u64;
+            let minute = (now_ms - TICK_MS - START_MS) / MINUTE_MS;
+            let factor = if self.busy.iter().any(|busy| busy.contains(&minute)) { 3.0 } else { 1.0 };
+            let count = (rate * factor * TICK_MS as f64 / 1e3) as u64;
             if count == 0 {
                 continue;
             }
@@ -458,6 +400,11 @@ impl World {
     /// Everything that is served, for tests that need a real port.
     pub(crate) fn router(&self) -> Router {
         self.router.clone()
+    }
+
+    /// There are three times as many requests in these minutes.
+    pub(crate) fn busy_in(&mut self, minutes: std::ops::Range<i64>) {
+        self.busy.push(minutes);
     }
 
     /// Proxies send nothing any more.

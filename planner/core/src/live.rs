@@ -57,6 +57,10 @@ pub struct LiveSeries {
     regressors_learned_at: Option<Timestamp>,
     names: Vec<String>,
     judged: Judged,
+    /// Steps with a value, those at places before the present one included.
+    seen: usize,
+    /// Start of the next step that counts among them.
+    counted_to: Timestamp,
 }
 
 /// Regressors are learned again after so many shares of a season, since what they do changes slowly.
@@ -89,6 +93,8 @@ impl LiveSeries {
             regressors_learned_at: None,
             names: Vec::new(),
             judged: Judged::default(),
+            seen: 0,
+            counted_to: start,
         };
         new.keep_phase();
         new
@@ -114,6 +120,16 @@ impl LiveSeries {
             self.rebuild(self.from.max(series.start()));
         }
         self.feed(series, around);
+        self.count(series);
+    }
+
+    /// Counts the steps that were observed so far, at whatever place.
+    fn count(&mut self, series: &Series) {
+        let new = usize::try_from(self.step.count(series.start(), self.counted_to)).unwrap_or(0);
+        let values = series.values().get(new..).unwrap_or_default();
+        self.seen += values.iter().filter(|value| value.is_finite()).count();
+        self.seen = self.seen.max(series.observed());
+        self.counted_to = self.counted_to.max(series.end());
     }
 
     /// Begins again at a step with nothing but what the forecaster knows of its errors and its season. One that has seen
@@ -164,6 +180,7 @@ impl LiveSeries {
         self.judged.forget_waiting();
         self.events.carry_over();
         self.rebuild(first);
+        self.forecaster.be_unsure();
     }
 
     /// Whether the history looks different now.
@@ -264,6 +281,14 @@ impl LiveSeries {
             effects.subtract(&mut values, start);
         }
         self.subtract_regressors(series, start, &mut values, around);
+        // A quiet step in an event may be less than its usual effect; what is left of it is nothing, not impossible.
+        let (least, most) =
+            (self.shape.lowest.unwrap_or(f64::NEG_INFINITY), self.shape.highest.unwrap_or(f64::INFINITY));
+        for (cleaned, raw) in values.iter_mut().zip(self.measured(series, start, end, around)) {
+            if (least..=most).contains(&raw) {
+                *cleaned = cleaned.clamp(least, most);
+            }
+        }
         values
     }
 
@@ -316,6 +341,7 @@ impl LiveSeries {
         }
         let mut forecast = self.forecaster.outlook(subject, around.metric, self.fed_to, age_ms)?;
         forecast.made_at = now;
+        forecast.seasons = self.shape.season.map(|season| self.seen as f64 / season.max(1) as f64);
         let (effects, shape) = (self.events.effects().filter(|effects| !effects.is_empty()), self.shape);
         if effects.is_some() || !self.regressors.is_empty() {
             let awaited = self.step.count(self.fed_to, self.series_end);

@@ -281,7 +281,7 @@ pub(super) async fn of_node(
     Query(query): Query<GaugeQuery>,
 ) -> Result<Json<ForecastAnswer>, Problem> {
     let metric = gauge_of(query.metric.as_deref())?;
-    of_gauge(&state, SeriesId::Node(NodeId::new(id), metric))
+    of_gauge(&state, &SeriesId::Node(NodeId::new(id), metric))
 }
 
 /// The forecast of one quantity of a workload, with bands, models, weights and events.
@@ -300,12 +300,12 @@ pub(super) async fn of_workload(
     Query(query): Query<GaugeQuery>,
 ) -> Result<Json<ForecastAnswer>, Problem> {
     let metric = gauge_of(query.metric.as_deref())?;
-    of_gauge(&state, SeriesId::Workload(WorkloadId::new(id), metric))
+    of_gauge(&state, &SeriesId::Workload(WorkloadId::new(id), metric))
 }
 
-fn of_gauge(state: &ApiState, id: SeriesId) -> Result<Json<ForecastAnswer>, Problem> {
+fn of_gauge(state: &ApiState, id: &SeriesId) -> Result<Json<ForecastAnswer>, Problem> {
     let (kind, metric) = (id.kind(), id.metric());
-    let shown = shown(state, &id).ok_or_else(|| {
+    let shown = shown(state, id).ok_or_else(|| {
         Problem::not_found(format!(
             "`{metric}` of {kind} `{}` was not measured; /api/v1/accuracy lists every series that is forecast",
             id.subject()

@@ -90,6 +90,7 @@ pub(super) async fn gather(
         now,
         step: settings.step,
         keep_ms: settings.keep_ms,
+        cpu_millicores: snapshot.nodes.iter().map(|(id, node)| (id.clone(), node.capacity.get())).collect(),
     };
     let (forecasts, observed) = (Arc::clone(forecasts), Arc::clone(&parts.observed));
     let (made, (services, nodes)) = tokio::task::spawn_blocking(move || {

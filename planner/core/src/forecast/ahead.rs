@@ -15,6 +15,10 @@ use serde::{Deserialize, Serialize};
 /// A forecast never leaves the range of the history by more than this share of it.
 const BEYOND: f64 = 0.25;
 
+/// With so many values it may leave their range by all of it, with fewer by more, up to four times, with more by less.
+const YOUNG: f64 = 24.0;
+const MOST_BEYOND: f64 = 4.0;
+
 /// With fewer past paths assumed ones are added.
 const ENOUGH: usize = 16;
 
@@ -102,7 +106,11 @@ impl Forecaster {
     /// Values that a forecast stays within: a quarter of the range of the history beyond it, and what can happen.
     pub fn bounds(&self) -> (f64, f64) {
         // Halved first: the range of two huge values may not be finite.
-        let beyond = (self.highest / 2.0 - self.lowest / 2.0) * 2.0 * BEYOND;
+        let range = (self.highest / 2.0 - self.lowest / 2.0) * 2.0;
+        // A few values do not tell the range.
+        let observed = self.observed() as f64;
+        let share = (YOUNG / observed.max(1.0)).clamp(BEYOND, MOST_BEYOND);
+        let beyond = range.max(self.like_range * (YOUNG / observed.max(YOUNG))) * share;
         let beyond = beyond.min(f64::MAX / 4.0);
         let lowest = (self.lowest - beyond).max(self.shape.lowest.unwrap_or(-f64::MAX)).max(-f64::MAX);
         let highest = (self.highest + beyond).min(self.shape.highest.unwrap_or(f64::MAX)).min(f64::MAX);

@@ -44,6 +44,8 @@ pub struct Forecast {
     pub backtest_mae: f64,
     /// Past forecasts behind that figure.
     pub backtest_origins: usize,
+    /// Seasons of values that it knows of; `None` where no season is expected.
+    pub seasons: Option<f64>,
     /// What each part of the horizon is made of, nearest part first, heaviest model first.
     pub parts: Vec<Contribution>,
     /// One entry for each step of the horizon; the first is the step that holds `made_at`.
@@ -151,7 +153,9 @@ impl Forecaster {
         let parts = self.contributions();
         let (backtest_mae, backtest_origins) = self.past_error();
         let (lowest, highest) = self.bounds();
+        let seasons = self.shape().season.map(|season| self.observed() as f64 / season.max(1) as f64);
         Ok(Forecast {
+            seasons,
             subject: subject.to_owned(),
             metric: metric.to_owned(),
             made_at,

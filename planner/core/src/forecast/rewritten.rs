@@ -131,6 +131,7 @@ impl Forecast {
             model: "paths".to_owned(),
             backtest_mae: 0.0,
             backtest_origins: paths.len(),
+            seasons: None,
             parts: Vec::new(),
             steps: steps.collect(),
             lowest: 0.0,

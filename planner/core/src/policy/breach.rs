@@ -49,8 +49,14 @@ pub struct Breach {
     pub steps_above: usize,
 }
 
+/// Seasons without which nothing is said of a series that has one: a whole one, and a quarter to compare with it.
+const LEARNING_SEASONS: f64 = 1.25;
+
+/// Seasons from which on joint paths are trusted: two but for some gaps.
+const SURE_SEASONS: f64 = 1.9;
+
 /// Why nothing can be said.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum UnknownReason {
     /// Nobody asked for a forecast of that quantity, or the service was never seen.
@@ -86,6 +92,16 @@ pub enum UnknownReason {
         have_ms: i64,
         /// How far the rule looks, in milliseconds.
         need_ms: i64,
+    },
+    /// Less than a season and a quarter was seen, so what comes every day is not known yet.
+    #[error(
+        "{seasons:.2} seasons were seen, but at least {need} are needed to know what comes with each of them"
+    )]
+    Learning {
+        /// Seasons that were seen.
+        seasons: f64,
+        /// Seasons that are needed.
+        need: f64,
     },
     /// The latency quantile of the rule is not kept.
     #[error("latency at quantile {quantile} is not kept")]
@@ -191,6 +207,9 @@ pub fn assess_rule(
     }
     let Some(first) = forecast.index_at(now) else { return Verdict::Unknown { why: too_short(0) } };
     let end = forecast.steps.partition_point(|step| step.at < until);
+    if let Some(seasons) = forecast.seasons.filter(|seasons| *seasons < LEARNING_SEASONS) {
+        return Verdict::Unknown { why: UnknownReason::Learning { seasons, need: LEARNING_SEASONS } };
+    }
     let window = BreachWindow {
         threshold: rule.above_ms,
         steps: rule.steps,
@@ -199,6 +218,13 @@ pub fn assess_rule(
     };
     let Some(probability) = forecast.breach(&window, first) else {
         return Verdict::Unknown { why: too_short(have_ms) };
+    };
+    // Until a second season confirms the first, its one breach is one piece of evidence, however many paths saw it.
+    let probability = match forecast.seasons {
+        Some(seasons) if seasons < SURE_SEASONS => {
+            lower(probability, step_by_step(rule, forecast, first..end))
+        }
+        _ => probability,
     };
     let worst_ms = worst(rule, forecast, first..end);
     let likely = |index: &usize| forecast.exceedance(*index, rule.above_ms) >= Some(rule.probability);
@@ -212,6 +238,24 @@ pub fn assess_rule(
         worst_ms,
         steps_above: (first..end).filter(likely).count(),
     })
+}
+
+fn lower(a: Probability, b: Probability) -> Probability {
+    if b < a { b } else { a }
+}
+
+/// Probability with which the rule would still fire if each step stood alone: the lowest one among the steps that make
+/// it fire, in the window where that is highest.
+fn step_by_step(rule: &PredictedLatency, forecast: &Forecast, steps: std::ops::Range<usize>) -> Probability {
+    let last = forecast.steps.len();
+    let windows = steps.map(|start| {
+        let mut alone: Vec<f64> = (start..(start + rule.of).min(last))
+            .filter_map(|index| forecast.exceedance(index, rule.above_ms).map(Probability::get))
+            .collect();
+        alone.sort_unstable_by(|a, b| b.total_cmp(a));
+        alone.get(rule.steps.saturating_sub(1)).copied().unwrap_or(0.0)
+    });
+    Probability::new(windows.fold(0.0, f64::max)).unwrap_or_default()
 }
 
 fn worst(rule: &PredictedLatency, forecast: &Forecast, steps: std::ops::Range<usize>) -> f64 {

@@ -79,7 +79,9 @@ fn a_model_that_was_judged_on_the_past_counts_at_once_and_one_that_says_nothing_
     let values: Vec<f64> = (0..400).map(value).collect();
     for speaks in [true, false] {
         let mut forecaster = Forecaster::new(shape());
-        values.iter().for_each(|value| forecaster.observe(*value));
+        for value in &values {
+            forecaster.observe(*value);
+        }
         forecaster.restrict(&only(&["oracle"]));
         assert!(forecaster.fell_back());
         let fitted_to = values.len() - 2 * HORIZON;
@@ -114,7 +116,9 @@ fn holt_winters_can_be_attached_by_its_name() {
         highest: None,
     };
     let mut forecaster = Forecaster::new(shape());
-    values.iter().for_each(|value| forecaster.observe(*value));
+    for value in &values {
+        forecaster.observe(*value);
+    }
     forecaster.restrict(&only(&[HoltWinters.name()]));
     forecaster.attach_judged(HoltWinters.name(), HoltWinters.fit(&history).unwrap(), &values, 300);
     assert!(!forecaster.fell_back());
