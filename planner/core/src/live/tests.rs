@@ -197,6 +197,25 @@ fn what_an_event_did_is_known_after_it_left_the_history_and_after_a_move() {
 }
 
 #[test]
+fn what_a_series_did_itself_is_no_news_from_like_ones() {
+    let effects = |factor: f64| {
+        let nights = [(80, 100), (200, 220)];
+        let mut fed = Fed::new();
+        fed.to(230, busy(&nights, factor), &Around::events(&nights));
+        fed.live.effects().unwrap().clone()
+    };
+    let (own, other) = (effects(1.5), effects(3.0));
+    let log = |priors: &Priors| priors.get("backup").map(f64::exp);
+    let near = |found: Option<f64>, want: f64| found.is_some_and(|found| (found / want - 1.0).abs() < 0.1);
+    let both = Priors::of([&own, &other]);
+    assert!(near(log(&both), (1.5f64 * 3.0).sqrt()), "{:?}", log(&both));
+    assert!(near(log(&both.without(&own)), 3.0), "{:?}", log(&both.without(&own)));
+    assert_eq!(Priors::of([&own]).without(&own), Priors::default());
+    assert_eq!(both.clone().only(|tag| tag != "backup"), Priors::default());
+    assert!(near(log(&Priors::of([&own]).or(&both)), 1.5), "the own knowledge comes first");
+}
+
+#[test]
 fn an_event_called_off_when_it_was_over_is_learnt_from_no_more() {
     let mut fed = Fed::new();
     let all = Around::events(&[(80, 100), (200, 220), (320, 340)]);
