@@ -174,7 +174,8 @@ impl Forecasts {
     fn one(&mut self, id: &SeriesId, series: &Series, around: &Around, known: &Known) -> Shown {
         let shape = Shape { horizon: self.horizon(), highest: id.highest(), ..self.how.shape(series.step()) };
         // What it did itself is no news from like series.
-        let priors = match (self.priors.get(&around.metric), self.kept.get(id).and_then(LiveSeries::effects)) {
+        let priors = match (self.priors.get(&around.metric), self.kept.get(id).and_then(LiveSeries::effects))
+        {
             _ if around.occurrences.is_empty() => Priors::default(),
             (Some(priors), Some(own)) => priors.without(own),
             (priors, _) => priors.cloned().unwrap_or_default(),
