@@ -92,7 +92,7 @@ impl Place {
         let width = before[LAST] - before[0];
         let stretch = if width > 0.0 { ((after[LAST] - after[0]) / width).min(MOST_STRETCHED) } else { 1.0 };
         // Of levels with the same value the middle one, which the point is at.
-        if value == before[LAST / 2] {
+        if value.total_cmp(&before[LAST / 2]).is_eq() {
             after[LAST / 2]
         } else if value <= before[0] {
             after[0] + (value - before[0]) * stretch

@@ -1,4 +1,5 @@
 //! The forecasts here have a few known paths, so that what they say can be counted.
+#![allow(clippy::float_cmp, reason = "tables of exact results")]
 use super::*;
 use crate::{forecast::model::BreachWindow, time::Step};
 
@@ -66,10 +67,11 @@ fn a_wider_band_spreads_the_paths() {
     assert!(narrow < 0.05 && (0.15..0.35).contains(&wide), "{narrow} before, {wide} after");
 }
 
+type Change = fn(f64, [f64; LEVELS.len()]) -> (f64, [f64; LEVELS.len()]);
+
 #[test]
 fn bounds_and_order_hold_whatever_the_change_says() {
     let share = (Some(0.0), Some(1.0));
-    type Change = fn(f64, [f64; LEVELS.len()]) -> (f64, [f64; LEVELS.len()]);
     let changes: [(&str, Change); 6] = [
         ("far below", |point, band| (point - 1e9, band.map(|value| value - 1e9))),
         ("far above", |point, band| (point + 1e9, band.map(|value| value + 1e9))),
