@@ -197,6 +197,23 @@ fn what_an_event_did_is_known_after_it_left_the_history_and_after_a_move() {
 }
 
 #[test]
+fn a_season_that_is_taken_over_is_one_of_the_same_time_of_day() {
+    let value = |step: usize| if (60..80).contains(&(step % DAY)) { 200.0 } else { 100.0 } + noise(step);
+    let none = Around::default();
+    let mut known = Fed::new();
+    known.values = (0..8 * DAY + 45).map(value).collect();
+    known.live.advance(&known.series(), &none.as_known());
+    // Begun at another time of day than the other one, and asked five values later.
+    let first = 8 * DAY + 45;
+    let mut new = LiveSeries::new(shape(), at(first), Some(&known.live));
+    let series = Series::new(at(first), Step::MINUTE, (first..first + 5).map(value).collect());
+    new.advance(&series, &none.as_known());
+    let forecast = new.outlook("cart", &none.as_known(), at(first + 5), &settings()).unwrap();
+    let (before, peak) = (mean(&forecast, first + 6, first + 14), mean(&forecast, first + 17, first + 33));
+    assert!(peak > before + 40.0, "{before} before the peak, {peak} at it");
+}
+
+#[test]
 fn what_a_series_did_itself_is_no_news_from_like_ones() {
     let effects = |factor: f64| {
         let nights = [(80, 100), (200, 220)];
