@@ -348,6 +348,7 @@ fn control_settings(settings: &Settings, policies: Vec<RelocationPolicy>, step: 
         stale_after_ms: settings.stale_after.ms(),
         silent_after_ms: settings.silent_after.ms(),
         pending_ms: settings.rollout.revalidate_after,
+        settling_steps: steps(settings.lateness.ms()) + 1,
         keep_ms: settings.retention.step.ms(),
         experts: ExpertsSettings {
             budget_us: settings.forecast.cpu_share * settings.interval.ms() as f64 * 1e3,

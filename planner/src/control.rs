@@ -90,6 +90,8 @@ pub struct ControlSettings {
     pub pending_ms: i64,
     /// How carefully to plan.
     pub caution: Caution,
+    /// Steps that are over and not shown yet, because their last values may still come.
+    pub settling_steps: usize,
     /// Length of the histories, in milliseconds.
     pub keep_ms: i64,
     /// How many dear models may be fitted.
@@ -152,7 +154,8 @@ impl Control {
         let newest = parts.audit.last_generation()?.map(|(plan, generation)| (PlanId::new(plan), generation));
         let watch = SilenceWatch::new(settings.silent_after_ms);
         let experts = Experts::new(settings.experts, dear_models(), settings.usual_models.clone());
-        let forecasts = Arc::new(Mutex::new(Forecasts::new(settings.forecast(), experts)));
+        let forecasts =
+            Arc::new(Mutex::new(Forecasts::new(settings.forecast(), settings.settling_steps, experts)));
         Ok(Self { parts, settings, pass: 0, newest, recorded: BTreeMap::new(), watch, forecasts })
     }
 

@@ -40,7 +40,7 @@ use foremesh_core::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 
-/// Steps that the newest values may be late before the far end of the horizon is not forecast.
+/// Steps that the newest values may be later than usual before the far end of the horizon is not forecast.
 const LATE_STEPS: usize = 4;
 
 /// What a pass knows around the series.
@@ -111,6 +111,8 @@ pub struct PassForecasts {
 #[derive(Debug)]
 pub struct Forecasts {
     how: ForecastSettings,
+    /// Steps that are over and not shown yet, because their last values may still come.
+    settling_steps: usize,
     experts: Experts,
     kept: BTreeMap<SeriesId, LiveSeries>,
     /// What events do to like series, by quantity.
@@ -121,10 +123,11 @@ pub struct Forecasts {
 }
 
 impl Forecasts {
-    /// Knows no series yet.
-    pub fn new(how: ForecastSettings, experts: Experts) -> Self {
+    /// Knows no series yet. Steps are shown `settling_steps` after their end.
+    pub fn new(how: ForecastSettings, settling_steps: usize, experts: Experts) -> Self {
         Self {
             how,
+            settling_steps,
             experts,
             kept: BTreeMap::new(),
             priors: BTreeMap::new(),
@@ -210,7 +213,7 @@ impl Forecasts {
     /// Steps that are looked ahead: the horizon, and the steps that a forecast may begin late because the newest values
     /// are not there yet.
     fn horizon(&self) -> usize {
-        self.how.horizon + LATE_STEPS
+        self.how.horizon + self.settling_steps + LATE_STEPS
     }
 
     /// A series of the same quantity that is known well, whose usual errors are a start for a new one.

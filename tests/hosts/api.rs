@@ -71,8 +71,12 @@ async fn forecasts(planner: &Planner) {
         assert_eq!(forecast["metric"], metric, "{path}");
         assert_eq!(forecast["step_ms"], 500, "{path}");
         let model = forecast["model"].as_str().unwrap_or_default();
-        assert!(model.contains("last_value") || model.contains("seasonal_naive"), "{path}: model `{model}`");
-        assert!(forecast["backtest"]["origins"].as_u64() >= Some(20), "{path}: {}", forecast["backtest"]);
+        assert!(!model.is_empty(), "{path}: a forecast names its models");
+        // Of the paths that are kept, a few for each season, the newer half.
+        assert!(forecast["backtest"]["origins"].as_u64() >= Some(4), "{path}: {}", forecast["backtest"]);
+        let weights = forecast["parts"].as_array().into_iter().flatten().filter(|part| part["first"] == 0);
+        let sum: f64 = weights.filter_map(|part| part["weight"].as_f64()).sum();
+        assert!((sum - 1.0).abs() < 1e-3, "{path}: the shares of the first part add up to {sum}");
         assert!((0..=15_000).contains(&forecast["data_age_ms"].as_i64().unwrap_or(-1)), "{path}: its age");
         let all = forecast["steps"].as_array().cloned().unwrap_or_default();
         assert_eq!(all.len(), steps, "{path}");

@@ -86,7 +86,10 @@ pub(super) fn fit(
                 Guarded { name, series: series.to_owned(), model: Some(fitted), tally: tally.clone() };
             Some(Box::new(guarded))
         }
-        Ok(Err(ModelError::NotEnoughHistory { .. } | ModelError::NoSeason)) => {
+        // A series that does not determine a model is no fault of the model.
+        Ok(Err(
+            ModelError::NotEnoughHistory { .. } | ModelError::NoSeason | ModelError::Degenerate { .. },
+        )) => {
             tally.count(name, |counts| &mut counts.refused);
             None
         }
