@@ -8,7 +8,7 @@ const WITHIN: Duration = Duration::from_secs(30);
 const PROBLEM: &str = "application/problem+json";
 
 /// Every path that a planner serves, with a method and a request that it understands.
-const SERVED: [(&str, &str, &str); 18] = [
+const SERVED: [(&str, &str, &str); 34] = [
     ("get", "/api/v1/services", "/api/v1/services"),
     ("get", "/api/v1/services/{id}", "/api/v1/services/shop"),
     ("get", "/api/v1/services/{id}/forecast", "/api/v1/services/shop/forecast"),
@@ -27,6 +27,26 @@ const SERVED: [(&str, &str, &str); 18] = [
     ("get", "/readyz", "/readyz"),
     ("get", "/metrics", "/metrics"),
     ("post", PUSH_PATH, PUSH_PATH),
+    ("get", "/api/v1/accuracy", "/api/v1/accuracy"),
+    ("get", "/api/v1/nodes/{id}/forecast", "/api/v1/nodes/host-a/forecast"),
+    ("get", "/api/v1/workloads/{id}/forecast", "/api/v1/workloads/shop/forecast"),
+    ("get", "/api/v1/services/{id}/routes", "/api/v1/services/shop/routes"),
+    (
+        "get",
+        "/api/v1/services/{id}/routes/forecast",
+        "/api/v1/services/shop/routes/forecast?caller=edge&route=shop",
+    ),
+    ("get", "/api/v1/events", "/api/v1/events"),
+    ("get", "/api/v1/events/{id}", "/api/v1/events/nothing"),
+    ("post", "/api/v1/events", "/api/v1/events"),
+    ("put", "/api/v1/events/{id}", "/api/v1/events/nothing"),
+    ("delete", "/api/v1/events/{id}", "/api/v1/events/nothing"),
+    ("post", "/api/v1/events/{id}/cancel", "/api/v1/events/nothing/cancel"),
+    ("post", "/api/v1/events/{id}/restore", "/api/v1/events/nothing/restore"),
+    ("get", "/api/v1/regressors", "/api/v1/regressors"),
+    ("get", "/api/v1/regressors/{name}", "/api/v1/regressors/nothing"),
+    ("post", "/api/v1/regressors/{name}", "/api/v1/regressors/nothing"),
+    ("delete", "/api/v1/regressors/{name}", "/api/v1/regressors/nothing"),
 ];
 
 /// One planner answers all of it: starting a mesh for each question would take longer than the questions.
