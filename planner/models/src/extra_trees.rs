@@ -7,9 +7,10 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-use crate::features::{Bounds, Recent, Scale};
+use crate::residuals::{MIN_RESIDUALS, Residuals};
+use crate::features::{Bounds, Recent, Scale, reach};
 use foremesh_core::forecast::{
-    LEVELS, MIN_RESIDUALS, Residuals,
+    LEVELS,
     model::{Cost, Family, Fitted, History, Model, ModelError, Prediction},
 };
 use rows::{Drawn, Table};
@@ -32,6 +33,9 @@ const FEWEST_ROWS: usize = 64;
 
 /// Steps of history that are learnt from at most; older traffic is of another service.
 const LONGEST: usize = 20_000;
+
+/// Share of the targets that counts as a tail on each side: one in so many.
+const TAIL: usize = 30;
 
 /// Observed steps that a fit needs beside the horizon.
 const WARM_UP: usize = 40;
@@ -68,7 +72,8 @@ impl Model for ExtraTrees {
     }
 
     fn cost(&self, observed: usize) -> Cost {
-        Cost { fit_us: 6.0 * observed.min(rows::MOST) as f64, update_us: 0.02, predict_us: 60.0 }
+        let rows = rows::MOST.min(rows::FROM_ONE_ORIGIN * observed);
+        Cost { fit_us: 7.0 * rows as f64, update_us: 0.02, predict_us: 60.0 }
     }
 
     fn warm_up(&self, _season: Option<usize>, horizon: usize) -> usize {
@@ -86,7 +91,9 @@ impl Model for ExtraTrees {
         if observed.len() < need {
             return Err(ModelError::NotEnoughHistory { have: observed.len(), need });
         }
-        observed.iter().for_each(|value| bounds.include(*value));
+        for value in &observed {
+            bounds.include(*value);
+        }
         let scale = Scale::of(observed)
             .ok_or_else(|| ModelError::Degenerate { why: "all values are the same".to_owned() })?;
 
@@ -94,11 +101,13 @@ impl Model for ExtraTrees {
         let season = history.season.filter(|season| season + season / 2 <= values.len());
         let start = history.start.plus_ms(history.step.times(first));
         let mut recent = Recent::new(start, history.step, season, values.len());
-        values.iter().for_each(|value| recent.push(scale.shrink(*value)));
+        for value in &values {
+            recent.push(scale.shrink(*value));
+        }
         let rows =
             Drawn::from(&recent, &values, &covariates_from(history, first), history.horizon, self.seed);
         let (forests, residuals) = cross_fit(&rows, self.seed)?;
-        let keep = season.map_or(64, |season| 5 * season + history.horizon);
+        let keep = reach(season, history.step.ms(), history.horizon).max(64);
         let covariates = history.covariates.iter().map(|covariate| newest(covariate.values)).collect();
         Ok(Box::new(Grown { recent: recent.keeping(keep), scale, bounds, forests, residuals, covariates }))
     }
@@ -132,12 +141,16 @@ fn cross_fit(rows: &Drawn, seed: u64) -> Result<(Vec<Forest>, Vec<Residuals>), M
     for fold in 0..FOLDS {
         // The library seeds the trees of a forest with consecutive numbers.
         let parameters = parameters.clone().with_seed(seed.wrapping_add((fold * TREES_A_FOLD) as u64));
-        let (inside, targets, _) = rows.part(|block| block != fold)?;
-        let forest = Forest::fit(&inside, &targets, parameters).map_err(failed)?;
+        let (inside, mut targets, _) = rows.part(|block| block != fold)?;
+        cut_tails(&mut targets);
+        let forest = Forest::fit(&inside, &targets, parameters).map_err(|error| failed(&error))?;
         let (outside, targets, groups) = rows.part(|block| block == fold)?;
-        let predicted = forest.predict(&outside).map_err(failed)?;
-        for ((target, predicted), group) in targets.iter().zip(predicted).zip(groups) {
-            errors[group].push(target - predicted);
+        // A block that is all gap has no rows to judge by.
+        if !targets.is_empty() {
+            let predicted = forest.predict(&outside).map_err(|error| failed(&error))?;
+            for ((target, predicted), group) in targets.iter().zip(predicted).zip(groups) {
+                errors[group].push(target - predicted);
+            }
         }
         forests.push(forest);
     }
@@ -146,6 +159,19 @@ fn cross_fit(rows: &Drawn, seed: u64) -> Result<(Vec<Forest>, Vec<Residuals>), M
     let residuals: Option<Vec<Residuals>> = residuals.collect();
     let why = "no error could be observed".to_owned();
     Ok((forests, residuals.ok_or(ModelError::Failed { why })?))
+}
+
+/// Cuts the farthest thirtieth of the targets on each side to what lies within: trees minimise squares, and a few bursts
+/// must not move every leaf.
+fn cut_tails(targets: &mut [f64]) {
+    let mut sorted = targets.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let rank = sorted.len() / TAIL;
+    if let (Some(low), Some(high)) = (sorted.get(rank), sorted.get(sorted.len().saturating_sub(rank + 1))) {
+        for target in targets {
+            *target = target.clamp(*low, *high);
+        }
+    }
 }
 
 /// Errors of a group; with too few, its neighbours lend theirs.
@@ -162,7 +188,7 @@ fn pooled(errors: &[Vec<f64>], group: usize) -> Option<Residuals> {
     Residuals::new(within(reach).copied())
 }
 
-fn failed(error: Failed) -> ModelError {
+fn failed(error: &Failed) -> ModelError {
     ModelError::Failed { why: error.to_string() }
 }
 

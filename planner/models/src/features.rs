@@ -12,6 +12,9 @@ pub(crate) const WEEK_MS: i64 = 7 * DAY_MS;
 /// Steps of a gap over which the last value is carried; a longer gap is read from the season before.
 pub(crate) const CARRIED: usize = 6;
 
+/// Steps of a week of 5-minute steps. A week of 1-minute steps would be 80 kB for each series.
+const MOST_WEEK_STEPS: i64 = 2_016;
+
 /// Magnitude above which a value is a defect of its source; far below where squares of it overflow.
 const LARGEST: f64 = 1e100;
 
@@ -204,11 +207,45 @@ impl Recent {
         angle.sin_cos()
     }
 
-    /// The newest value that is whole seasons before `step` and no later than `origin - 1`; `more` seasons further
-    /// back on wish.
+    /// The newest value that is whole seasons before `step` and before `origin`; `more` seasons further back on wish.
     pub(crate) fn same_phase(&self, step: usize, origin: usize, more: usize) -> Option<f64> {
         let season = self.season?;
         let seasons = (step + 1).saturating_sub(origin).div_ceil(season) + more;
         step.checked_sub(seasons * season).and_then(|at| self.values.get(at)).copied()
     }
+
+    /// The newest value that is whole weeks before `step` and before `origin`, where a week is more than a season.
+    pub(crate) fn same_weekday(&self, step: usize, origin: usize) -> Option<f64> {
+        let week =
+            week_steps(self.step_ms).filter(|week| self.season.is_some_and(|season| season < *week))?;
+        let weeks = (step + 1).saturating_sub(origin).div_ceil(week);
+        step.checked_sub(weeks * week).and_then(|at| self.values.get(at)).copied()
+    }
+
+    /// Mean over up to three seasons of the values around the same phase.
+    pub(crate) fn profile(&self, step: usize, origin: usize) -> Option<f64> {
+        let season = self.season?;
+        // A quarter of an hour each way when a season is a day.
+        let around = (season / 96).max(1);
+        let first = (step + 1).saturating_sub(origin).div_ceil(season);
+        let (mut sum, mut count) = (0.0, 0);
+        for seasons in first..first + 3 {
+            let Some(middle) = step.checked_sub(seasons * season) else { break };
+            let near = &self.values[middle.saturating_sub(around)..(middle + around + 1).min(origin)];
+            sum += near.iter().sum::<f64>() / near.len() as f64;
+            count += 1;
+        }
+        (count > 0).then(|| sum / f64::from(count))
+    }
+}
+
+/// Steps that a forecast may look back to, beside those of its own window.
+pub(crate) fn reach(season: Option<usize>, step_ms: i64, horizon: usize) -> usize {
+    season.map_or(0, |season| (4 * season).max(week_steps(step_ms).unwrap_or(0)) + season / 96 + 1 + horizon)
+}
+
+/// Steps of a week; `None` where it is not a whole number of them, or too many to keep for each series.
+fn week_steps(step_ms: i64) -> Option<usize> {
+    let steps = WEEK_MS / step_ms;
+    (WEEK_MS % step_ms == 0 && (2..=MOST_WEEK_STEPS).contains(&steps)).then_some(steps as usize)
 }

@@ -4,11 +4,14 @@
 //! of their own so that the core stays small and what they pull in is built beside it.
 mod arima;
 mod cholesky;
+#[cfg(test)]
+mod contract;
 mod extra_trees;
 mod features;
 mod lstm;
 mod paths;
 mod prophet;
+mod residuals;
 #[cfg(test)]
 mod sample;
 mod splitmix;

@@ -11,10 +11,10 @@ use smartcore::linalg::basic::matrix::DenseMatrix;
 pub(super) const MOST: usize = 1_600;
 
 /// Rows drawn from one origin at most; further ones repeat it.
-const FROM_ONE_ORIGIN: usize = 8;
+pub(super) const FROM_ONE_ORIGIN: usize = 8;
 
 /// Columns without the regressors.
-const OWN_COLUMNS: usize = 20;
+const OWN_COLUMNS: usize = 21;
 
 /// One series at hand for reading rows: values on the scale, and their running sums for means in one subtraction.
 #[derive(Debug)]
@@ -41,8 +41,8 @@ impl<'a> Table<'a> {
         OWN_COLUMNS + 2 * covariates
     }
 
-    /// The newest value at `origin`, the first step that is not known: rows and targets are differences to it, so that
-    /// trees, which cannot leave the range of their targets, follow a level that was never seen.
+    /// The newest value at `origin`, the first step that is not known: targets are differences to it, so that trees,
+    /// which cannot leave the range of their targets, follow a level that was never seen.
     pub(super) fn level(&self, origin: usize) -> f64 {
         self.back(origin, 1)
     }
@@ -69,8 +69,10 @@ impl<'a> Table<'a> {
         let older = recent.same_phase(step, origin, 1).unwrap_or(latest);
         // The value one season before the newest known one: what the season has done since is a drift.
         let then = recent.same_phase(origin.saturating_sub(1), origin.saturating_sub(1), 0).unwrap_or(latest);
-        let profile = self.profile(step, origin).unwrap_or(level);
-        row.extend([latest - level, older - level, profile - level, then - level, latest - then]);
+        let profile = recent.profile(step, origin).unwrap_or(level);
+        let weekday = recent.same_weekday(step, origin).unwrap_or(profile);
+        row.extend([latest, older, profile, weekday, then].map(|value| value - level));
+        row.push(latest - then);
         for (period, harmonics) in [(DAY_MS, 2), (WEEK_MS, 1)] {
             for harmonic in 1..=harmonics {
                 // A clock that moves less than two steps around says nothing.
@@ -94,22 +96,10 @@ impl<'a> Table<'a> {
     fn mean(&self, from: usize, to: usize) -> f64 {
         (self.sums[to] - self.sums[from]) / (to - from).max(1) as f64
     }
-
-    /// Mean over up to three seasons of the values around the same phase.
-    fn profile(&self, step: usize, origin: usize) -> Option<f64> {
-        let season = self.recent.season()?;
-        // A quarter of an hour each way when a season is a day.
-        let around = (season / 96).max(1);
-        let first = (step + 1).saturating_sub(origin).div_ceil(season);
-        let (mut sum, mut count) = (0.0, 0);
-        for seasons in first..first + 3 {
-            let Some(middle) = step.checked_sub(seasons * season) else { break };
-            sum += self.mean(middle.saturating_sub(around), (middle + around + 1).min(origin));
-            count += 1;
-        }
-        (count > 0).then(|| sum / f64::from(count))
-    }
 }
+
+/// Some of the rows, with their targets and groups.
+pub(super) type Part = (DenseMatrix<f64>, Vec<f64>, Vec<usize>);
 
 /// Rows drawn from a history, oldest origin first.
 #[derive(Debug)]
@@ -170,17 +160,15 @@ impl Drawn {
         drawn
     }
 
-    /// The rows of the blocks that are asked for, with their targets and groups.
-    pub(super) fn part(
-        &self,
-        wanted: impl Fn(usize) -> bool,
-    ) -> Result<(DenseMatrix<f64>, Vec<f64>, Vec<usize>), ModelError> {
+    /// The rows of the blocks that are asked for.
+    pub(super) fn part(&self, wanted: impl Fn(usize) -> bool) -> Result<Part, ModelError> {
         let indices = || (0..self.targets.len()).filter(|row| wanted(self.blocks[*row]));
         let row = |at: usize| &self.values[at * self.columns..(at + 1) * self.columns];
         let values: Vec<f64> = indices().flat_map(row).copied().collect();
         let targets: Vec<f64> = indices().map(|at| self.targets[at]).collect();
         let groups = indices().map(|at| self.groups[at]).collect();
-        let matrix = DenseMatrix::new(targets.len(), self.columns, values, false).map_err(failed)?;
+        let matrix =
+            DenseMatrix::new(targets.len(), self.columns, values, false).map_err(|error| failed(&error))?;
         Ok((matrix, targets, groups))
     }
 }

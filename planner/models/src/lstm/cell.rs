@@ -97,10 +97,11 @@ impl Tape {
                 add_scaled(gradient, *value, &of_gates);
             }
             add_scaled(to_biases, 1.0, &of_gates);
-            for unit in 0..UNITS {
-                let columns = unit * GATES..(unit + 1) * GATES;
-                add_scaled(&mut to_state[columns.clone()], self.state[before + unit], &of_gates);
-                of_state[unit] = dot(&from_state[columns], &of_gates);
+            for (value, gradient) in self.state[before..].iter().zip(to_state.chunks_exact_mut(GATES)) {
+                add_scaled(gradient, *value, &of_gates);
+            }
+            for (of_state, weights) in of_state.iter_mut().zip(from_state.chunks_exact(GATES)) {
+                *of_state = dot(weights, &of_gates);
             }
         }
     }

@@ -25,7 +25,7 @@ const TO_HIDDEN: usize = (UNITS + FEATURES + 1) * HIDDEN;
 pub(super) const WEIGHTS: usize = TO_HIDDEN + QUANTILES * (HIDDEN + FEATURES + 1);
 
 /// Inputs of one quantile: hidden layer, features, constant.
-const COLUMNS: usize = HIDDEN + FEATURES + 1;
+pub(super) const COLUMNS: usize = HIDDEN + FEATURES + 1;
 
 /// What the state contributes to the hidden layer; the same for all steps of the horizon.
 pub(super) fn from_state(weights: &[f32], state: &[f32]) -> [f32; HIDDEN] {

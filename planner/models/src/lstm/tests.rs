@@ -9,7 +9,9 @@ fn the_gradient_is_that_of_the_loss() {
     let values = daily(200, 3);
     let history = history(&values, Some(24), 12);
     let mut recent = Recent::new(history.start, history.step, history.season, values.len());
-    values.iter().for_each(|value| recent.push(*value));
+    for value in &values {
+        recent.push(*value);
+    }
     let window = Window::at(&recent, 150, None).unwrap();
     // Far from every quantile, where the loss has no kink.
     let targets = [(0, 3.0), (2, -3.0), (11, 4.0)];
@@ -20,7 +22,7 @@ fn the_gradient_is_that_of_the_loss() {
     let gates = 4 * cell::UNITS;
     let from_state = cell::INPUTS * gates;
     let biases = from_state + cell::UNITS * gates;
-    let outputs = WEIGHTS - head::QUANTILES * 20;
+    let outputs = WEIGHTS - head::QUANTILES * head::COLUMNS;
     let parts =
         [0..from_state, from_state..biases, biases..cell::WEIGHTS, cell::WEIGHTS..outputs, outputs..WEIGHTS];
     for part in parts {
@@ -62,8 +64,8 @@ fn training_teaches_what_the_series_have_in_common() {
         losses.push(progress.loss);
         ControlFlow::Continue(())
     };
-    let network = Network::train_watched(&corpus, TrainingBudget { examples: 800 }, 1, &mut watch).unwrap();
-    assert_eq!(losses.len(), 800_usize.div_ceil(16));
+    let network = Network::train_watched(&corpus, TrainingBudget { examples: 3_000 }, 1, &mut watch).unwrap();
+    assert_eq!(losses.len(), 3_000_usize.div_ceil(16));
     assert!(losses[losses.len() - 1] < 0.6 * losses[0], "{} then {}", losses[0], losses[losses.len() - 1]);
     // A series that it never saw, and at another size.
     let other: Vec<f64> = daily(600, 99).iter().map(|value| 1_000.0 * value).collect();

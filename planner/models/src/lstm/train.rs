@@ -94,7 +94,9 @@ impl Network {
                 return Err(ModelError::Degenerate { why: "nothing varies in the histories".to_owned() });
             }
             let share = 1.0 / learnt as f32;
-            gradient.iter_mut().for_each(|value| *value *= share);
+            for value in &mut gradient {
+                *value *= share;
+            }
             let done = progress.done as f32 / total as f32;
             adam.step(
                 &mut network.weights,
@@ -135,7 +137,9 @@ impl<'a> Source<'a> {
         let start = history.start.plus_ms(history.step.times(first));
         let season = history.season.filter(|season| *season < values.len());
         let mut recent = Recent::new(start, history.step, season, values.len());
-        values.iter().for_each(|value| recent.push(bounds.checked(*value)));
+        for value in values {
+            recent.push(bounds.checked(*value));
+        }
         (values.len() > SHORTEST).then_some(Self { recent, values, bounds, horizon: history.horizon.max(1) })
     }
 

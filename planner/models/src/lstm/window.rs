@@ -3,7 +3,7 @@ use super::cell::INPUTS;
 use crate::features::{DAY_MS, Recent, Scale};
 
 /// Features of one step ahead.
-pub(super) const FEATURES: usize = 14;
+pub(super) const FEATURES: usize = 15;
 
 /// Steps that the net runs over.
 pub(super) const LENGTH: usize = 48;
@@ -43,10 +43,10 @@ impl<'a> Window<'a> {
         let on_scale = |value: f64| scale.shrink(value).clamp(-FARTHEST, FARTHEST);
         let first = origin.saturating_sub(LENGTH);
         let mut inputs = Vec::with_capacity(LENGTH * INPUTS);
-        for step in first..origin {
+        for (step, value) in values.iter().enumerate().skip(first) {
             let before = recent.same_phase(step, step, 0).map_or(0.0, on_scale);
             let (sine, cosine) = time_of_day(recent, step);
-            inputs.extend([on_scale(values[step]) as f32, before as f32, sine, cosine]);
+            inputs.extend([on_scale(*value) as f32, before as f32, sine, cosine]);
         }
         let mean = |length: usize| {
             let last = &values[origin.saturating_sub(length)..];
@@ -63,17 +63,20 @@ impl<'a> Window<'a> {
         let phase = |step, more| self.recent.same_phase(step, self.origin, more);
         let latest = phase(step, 0).map(difference);
         let older = phase(step, 1).map(difference).or(latest);
-        let oldest = phase(step, 2).map(difference).or(older);
+        let profile = self.recent.profile(step, self.origin).map(difference);
+        let weekday = self.recent.same_weekday(step, self.origin).map(difference).or(profile);
         let newest = self.origin - 1;
         let then = self.recent.same_phase(newest, newest, 0).map(difference);
-        let near = [latest, older, oldest].map(|value| value.unwrap_or(0.0));
+        let [near, older, profile, weekday, then] =
+            [latest, older, profile, weekday, then].map(|value| value.unwrap_or(0.0) as f32);
         let (sine, cosine) = time_of_day(self.recent, step);
         let day_steps = DAY_MS as f64 / self.recent.step_ms() as f64;
         [
-            near[0] as f32,
-            near[1] as f32,
-            (near.iter().sum::<f64>() / 3.0) as f32,
-            then.unwrap_or(0.0) as f32,
+            near,
+            older,
+            profile,
+            weekday,
+            then,
             if latest.is_some() { 1.0 } else { 0.0 },
             self.level as f32,
             (self.means[0] - self.level) as f32,
