@@ -5,6 +5,7 @@ use foremesh_core::{
     series::Series,
     time::{Step, Timestamp},
 };
+use std::collections::BTreeMap;
 
 const SERVICES: u64 = 1_000;
 const METRICS: u64 = 3;
@@ -16,19 +17,22 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let step = Step::from_ms(60_000)?;
     let now = Timestamp::from_unix_ms(60_000 * i64::try_from(STEPS)?);
     let settings = ForecastSettings::new(60, Some(SEASON), 300_000);
-    let mut parts = [0_u64; 2];
+    let mut shares: BTreeMap<String, f64> = BTreeMap::new();
     let mut error_sum = 0.0;
     for seed in 0..SERVICES * METRICS {
         let series = Series::new(Timestamp::from_unix_ms(0), step, values(seed));
         let made = forecast("service", "metric", &series, &[], &settings, now)?;
         for part in &made.parts {
-            parts[usize::from(part.model == "seasonal_naive")] += 1;
+            let share = part.weight * (part.end - part.first) as f64 / settings.horizon as f64;
+            *shares.entry(part.model.clone()).or_default() += share;
         }
         error_sum += made.backtest_mae;
     }
     let series = SERVICES * METRICS;
     println!("{series} series of {STEPS} steps, horizon {}, season {SEASON}", settings.horizon);
-    println!("parts by last value {}, by seasonal naive {}", parts[0], parts[1]);
+    for (model, share) in shares {
+        println!("share of {model} {:.3}", share / series as f64);
+    }
     println!("mean absolute error {:.3}", error_sum / series as f64);
     Ok(())
 }

@@ -109,12 +109,15 @@ impl Forecaster {
         (lowest, highest.max(lowest))
     }
 
-    /// Mean absolute error of the past forecasts that are kept, over the knots of the horizon and in the unit of the
+    /// Mean absolute error of the newer half of the past forecasts that are kept, over the knots of the horizon and in the unit of the
     /// series, and their number.
     pub fn past_error(&self) -> (f64, usize) {
         let Some(scale) = self.scale else { return (0.0, 0) };
         let (mut sum, mut count, mut origins) = (0.0, 0usize, 0);
-        for path in self.paths.iter().filter(|path| path.over(&self.memory, self.shape.horizon)) {
+        let over = |path: &&super::paths::Path| path.over(&self.memory, self.shape.horizon);
+        // The newer half: the older ones were made by a forecaster that knew less.
+        let older = self.paths.iter().filter(over).count() / 2;
+        for path in self.paths.iter().filter(over).skip(older) {
             origins += 1;
             for (knot, ahead) in self.knots.into_iter().enumerate() {
                 let (said, actual) = path.at_knot(&self.memory, knot, ahead);

@@ -105,7 +105,9 @@ impl Forecaster {
         let paths = Paths::new(memory.kept(), shape.horizon);
         let rows: usize = knots.iter().sum();
         let mut weights = [[0.0; CANDIDATES]; KNOTS];
-        weights.iter_mut().for_each(|weights| weights[REFERENCE] = 1.0);
+        for weights in &mut weights {
+            weights[REFERENCE] = 1.0;
+        }
         Self {
             shape,
             knots,
@@ -147,7 +149,7 @@ impl Forecaster {
         let same = other.shape.season == shape.season && other.shape.horizon == shape.horizon;
         let Some(scale) = other.scale.filter(|_| same) else { return new };
         new.like = Some(scale);
-        new.grams = other.grams.clone();
+        new.grams.clone_from(&other.grams);
         for gram in &mut new.grams {
             let rows = gram.rows();
             gram.decay((ROWS / rows.max(ROWS)).min(1.0));
@@ -297,7 +299,7 @@ impl Forecaster {
                     end,
                     model: NAMES[index].to_owned(),
                     weight: f64::from(self.weights[knot][index]),
-                    mae: typical * f64::from(ratios[index]),
+                    mae: if ratios[index].is_finite() { typical * f64::from(ratios[index]) } else { 0.0 },
                     errors: self.errors[knot].count.round() as usize,
                 })
                 .collect();

@@ -310,12 +310,17 @@ impl Forecaster {
     pub(super) fn combine(&self, candidates: &[f32; CANDIDATES], ahead: usize, place: (usize, f32)) -> f32 {
         let (upper, share) = place;
         let lower = upper.saturating_sub(1);
-        let (mut sum, mut total) = (0.0, 0.0);
+        // Between two knots only who counts at both has a say, unless nobody does.
+        let (mut sum, mut total, mut rest, mut rest_total) = (0.0, 0.0, 0.0, 0.0);
         let mut take = |high: f32, low: f32, value: f32| {
             let weight = high + share * (low - high);
             if weight > 0.0 && !value.is_nan() {
-                sum += weight * value;
-                total += weight;
+                rest += weight * value;
+                rest_total += weight;
+                if share == 0.0 || (high > 0.0 && low > 0.0) {
+                    sum += weight * value;
+                    total += weight;
+                }
             }
         };
         for (index, value) in candidates.iter().enumerate() {
@@ -324,7 +329,11 @@ impl Forecaster {
         for expert in &self.experts {
             take(expert.weights[upper], expert.weights[lower], expert.said(self.memory.steps, ahead));
         }
-        if total > 0.0 { sum / total } else { self.memory.levels.middle }
+        match (total > 0.0, rest_total > 0.0) {
+            (true, _) => sum / total,
+            (false, true) => rest / rest_total,
+            (false, false) => self.memory.levels.middle,
+        }
     }
 
     /// Writes down what is said now about the knots, to be compared when the values come.

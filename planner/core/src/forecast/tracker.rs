@@ -20,8 +20,12 @@ const STORM: f32 = 0.5;
 /// Size of one correction, as a share of the width.
 const RATE: f32 = 0.03;
 
+/// Share of the way back to no correction with every error: the sample itself learns too, and what was corrected for its
+/// old errors must not outlive them.
+const RETURN: f32 = 0.005;
+
 /// The corrections stay within these factors.
-const NARROWEST: f32 = 0.4;
+const NARROWEST: f32 = 0.6;
 const WIDEST: f32 = 4.0;
 
 /// Levels that the corrections are steered by, below and above.
@@ -65,7 +69,8 @@ impl Tracker {
         if self.quantiles[HIGH] > self.quantiles[LOW] {
             let correct = |factor: &mut f32, missed: bool| {
                 let step = if missed { 1.0 - STEERED } else { -STEERED };
-                *factor = (*factor * (1.0 + RATE * step)).clamp(NARROWEST, WIDEST);
+                let kept = *factor + RETURN * (1.0 - *factor);
+                *factor = (kept * (1.0 + RATE * step)).clamp(NARROWEST, WIDEST);
             };
             let over = relative > self.quantiles[HIGH].max(0.0) * self.above;
             let under = relative < self.quantiles[LOW].min(0.0) * self.below;

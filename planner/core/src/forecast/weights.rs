@@ -102,6 +102,8 @@ pub(super) fn share(ratios: &[f32; CANDIDATES], experts: &mut [f32]) -> [f32; CA
         *expert = raw(*expert);
         sum += *expert;
     }
-    experts.iter_mut().for_each(|weight| *weight /= sum);
+    for weight in experts.iter_mut() {
+        *weight /= sum;
+    }
     weights.map(|weight| weight / sum)
 }

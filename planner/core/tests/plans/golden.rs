@@ -100,7 +100,7 @@ fn too_little_history_moves_nothing() {
         p99_ms: |_| 900.0,
     };
     world.service(&new);
-    world.short_history(&new, 30);
+    world.short_history(&new, 2);
     world.policies = vec![policy(&json!({"selector": {"services": ["new"]}}))];
     insta::assert_snapshot!(rendered(&world));
 }

@@ -27,6 +27,9 @@ pub(in crate::forecast) struct Gram {
     solved: bool,
 }
 
+/// Penalty of the constant, only against a matrix that cannot be solved.
+const CONSTANT: f64 = 1e-3;
+
 const fn triangle(features: usize) -> usize {
     features * (features + 1) / 2
 }
@@ -109,12 +112,12 @@ impl Gram {
         let scale = 1.0 / f64::from(self.weight);
         let penalty = f64::from(ridge) * f64::from(self.rows()) + f64::from(least);
         let mut at = 0;
-        for i in 0..p {
-            for j in 0..=i {
-                a[i][j] = f64::from(self.sums[at]) * scale;
-                at += 1;
+        for (i, row) in a.iter_mut().take(p).enumerate() {
+            for (entry, sum) in row.iter_mut().zip(&self.sums[at..=at + i]) {
+                *entry = f64::from(*sum) * scale;
             }
-            a[i][i] += if i == 0 { 1e-3 } else { penalty };
+            row[i] += if i == 0 { CONSTANT } else { penalty };
+            at += i + 1;
         }
         for (b, sum) in b.iter_mut().zip(&self.sums[at..at + p]) {
             *b = f64::from(*sum) * scale;

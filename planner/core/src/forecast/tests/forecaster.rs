@@ -15,7 +15,7 @@ fn shape(horizon: usize) -> Shape {
 }
 
 /// Even noise between -1 and 1, the same everywhere.
-fn noise(step: usize) -> f64 {
+pub(super) fn noise(step: usize) -> f64 {
     let mixed = (step as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     ((mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 40) as f64 / f64::from(1 << 23) - 1.0
 }

@@ -70,7 +70,9 @@ fn the_first_sustained_breach_within_the_look_ahead_counts() {
 fn a_breach_has_its_numbers() {
     let verdict = assess_rule(&rule(3, 5, 15), &repeating(day(&[5, 6, 7, 8])), at(100), MINUTE);
     let Verdict::Breach(breach) = verdict else { panic!("{verdict:?}") };
-    assert_eq!((breach.at, breach.steps_above, breach.worst_ms), (at(105), 4, 408.0));
+    assert_eq!((breach.at, breach.steps_above), (at(105), 4));
+    // History is kept in 16 bits, which is good for four digits here.
+    assert!((breach.worst_ms - 408.0).abs() < 0.1, "{breach:?}");
     assert!(breach.probability.get() > 0.98, "{breach:?}");
 }
 
