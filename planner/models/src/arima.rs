@@ -1,7 +1,7 @@
 //! ARIMA with an automatic order, seasonal where the season is short, and with regressors.
 //!
 //! The order is searched as in Hyndman and Khandakar, "Automatic time series forecasting: the forecast package for R",
-//! Journal of Statistical Software 27 (2008): KPSS tests choose the differences, a stepwise walk by AICc the rest.
+//! Journal of Statistical Software 27 (2008): KPSS tests choose the differences, a stepwise walk by `AICc` the rest.
 //! Coefficients minimise the conditional sum of squares ([`regression`]), which is what that search does on long
 //! series too. Seasons longer than [`LONGEST_SEASONAL`] steps enter as Fourier regressors, because a seasonal lag of
 //! hundreds of steps is dear and badly determined. Own code: the crates that have it bring 70 packages and more, refuse
@@ -78,9 +78,17 @@ impl Arima {
             // Nothing to estimate: the value is carried on, and so is any later one.
             let regressors = Regressors::new(history, first, None, 0);
             let estimate = Estimate::random_walk(regressors.width());
-            return Ok(FittedArima::new(self.seed, history, first, &window, regressors, Differences::FIRST, &estimate));
+            return Ok(FittedArima::new(
+                self.seed,
+                history,
+                first,
+                &window,
+                regressors,
+                Differences::FIRST,
+                &estimate,
+            ));
         }
-        // A long season is taken when it was seen twice, with the number of pairs that AICc prefers.
+        // A long season is taken when it was seen twice, with the number of pairs that `AICc` prefers.
         let pairs: &[usize] = match long {
             Some(season) if window.values.len() >= 2 * season => &FOURIER_PAIRS,
             _ => &[0],
@@ -90,7 +98,8 @@ impl Arima {
         for pairs in pairs {
             let regressors = Regressors::new(history, first, long, *pairs);
             let columns = regressors.columns(history, first);
-            let Some(search) = Search::new(&window.values, columns, short, best.as_ref().map(|b| b.0.differences))
+            let Some(search) =
+                Search::new(&window.values, columns, short, best.as_ref().map(|b| b.0.differences))
             else {
                 continue;
             };
@@ -99,10 +108,11 @@ impl Arima {
                 best = Some((search, regressors, aicc));
             }
         }
-        let (mut search, regressors, _) =
-            best.ok_or_else(|| ModelError::Failed { why: "too few steps in a row were observed".to_owned() })?;
-        let estimate =
-            search.walk().ok_or_else(|| ModelError::Failed { why: "no order could be estimated".to_owned() })?;
+        let (mut search, regressors, _) = best
+            .ok_or_else(|| ModelError::Failed { why: "too few steps in a row were observed".to_owned() })?;
+        let estimate = search
+            .walk()
+            .ok_or_else(|| ModelError::Failed { why: "no order could be estimated".to_owned() })?;
         Ok(FittedArima::new(self.seed, history, first, &window, regressors, search.differences, &estimate))
     }
 }
@@ -126,10 +136,12 @@ impl Window {
         }
         // Divided first, so that even the largest numbers have a sum.
         let center: f64 = finite().map(|value| value / count).sum();
-        let scale = finite().map(|value| (value / 2.0 - center / 2.0).abs() * 2.0).fold(0.0, f64::max).min(f64::MAX);
-        let constant = !(scale > 1e-12 * center.abs());
+        let scale =
+            finite().map(|value| (value / 2.0 - center / 2.0).abs() * 2.0).fold(0.0, f64::max).min(f64::MAX);
+        let constant = scale <= 1e-12 * center.abs();
         let scale = if constant { 1.0 } else { scale };
-        let scaled = values.iter().map(|value| if value.is_finite() { (value - center) / scale } else { f64::NAN });
+        let scaled =
+            values.iter().map(|value| if value.is_finite() { (value - center) / scale } else { f64::NAN });
         Some(Self { values: scaled.collect(), center, scale, constant })
     }
 }

@@ -3,6 +3,8 @@
 //! They are pure as the core is: the same history and seed give the same forecast, bit for bit. They stand in a crate
 //! of their own so that the core stays small and what they pull in is built beside it.
 mod arima;
+#[cfg(test)]
+mod bad_data;
 mod cholesky;
 #[cfg(test)]
 mod contract;

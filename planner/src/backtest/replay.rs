@@ -4,9 +4,8 @@
 //! A model that only ever refits to learn (trees, ARIMA, Prophet) is fitted again every few origins, as often as its
 //! stated cost allows; in between it is updated like the others.
 use super::{cpu::Cpu, read::MeasuredSeries, task::Task};
-use foremesh_core::forecast::{
-    LEVELS,
-    model::{BreachWindow, Contribution, Family, Fitted, Model, ModelError, Prediction},
+use foremesh_core::forecast::model::{
+    BreachWindow, Contribution, Family, Fitted, Model, ModelError, Prediction,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

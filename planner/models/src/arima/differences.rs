@@ -70,7 +70,9 @@ fn kpss(values: &[f64]) -> f64 {
     let window = (3.0 * count.sqrt() / 13.0) as usize;
     let product = |lag: usize| errors[lag..].iter().zip(&errors).map(|(a, b)| a * b).sum::<f64>() / count;
     let long_run: f64 = product(0)
-        + (1..=window).map(|lag| 2.0 * (1.0 - lag as f64 / (window as f64 + 1.0)) * product(lag)).sum::<f64>();
+        + (1..=window)
+            .map(|lag| 2.0 * (1.0 - lag as f64 / (window as f64 + 1.0)) * product(lag))
+            .sum::<f64>();
     let mut sum = 0.0;
     let squares: f64 = errors
         .iter()
@@ -122,7 +124,13 @@ mod tests {
         let noise: Vec<f64> = (0..500).map(|_| stream.unit() - 0.5).collect();
         let sums = |values: &[f64]| {
             let mut sum = 0.0;
-            values.iter().map(|value| { sum += value; sum }).collect::<Vec<f64>>()
+            values
+                .iter()
+                .map(|value| {
+                    sum += value;
+                    sum
+                })
+                .collect::<Vec<f64>>()
         };
         let walk = sums(&noise);
         let twice = sums(&walk);

@@ -61,7 +61,7 @@ impl Memory {
         let mut blank = self.clone();
         blank.constant = 0.0;
         for queue in [&mut blank.levels, &mut blank.u, &mut blank.e] {
-            queue.iter_mut().for_each(|value| *value = 0.0);
+            *queue = VecDeque::from(vec![0.0; queue.len()]);
         }
         let mut shock = 1.0;
         (0..steps)

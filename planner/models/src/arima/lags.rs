@@ -64,7 +64,7 @@ pub(super) fn is_stationary(coefficients: &[f64]) -> bool {
     let mut rest: Vec<f64> =
         coefficients.iter().enumerate().map(|(i, value)| value * NEAR_ROOT.powi(i as i32 + 1)).collect();
     while let Some(last) = rest.pop() {
-        if !(last.abs() < 1.0) {
+        if last.is_nan() || last.abs() >= 1.0 {
             return false;
         }
         let size = rest.len();

@@ -23,7 +23,7 @@ pub(super) struct Search {
 }
 
 impl Search {
-    /// Chooses the differences, or takes the given ones so that AICc values can be compared; `None` when too little is
+    /// Chooses the differences, or takes the given ones so that `AICc` values can be compared; `None` when too little is
     /// left.
     pub(super) fn new(
         values: &[f64],
@@ -52,7 +52,7 @@ impl Search {
         self.differences.ordinary + self.differences.seasonal < 2
     }
 
-    /// AICc of a usual order, by which sets of regressors are compared.
+    /// `AICc` of a usual order, by which sets of regressors are compared.
     pub(super) fn first_guess(&self) -> f64 {
         let order = Order {
             ar: 2,
@@ -67,7 +67,8 @@ impl Search {
     /// Estimates an order unless it was tried or is too large; whether it is the best so far.
     fn consider(&mut self, order: Order) -> bool {
         let terms = order.ar.max(order.ma) <= MOST_TERMS;
-        let seasonal = order.seasonal_ar.max(order.seasonal_ma) <= if self.seasonal { MOST_SEASONAL } else { 0 };
+        let seasonal =
+            order.seasonal_ar.max(order.seasonal_ma) <= if self.seasonal { MOST_SEASONAL } else { 0 };
         let allowed = terms && seasonal && (self.allows_constant() || !order.constant);
         if !allowed || self.tried.len() >= MOST_ORDERS || !self.tried.insert(order) {
             return false;

@@ -111,8 +111,11 @@ impl Sample {
 
     fn errors(&self, estimate: &Estimate) -> Errors {
         let (ar, ma) = (estimate.ar_lags(self.season), estimate.ma_lags(self.season));
-        let mut errors =
-            Errors { u: Vec::with_capacity(self.values.len()), e: Vec::with_capacity(self.values.len()), squares: 0.0 };
+        let mut errors = Errors {
+            u: Vec::with_capacity(self.values.len()),
+            e: Vec::with_capacity(self.values.len()),
+            squares: 0.0,
+        };
         for (t, value) in self.values.iter().enumerate() {
             let past = |series: &[f64], lag: usize| if lag <= t { series[t - lag] } else { 0.0 };
             let expected = super::lags::sum(&ar, |lag| past(&errors.u, lag))
@@ -147,7 +150,12 @@ impl Sample {
         let mut lagged = |series: &[f64], count: usize, every: usize| {
             for lag in (1..=count).map(|i| i * every) {
                 let start = lag.min(series.len());
-                all.push(vec![0.0; start].into_iter().chain(series[..series.len() - start].iter().copied()).collect());
+                all.push(
+                    vec![0.0; start]
+                        .into_iter()
+                        .chain(series[..series.len() - start].iter().copied())
+                        .collect(),
+                );
             }
         };
         let Order { ar: p, ma: q, seasonal_ar, seasonal_ma, .. } = estimate.order;
@@ -161,7 +169,11 @@ impl Sample {
             lagged(&filter(&errors.e, &[], &product(&negated(&estimate.ma), &[], season)), q, 1);
         }
         if seasonal_ma > 0 {
-            lagged(&filter(&errors.e, &[], &product(&[], &negated(&estimate.seasonal_ma), season)), seasonal_ma, season);
+            lagged(
+                &filter(&errors.e, &[], &product(&[], &negated(&estimate.seasonal_ma), season)),
+                seasonal_ma,
+                season,
+            );
         }
         all
     }
@@ -190,7 +202,9 @@ impl Sample {
             columns.push(vec![1.0; self.values.len()]);
         }
         let beta = self.least_squares(&self.values, &columns, 0.0);
-        let left = |t: usize| self.values[t] - columns.iter().zip(&beta).map(|(column, beta)| column[t] * beta).sum::<f64>();
+        let left = |t: usize| {
+            self.values[t] - columns.iter().zip(&beta).map(|(column, beta)| column[t] * beta).sum::<f64>()
+        };
         let rest = (0..self.values.len()).map(left).collect();
         (beta, rest)
     }
@@ -198,7 +212,8 @@ impl Sample {
     /// Errors of a long autoregression, as a first guess of `e` (Hannan and Rissanen 1982).
     pub(super) fn long_autoregression(&self, rest: &[f64]) -> Vec<f64> {
         let order = (self.counted() / 10).clamp(1, 12);
-        let filled: Vec<f64> = rest.iter().map(|value| if value.is_finite() { *value } else { 0.0 }).collect();
+        let filled: Vec<f64> =
+            rest.iter().map(|value| if value.is_finite() { *value } else { 0.0 }).collect();
         let columns: Vec<Vec<f64>> = (1..=order).map(|lag| delayed(&filled, lag)).collect();
         let coefficients = self.least_squares(rest, &columns, 1e-9);
         let lags: Lags = coefficients.iter().enumerate().map(|(i, value)| (i + 1, *value)).collect();
@@ -227,7 +242,8 @@ impl Sample {
             let derivatives = self.derivatives(&best, &errors);
             loop {
                 let step = self.least_squares(&errors.e, &derivatives, damping);
-                let there: Vec<f64> = parameters.iter().zip(&step).map(|(value, step)| value + step).collect();
+                let there: Vec<f64> =
+                    parameters.iter().zip(&step).map(|(value, step)| value + step).collect();
                 let tried = Estimate::from_parameters(order, width, &there);
                 if tried.is_allowed() {
                     let found = self.errors(&tried);
@@ -249,7 +265,7 @@ impl Sample {
         }
         let count = self.counted() as f64;
         let free = parameters.len() as f64 + 1.0;
-        if !(count > free + 2.0) || !errors.squares.is_finite() {
+        if count <= free + 2.0 || !errors.squares.is_finite() {
             return None;
         }
         best.variance = errors.squares / (count - free + 1.0);
@@ -260,7 +276,8 @@ impl Sample {
 
     /// Coefficients by regression on the lagged series and the first guess of its errors.
     fn first_guess(&self, order: Order, rest: &[f64], shocks: &[f64]) -> Vec<f64> {
-        let filled: Vec<f64> = rest.iter().map(|value| if value.is_finite() { *value } else { 0.0 }).collect();
+        let filled: Vec<f64> =
+            rest.iter().map(|value| if value.is_finite() { *value } else { 0.0 }).collect();
         let mut columns = Vec::new();
         columns.extend((1..=order.ar).map(|i| delayed(&filled, i)));
         columns.extend((1..=order.seasonal_ar).map(|i| delayed(&filled, i * self.season)));

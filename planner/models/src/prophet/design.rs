@@ -174,7 +174,8 @@ fn seasons(history: &History<'_>, span: f64) -> Vec<Season> {
     let step = history.step.ms() as f64 / DAY_MS;
     let seen = span * step;
     let mut seasons = Vec::new();
-    for (days, needed, finest, pairs) in [(365.25, 730.0, f64::INFINITY, 10), (7.0, 14.0, 7.0, 3), (1.0, 2.0, 1.0, 4)]
+    for (days, needed, finest, pairs) in
+        [(365.25, 730.0, f64::INFINITY, 10), (7.0, 14.0, 7.0, 3), (1.0, 2.0, 1.0, 4)]
     {
         if seen >= needed && step < finest {
             seasons.push(Season { days, pairs });
@@ -226,8 +227,8 @@ fn regressors(history: &History<'_>, observed: &[usize]) -> Vec<Regressor> {
             let mean = values.iter().sum::<f64>() / count;
             let deviation =
                 (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (count - 1.0)).sqrt();
-            let flag = values.iter().all(|value| *value == 0.0 || *value == 1.0);
-            if flag || !(deviation > 1e-12 * mean.abs()) || !deviation.is_finite() {
+            let flag = values.iter().all(|value| [0.0, 1.0].contains(value));
+            if flag || deviation <= 1e-12 * mean.abs() || !deviation.is_finite() {
                 Regressor { index, mean: 0.0, deviation: 1.0 }
             } else {
                 Regressor { index, mean, deviation }

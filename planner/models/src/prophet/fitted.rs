@@ -1,6 +1,6 @@
 //! A fitted Prophet: its mean ahead, and the paths around it.
 use super::design::Design;
-use super::map::{Join, MostLikely, parts};
+use super::map::{MostLikely, parts};
 use super::{Growth, Prophet};
 use crate::paths::{NormalDraws, share_with_breach, steps_needed};
 use crate::splitmix::SplitMix;
@@ -27,7 +27,12 @@ pub(super) struct FittedProphet {
 }
 
 impl FittedProphet {
-    pub(super) fn new(settings: &Prophet, design: Design, most_likely: MostLikely, history: &History<'_>) -> Self {
+    pub(super) fn new(
+        settings: &Prophet,
+        design: Design,
+        most_likely: MostLikely,
+        history: &History<'_>,
+    ) -> Self {
         let bends = design.changepoints.len();
         let total: f64 = most_likely.theta.iter().skip(2).take(bends).map(|bend| bend.abs()).sum();
         let finite = || history.values.iter().copied().filter(|value| value.is_finite());
@@ -72,7 +77,7 @@ impl FittedProphet {
             let mut bend_at = 1.0;
             loop {
                 bend_at -= (1.0 - stream.unit()).ln() / rate;
-                if !(bend_at < end) {
+                if bend_at >= end {
                     break;
                 }
                 let draw = stream.unit() - 0.5;
@@ -96,7 +101,8 @@ impl FittedProphet {
         let mut noise = NormalDraws::new(self.paths, self.seed ^ 1);
         for (step, (mean, factor)) in steps.iter_mut().zip(means) {
             for (value, draw) in step.iter_mut().zip(noise.shuffled()) {
-                *value = mean + self.design.scale * (factor * *value + self.most_likely.sigma * draw);
+                let noisy = mean + self.design.scale * (factor * *value + self.most_likely.sigma * draw);
+                *value = noisy.clamp(f64::MIN, f64::MAX);
             }
         }
         steps
@@ -128,7 +134,7 @@ impl Fitted for FittedProphet {
                 let place = level * (values.len() - 1) as f64;
                 let (below, part) = (place.floor() as usize, place.fract());
                 let above = (below + 1).min(values.len() - 1);
-                self.bounded(values[below] + part * (values[above] - values[below]))
+                self.bounded((1.0 - part) * values[below] + part * values[above])
             });
             let point = self.bounded(*mean);
             // The distribution is symmetric: its median is the mean, exactly.
@@ -149,17 +155,9 @@ impl Fitted for FittedProphet {
 
     fn breach(&mut self, future: &[&[f64]], window: &BreachWindow) -> Option<f64> {
         let steps = steps_needed(window);
-        if self.design.joins().len() > 0 && future.iter().any(|values| values.len() < steps) {
+        if future.iter().any(|values| values.len() < steps) {
             return None;
         }
         Some(share_with_breach(&self.simulate(&self.ahead(future, steps)), window))
-    }
-}
-
-#[cfg(test)]
-impl FittedProphet {
-    /// Columns that multiply the trend, for tests.
-    pub(super) fn multiplies(&self) -> bool {
-        self.design.joins().contains(&Join::Multiplied)
     }
 }

@@ -126,7 +126,8 @@ impl Problem {
             let mut rise = 0.0;
             for halvings in 0..20 {
                 let part = 0.5_f64.powi(halvings);
-                let theta: Vec<f64> = best.theta.iter().zip(&goal).map(|(from, to)| from + part * (to - from)).collect();
+                let theta: Vec<f64> =
+                    best.theta.iter().zip(&goal).map(|(from, to)| from + part * (to - from)).collect();
                 let (posterior, sigma) = score(&theta);
                 if posterior > reached {
                     rise = posterior - reached;
@@ -182,11 +183,16 @@ impl Problem {
             let mut bounds = vec![0.0; width];
             for (column, prior) in self.priors.iter().enumerate() {
                 match prior {
-                    Prior::Normal(deviation) => matrix[column * width + column] += variance / (deviation * deviation),
+                    Prior::Normal(deviation) => {
+                        matrix[column * width + column] += variance / (deviation * deviation);
+                    }
                     Prior::Laplace(scale) => bounds[column] = variance / scale,
                 }
             }
-            sign_search::minimise(&Quadratic { matrix: &matrix, right: &normal.moments, bounds: &bounds }, &mut theta);
+            sign_search::minimise(
+                &Quadratic { matrix: &matrix, right: &normal.moments, bounds: &bounds },
+                &mut theta,
+            );
             let next = self.variance(normal.squares_at(&theta));
             let change = (next / variance - 1.0).abs();
             variance = next;

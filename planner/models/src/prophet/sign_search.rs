@@ -45,7 +45,8 @@ impl Quadratic<'_> {
                 matrix[row * size + column] = self.at(*i, *j);
             }
         }
-        let mut right: Vec<f64> = active.iter().map(|i| self.right[*i] - self.bounds[*i] * signs[*i]).collect();
+        let mut right: Vec<f64> =
+            active.iter().map(|i| self.right[*i] - self.bounds[*i] * signs[*i]).collect();
         cholesky::solve(&mut matrix, &mut right);
         right
     }
@@ -86,7 +87,8 @@ pub(super) fn minimise(quadratic: &Quadratic<'_>, x: &mut [f64]) {
         }
         let before = quadratic.value(x);
         let along = |part: f64| -> Vec<f64> {
-            let mut there: Vec<f64> = x.iter().zip(&goal).map(|(from, to)| from + part * (to - from)).collect();
+            let mut there: Vec<f64> =
+                x.iter().zip(&goal).map(|(from, to)| from + part * (to - from)).collect();
             for i in 0..width {
                 // Exactly 0 where the step ends at a change of sign.
                 let crosses = bounded(i) && x[i] != 0.0 && (x[i] / (x[i] - goal[i]) - part).abs() < 1e-12;
@@ -104,7 +106,7 @@ pub(super) fn minimise(quadratic: &Quadratic<'_>, x: &mut [f64]) {
             .map(|part| (part, quadratic.value(&along(part))))
             .min_by(|a, b| a.1.total_cmp(&b.1));
         let Some((part, value)) = best else { return };
-        if !(value < before) {
+        if value.is_nan() || value >= before {
             return;
         }
         let there = along(part);

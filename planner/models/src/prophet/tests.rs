@@ -1,7 +1,6 @@
 //! Equality with Python's Prophet, and what must hold whatever the values are.
 use super::*;
-use foremesh_core::forecast::LEVELS;
-use foremesh_core::forecast::model::{BreachWindow, Covariate, Prediction};
+use foremesh_core::forecast::model::{Covariate, Prediction};
 use foremesh_core::time::Step;
 use serde::Deserialize;
 
@@ -75,11 +74,8 @@ impl Fixture {
     /// The history, for whatever wants one.
     fn with_history<T>(&self, act: impl FnOnce(&History<'_>) -> T) -> T {
         let values: Vec<f64> = self.values.iter().map(|value| value.unwrap_or(f64::NAN)).collect();
-        let covariates: Vec<Covariate<'_>> = self
-            .covariates
-            .iter()
-            .map(|all| Covariate { name: "x", values: &all[..values.len()] })
-            .collect();
+        let covariates: Vec<Covariate<'_>> =
+            self.covariates.iter().map(|all| Covariate { name: "x", values: &all[..values.len()] }).collect();
         act(&History {
             start: Timestamp::from_unix_ms(self.start_ms),
             step: Step::from_ms(self.step_ms).unwrap(),
@@ -116,7 +112,9 @@ fn it_says_what_the_package_says() {
         // Against the true optimum of its posterior, in the scale of the seasonal naive error.
         let (from_best, median_from_best) =
             largest_and_median(&mean, &fixture.optimum.mean, fixture.seasonal_naive_mae);
-        println!("{name}: to Stan {largest:.5} ({median:.5}) of max; to optimum {from_best:.5} ({median_from_best:.5}) of naive");
+        println!(
+            "{name}: to Stan {largest:.5} ({median:.5}) of max; to optimum {from_best:.5} ({median_from_best:.5}) of naive"
+        );
         // On one series Stan stops where the posterior is e^26 times less than at its optimum.
         let short = fixture.optimum.log_posterior - fixture.stan.log_posterior;
         let allowed = if short > 10.0 { 0.02 } else { 0.01 };
@@ -138,9 +136,20 @@ fn its_parameters_are_at_least_as_likely_as_stans() {
             problem.posterior(&found.theta, problem.squares(&found.theta), found.sigma)
         });
         let Fixture { stan, optimum, .. } = &fixture;
-        println!("{name}: {reached:.4}, Stan {:.4}, optimum {:.4}", stan.log_posterior, optimum.log_posterior);
-        assert!(reached >= stan.log_posterior, "{name}: {reached} is less than Stan's {}", stan.log_posterior);
-        assert!((reached - optimum.log_posterior).abs() < 1e-2, "{name}: {reached} {}", optimum.log_posterior);
+        println!(
+            "{name}: {reached:.4}, Stan {:.4}, optimum {:.4}",
+            stan.log_posterior, optimum.log_posterior
+        );
+        assert!(
+            reached >= stan.log_posterior,
+            "{name}: {reached} is less than Stan's {}",
+            stan.log_posterior
+        );
+        assert!(
+            (reached - optimum.log_posterior).abs() < 1e-2,
+            "{name}: {reached} {}",
+            optimum.log_posterior
+        );
     }
 }
 
@@ -153,7 +162,8 @@ fn its_interval_is_the_packages() {
         fitted.predict(&fixture.future(), &mut out);
         let width = |low: f64, high: f64| high - low;
         let ours: f64 = out.iter().map(|p| p.quantiles.unwrap()).map(|q| width(q[1], q[5])).sum();
-        let theirs: f64 = fixture.stan.q10.iter().zip(&fixture.stan.q90).map(|(low, high)| width(*low, *high)).sum();
+        let theirs: f64 =
+            fixture.stan.q10.iter().zip(&fixture.stan.q90).map(|(low, high)| width(*low, *high)).sum();
         println!("{name}: band {:.4} of the package's", ours / theirs);
         // Where Stan stops short of the optimum it has more noise, and future bends of another size.
         let short = fixture.optimum.log_posterior - fixture.stan.log_posterior;

@@ -1,6 +1,9 @@
 use super::*;
 use foremesh_core::{
-    forecast::model::{Cost, History},
+    forecast::{
+        LEVELS,
+        model::{Cost, History},
+    },
     time::{Step, Timestamp},
 };
 use std::sync::{Arc, Mutex};

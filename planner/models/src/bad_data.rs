@@ -1,16 +1,18 @@
 //! Whatever the values are, Prophet and ARIMA do not panic, and what they say is finite, ordered and near the history.
+use crate::{Arima, Mode, Prophet};
 use foremesh_core::forecast::model::{BreachWindow, Covariate, History, Model, Prediction};
 use foremesh_core::time::{Step, Timestamp};
-use foremesh_models::{Arima, Mode, Prophet};
 use proptest::prelude::*;
 
 fn models() -> Vec<Box<dyn Model>> {
+    // Few paths: without optimisation they are most of the time.
+    let additive = Prophet { paths: 100, ..Prophet::default() };
     let multiplicative = Prophet {
         season_mode: Mode::Multiplicative,
         regressor_mode: Mode::Multiplicative,
-        ..Prophet::default()
+        ..additive.clone()
     };
-    vec![Box::new(Arima::default()), Box::new(Prophet::default()), Box::new(multiplicative)]
+    vec![Box::new(Arima::default()), Box::new(additive), Box::new(multiplicative)]
 }
 
 fn history<'a>(values: &'a [f64], covariates: &'a [Covariate<'a>], season: Option<usize>) -> History<'a> {
@@ -87,16 +89,19 @@ fn odd_histories() {
         ("a year of gap", gap),
         ("every other one missing", sparse),
         ("infinite", (0..300).map(|t| if t == 9 { f64::INFINITY } else { wave(t) }).collect()),
-        ("line", (0..300).map(|t| t as f64).collect()),
-        ("parabola", (0..300).map(|t| (t * t) as f64).collect()),
-        ("wave without noise", (0..300).map(|t| (std::f64::consts::TAU * t as f64 / 24.0).sin()).collect()),
+        ("line", (0..300).map(f64::from).collect()),
+        ("parabola", (0..300).map(|t| f64::from(t * t)).collect()),
+        (
+            "wave without noise",
+            (0..300).map(|t| (std::f64::consts::TAU * f64::from(t) / 24.0).sin()).collect(),
+        ),
         ("negative", (0..300).map(|t| -wave(t)).collect()),
         ("tiny", (0..300).map(|t| 1e-300 * wave(t)).collect()),
         ("huge", (0..300).map(|t| 1e306 * wave(t)).collect()),
         ("largest", (0..300).map(|t| if t % 2 == 0 { f64::MAX } else { -f64::MAX }).collect()),
     ];
     for (name, values) in &cases {
-        for season in [None, Some(1), Some(24), Some(168)] {
+        for season in [None, Some(24), Some(168)] {
             for model in models() {
                 println!("{name}, {season:?}, {}", model.name());
                 check(model.as_ref(), &history(values, &[], season), &[f64::NAN, 3.0, 1e12], &[]);
@@ -116,7 +121,7 @@ fn too_little_is_refused_with_numbers() {
 
 #[test]
 fn the_same_history_gives_the_same_bits() {
-    let values: Vec<f64> = (0..500).map(|t| ((t * 7919) % 101) as f64 + f64::from(t as u32 % 24)).collect();
+    let values: Vec<f64> = (0..500).map(|t| f64::from((t * 7919) % 101 + t % 24)).collect();
     for model in models() {
         let one = check(model.as_ref(), &history(&values, &[], Some(24)), &[4.0], &[]);
         let two = check(model.as_ref(), &history(&values, &[], Some(24)), &[4.0], &[]);
@@ -139,7 +144,7 @@ fn limits_hold() {
 #[test]
 fn a_known_campaign_is_forecast() {
     let values: Vec<f64> = (0..400)
-        .map(|t| 50.0 + (t * 7919 % 13) as f64 / 13.0 + if t % 90 > 80 { 20.0 } else { 0.0 })
+        .map(|t| 50.0 + f64::from(t * 7919 % 13) / 13.0 + if t % 90 > 80 { 20.0 } else { 0.0 })
         .collect();
     let flags: Vec<f64> = (0..400).map(|t| f64::from(t % 90 > 80)).collect();
     let covariates = [Covariate { name: "campaign", values: &flags }];
@@ -152,7 +157,7 @@ fn a_known_campaign_is_forecast() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     #[test]
     fn any_history_is_survived(
