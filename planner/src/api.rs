@@ -1,23 +1,30 @@
 //! The HTTP API: what developers and dashboards read, and the little that operators change.
 //!
 //! Every number has a unit in its name and comes with its age. Errors are RFC 9457 problems that say what to do.
+mod accuracy;
 mod decisions;
+mod events;
+mod forecasts;
 mod health;
 mod nodes;
+mod payload;
 mod query;
+mod regressors;
 mod relocations;
+mod routes;
 mod services;
 mod time_text;
 
-pub(crate) use time_text::parse as parse_time;
+pub(crate) use time_text::{parse as parse_time, rfc3339};
 
 use crate::{
-    audit::Audit, clock::Clock, metrics::Metrics, observed::SharedObserved, problem::Problem,
-    published::Published, published::View, rollout::Rollouts, store::SeriesStore,
+    audit::Audit, calendar::Calendars, clock::Clock, metrics::Metrics, observed::SharedObserved,
+    problem::Problem, published::Published, published::View, regressors::Regressors, rollout::Rollouts,
+    store::SeriesStore,
 };
 use axum::{
     Json, Router,
-    http::{Method, StatusCode, Uri},
+    http::{Method, Uri},
     routing::get,
 };
 use foremesh_core::forecast::ForecastSettings;
@@ -42,6 +49,10 @@ pub struct ApiState {
     pub audit: Arc<Audit>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Known events.
+    pub calendars: Arc<Calendars>,
+    /// Series that explain ours.
+    pub regressors: Arc<Regressors>,
     /// How forecasts are made, the same as in the loop.
     pub forecast: ForecastSettings,
     /// A pass older than this, in milliseconds, means that the planner is not ready.
@@ -73,6 +84,7 @@ impl ApiState {
         (name = "observations", description = "What proxies send"),
         (name = "services", description = "What services do, and what they will do"),
         (name = "decisions", description = "What was decided and why"),
+        (name = "events", description = "Known events, and series that explain ours"),
         (name = "moves", description = "Relocations and their state"),
         (name = "platform", description = "Nodes and proxies"),
         (name = "health", description = "For probes and scrapers")
@@ -84,8 +96,13 @@ fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(services::list))
         .routes(routes!(services::one))
-        .routes(routes!(services::forecast))
+        .routes(routes!(forecasts::of_service))
+        .routes(routes!(forecasts::of_route))
+        .routes(routes!(forecasts::of_node))
+        .routes(routes!(forecasts::of_workload))
+        .routes(routes!(accuracy::list))
         .routes(routes!(services::history))
+        .routes(routes!(routes::list))
         .routes(routes!(nodes::list))
         .routes(routes!(nodes::proxies))
         .routes(routes!(decisions::plans))
@@ -95,6 +112,12 @@ fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(relocations::list))
         .routes(routes!(relocations::one))
         .routes(routes!(relocations::abort))
+        .routes(routes!(events::list, events::make))
+        .routes(routes!(events::one, events::replace, events::remove))
+        .routes(routes!(events::cancel))
+        .routes(routes!(events::restore))
+        .routes(routes!(regressors::list))
+        .routes(routes!(regressors::one, regressors::push, regressors::remove))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))
@@ -114,12 +137,8 @@ pub fn router(state: ApiState) -> Router {
     let description = Arc::new(description);
     router
         .route("/api/v1/openapi.json", get(move || async move { describe(&description) }))
-        .method_not_allowed_fallback(|method: Method, uri: Uri| async move {
-            let detail = format!(
-                "`{method}` is not served at `{}`; /api/v1/openapi.json lists the methods of all paths",
-                uri.path()
-            );
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
+        .method_not_allowed_fallback(async |method: Method, uri: Uri| {
+            Problem::method_not_allowed(&method, &uri)
         })
         .fallback(|uri: Uri| async move {
             Problem::not_found(format!(

@@ -2,19 +2,25 @@
 use crate::{
     api::{self, ApiState},
     args::ServeArgs,
-    audit::{Audit, Kind},
+    audit::{Audit, AuditRetention, Kind},
+    calendar::{CalendarMetrics, Calendars, FetchLimits},
     clock::Clock,
     control::{Control, ControlSettings, LatestInputs, Parts},
+    forecasts::ExpertsSettings,
     gates::StoreGates,
     hosts::HostsPlatform,
     ingest::{self, IngestSettings, IngestState, metrics::IngestMetrics},
+    lock::{LockError, lock},
     metrics::Metrics,
     observed::{Observed, ObservedSettings},
     platform::{Inventory, Relocator, TrafficShifter},
     policies,
     published::Published,
+    regressors::Regressors,
+    retention::Retention,
     rollout::{RolloutPorts, Rollouts},
-    settings::{Caution, Settings},
+    settings::{Caution, Settings, Span},
+    signals::{Signals, status::Statuses},
     store::{Level, Levels, SeriesStore, SqliteStore, StoreSettings, metrics::StoreMetrics},
 };
 use anyhow::Context as _;
@@ -22,7 +28,7 @@ use axum::Router;
 use foremesh_core::{policy::RelocationPolicy, rollout::RolloutRecord, time::Step};
 use foremesh_summary::Limits;
 use serde_json::json;
-use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{fs::File, path::Path, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
     sync::{RwLock, watch},
@@ -39,13 +45,18 @@ const DRAIN: Duration = Duration::from_secs(10);
 pub async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::read(&args.config)?;
     let policies = policies::read_all(&settings.policies)?;
+    policies.iter().try_for_each(|policy| policies::check_horizon(policy, settings.horizon))?;
     let hosts = settings.read_hosts()?;
+    // What is wrong with a file must be known before anything is made.
+    Calendars::check(&settings.calendars, false, Clock::System).await?;
     std::fs::create_dir_all(&settings.state_directory).with_context(|| {
         format!(
             "state directory `{}` cannot be made; check its owner and rights",
             settings.state_directory.display()
         )
     })?;
+    // Before any file in it is touched, and until the process ends.
+    let _locked = lock_directory(&settings.state_directory)?;
     let listener = TcpListener::bind(settings.listen).await.with_context(|| {
         format!("address {} cannot be listened on; stop what uses it, or change `listen`", settings.listen)
     })?;
@@ -59,6 +70,21 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     tracing::info!(address = %settings.listen, "planner ready");
     planner.serve_until(listener, terminated()).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses a state directory that another planner works with: two would make different decisions on the same hosts.
+fn lock_directory(directory: &Path) -> anyhow::Result<File> {
+    lock(&directory.join("planner.lock")).map_err(|error| match error {
+        LockError::Held => anyhow::anyhow!(
+            "state directory `{}` is in use by another planner; stop that one, or give this one its own \
+             `stateDirectory`",
+            directory.display()
+        ),
+        LockError::Failed(source) => anyhow::Error::new(source).context(format!(
+            "state directory `{}` cannot be locked; check its owner and rights",
+            directory.display()
+        )),
+    })
 }
 
 /// The ports to where services run.
@@ -83,6 +109,14 @@ pub struct Assembled {
     pub rollouts: Arc<Rollouts>,
     /// Where decisions are recorded.
     pub audit: Arc<Audit>,
+    /// What forgets old records.
+    pub retention: Retention,
+    /// Known events.
+    pub calendars: Arc<Calendars>,
+    /// Series that explain ours.
+    pub regressors: Arc<Regressors>,
+    /// Who else measures.
+    pub signals: Signals,
     clock: Clock,
 }
 
@@ -99,18 +133,36 @@ impl Assembled {
     ) -> anyhow::Result<Self> {
         let step = Step::from_ms(settings.step.ms())?;
         let control_settings = control_settings(settings, policies, step);
+        let statuses = Statuses::default();
         let (store_metrics, ingest_metrics, metrics) =
             (StoreMetrics::default(), IngestMetrics::default(), Arc::new(Metrics::default()));
+        let calendar_metrics = CalendarMetrics::default();
         {
             let mut registry = metrics.registry();
             store_metrics.register(&mut registry);
             ingest_metrics.register(&mut registry);
+            calendar_metrics.register(&mut registry);
+            statuses.register(&mut registry);
         }
         let state = |name: &str| settings.state_directory.join(name);
+        let calendars = Arc::new(Calendars::open(
+            &settings.calendars,
+            &state("calendar.db"),
+            clock.clone(),
+            FetchLimits::default(),
+            calendar_metrics,
+        )?);
+        let regressors =
+            Regressors::open(&settings.regressors, &state("regressors.db"), step, clock.clone())?;
+        let regressors = Arc::new(regressors);
         let audit = Arc::new(Audit::open(&state("audit.db"))?);
         let store = open_store(&state("series.db"), settings, step, &clock, store_metrics)?;
-        let keep =
-            ObservedSettings { keep_ms: settings.retention.step.ms(), settle_ms: settings.lateness.ms() };
+        let keep = ObservedSettings {
+            keep_ms: settings.retention.step.ms(),
+            settle_ms: settings.lateness.ms(),
+            // An hour of the usual day, and as much of a shorter one.
+            tail_steps: control_settings.season_steps / 24,
+        };
         let observed =
             Arc::new(RwLock::new(Observed::backfill(Arc::clone(&store), keep, clock.now()).await?));
         let (published, latest) = (Arc::new(Published::default()), Arc::new(LatestInputs::default()));
@@ -123,7 +175,7 @@ impl Assembled {
         };
         let journal = state("rollouts.db");
         let rollouts = Rollouts::open(&journal, settings.rollout.clone(), ports, clock.clone()).await?;
-        audit.append(clock.now(), Kind::Event, None, &started(&rollouts.list().await?))?;
+        audit.append(clock.now(), Kind::Event, None, &started(&rollouts.active().await?))?;
         let rollouts = Arc::new(rollouts);
         let parts = Parts {
             clock: clock.clone(),
@@ -135,10 +187,26 @@ impl Assembled {
             published,
             latest,
             metrics,
+            calendars: Arc::clone(&calendars),
+            regressors: Arc::clone(&regressors),
         };
-        let router = router(settings, &control_settings, &parts, ingest_metrics);
+        let addresses = parts.inventory.addresses();
+        let (series, ticking) = (Arc::clone(&parts.store), clock.clone());
+        let signals = Signals::new(&settings.signals, &addresses, series, ticking, statuses)?;
+        let router = router(settings, &control_settings, &parts, ingest_metrics).merge(signals.router());
         let control = Control::new(parts, control_settings)?;
-        Ok(Self { router, control, rollouts, audit, clock })
+        let kept = AuditRetention {
+            plans_ms: settings.retention.moves.ms(),
+            others_ms: settings.retention.audit.ms(),
+            idle_ms: settings.retention.idle_passes.ms(),
+        };
+        let retention = Retention {
+            clock: clock.clone(),
+            audit: Arc::clone(&audit),
+            rollouts: Arc::clone(&rollouts),
+            kept,
+        };
+        Ok(Self { router, control, rollouts, audit, retention, calendars, regressors, signals, clock })
     }
 }
 
@@ -152,6 +220,8 @@ fn router(settings: &Settings, control: &ControlSettings, parts: &Parts, metrics
         rollouts: Arc::clone(&parts.rollouts),
         audit: Arc::clone(&parts.audit),
         metrics: Arc::clone(&parts.metrics),
+        calendars: Arc::clone(&parts.calendars),
+        regressors: Arc::clone(&parts.regressors),
         forecast: control.forecast(),
         pass_limit_ms: settings.stale_after.ms().max(settings.interval.ms().saturating_mul(3)),
     };
@@ -177,7 +247,8 @@ pub struct Planner {
 impl Planner {
     /// Starts the loop and the rollouts.
     pub fn start(assembled: Assembled) -> Self {
-        let Assembled { router, control, rollouts, audit, clock } = assembled;
+        let Assembled { router, control, rollouts, audit, retention, calendars, regressors, signals, clock } =
+            assembled;
         let (stop, stopped) = watch::channel(false);
         let mut until = stopped.clone();
         let rolling = async move {
@@ -187,7 +258,14 @@ impl Planner {
                 })
                 .await;
         };
-        let tasks = vec![tokio::spawn(rolling), tokio::spawn(control.run(stopped))];
+        let mut tasks = signals.start(&stopped);
+        tasks.extend([
+            tokio::spawn(rolling),
+            tokio::spawn(retention.run(stopped.clone())),
+            tokio::spawn(calendars.run(stopped.clone())),
+            tokio::spawn(regressors.run(stopped.clone())),
+            tokio::spawn(control.run(stopped)),
+        ]);
         Self { router, audit, clock, stop, tasks }
     }
 
@@ -225,10 +303,9 @@ impl Planner {
     }
 }
 
-fn started(rollouts: &[RolloutRecord]) -> serde_json::Value {
-    let resumed: Vec<_> = rollouts
+fn started(active: &[RolloutRecord]) -> serde_json::Value {
+    let resumed: Vec<_> = active
         .iter()
-        .filter(|record| !record.state.is_last())
         .map(|record| json!({"relocation": record.id, "state": record.state.to_string()}))
         .collect();
     json!({"event": "planner_started", "version": env!("CARGO_PKG_VERSION"), "resumes": resumed})
@@ -271,6 +348,12 @@ fn control_settings(settings: &Settings, policies: Vec<RelocationPolicy>, step: 
         stale_after_ms: settings.stale_after.ms(),
         silent_after_ms: settings.silent_after.ms(),
         pending_ms: settings.rollout.revalidate_after,
+        keep_ms: settings.retention.step.ms(),
+        experts: ExpertsSettings {
+            budget_us: settings.forecast.cpu_share * settings.interval.ms() as f64 * 1e3,
+            refit_ms: settings.forecast.refit.map_or(settings.season.ms() / 24, Span::ms).max(1),
+        },
+        usual_models: settings.forecast.models.clone(),
         caution: Caution { default_move_duration_ms, ..settings.planning },
         policies,
     }
@@ -289,3 +372,6 @@ async fn terminated() {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

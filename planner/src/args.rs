@@ -1,4 +1,13 @@
 //! The command line: every command, its arguments, and the environment variables that stand for them.
+mod calendar;
+mod regressors;
+
+pub use calendar::{
+    CalendarAddArgs, CalendarCancelArgs, CalendarCheckArgs, CalendarCommand, CalendarListArgs,
+    CalendarRemoveArgs,
+};
+pub use regressors::{RegressorDeleteArgs, RegressorPushArgs, RegressorsCommand};
+
 use crate::{settings::Span, telemetry::LogFormat};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -37,6 +46,10 @@ pub enum Command {
     Services(QueryArgs),
     /// Shows the forecast of one service with its bands.
     Forecast(ForecastArgs),
+    /// Shows how good the forecasts turned out to be, the worst series first
+    Accuracy(AccuracyArgs),
+    /// Lists nodes with their use, its predicted peak, and what may run out
+    Nodes(QueryArgs),
     /// Lists the plans that were made, newest first.
     Plans(QueryArgs),
     /// Says in words why a plan was made, or why the last pass decided as it did.
@@ -45,6 +58,12 @@ pub enum Command {
     Moves(QueryArgs),
     /// Stops a running relocation and takes it back.
     Abort(AbortArgs),
+    /// Lists, makes, cancels and checks known events.
+    #[command(subcommand)]
+    Calendar(CalendarCommand),
+    /// Lists and sends series that explain ours, such as campaign spend.
+    #[command(subcommand)]
+    Regressors(RegressorsCommand),
     /// Prints the `OpenAPI` description of the HTTP API.
     Openapi,
     /// Replays the forecasting models over measured series and says how right they were, and what they cost.
@@ -122,17 +141,43 @@ pub struct QueryArgs {
 /// Arguments of `foremesh forecast`.
 #[derive(Debug, ClapArgs)]
 pub struct ForecastArgs {
-    /// The service.
-    pub service: String,
-    /// What to forecast: `latency`, `throughput` or `availability`.
-    #[arg(long, default_value = "latency")]
-    pub metric: String,
+    /// The service; left out with --node or --workload.
+    #[arg(required_unless_present_any = ["node", "workload"], conflicts_with_all = ["node", "workload"])]
+    pub service: Option<String>,
+    /// The node, in place of a service.
+    #[arg(long, conflicts_with = "workload")]
+    pub node: Option<String>,
+    /// The workload, in place of a service.
+    #[arg(long)]
+    pub workload: Option<String>,
+    /// What to forecast: `latency` (when not given), `throughput` or `availability` of a service; of a node or workload
+    /// `cpu_used_millicores` (when not given), `memory_used_bytes`, `disk_io_bytes_per_second` or
+    /// `network_bytes_per_second`.
+    #[arg(long)]
+    pub metric: Option<String>,
     /// Quantile of latency: 0.5, 0.9, 0.95, 0.99 or 0.999.
     #[arg(long, default_value_t = 0.99)]
     pub quantile: f64,
     /// How far to look ahead.
     #[arg(long)]
     pub horizon: Option<Span>,
+    /// The planner and the output.
+    #[command(flatten)]
+    pub query: QueryArgs,
+}
+
+/// Arguments of `foremesh accuracy`.
+#[derive(Debug, ClapArgs)]
+pub struct AccuracyArgs {
+    /// Only series of this service, node or workload.
+    #[arg(long)]
+    pub subject: Option<String>,
+    /// Only this quantity, such as `latency_p99_ms`.
+    #[arg(long)]
+    pub metric: Option<String>,
+    /// How many series at most.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub limit: u32,
     /// The planner and the output.
     #[command(flatten)]
     pub query: QueryArgs,

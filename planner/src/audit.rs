@@ -1,7 +1,12 @@
 //! The audit trail: one record for each decision, in an append-only table.
 //!
 //! Append-only is enforced by the database itself: triggers refuse updates and deletes, so that neither a later
-//! version of the planner nor a person with `sqlite3` changes the past by accident.
+//! version of the planner nor a person with `sqlite3` changes the past by accident. What is over its retention may be
+//! deleted, and nothing younger: the limits are a row of the same file, which says how far the trail goes back.
+mod retention;
+
+pub use retention::AuditRetention;
+
 use crate::rollout::{ReportError, Reporter};
 use async_trait::async_trait;
 use foremesh_core::{rollout::RolloutRecord, time::Timestamp};
@@ -12,8 +17,11 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-const SCHEMA_VERSION: i64 = 1;
-const SCHEMA: &str = "
+const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// Each entry brings the tables from the version of its place to the next; never edited once released.
+const MIGRATIONS: [&str; 2] = [
+    "
 CREATE TABLE audit (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     at_ms INTEGER NOT NULL,
@@ -27,7 +35,9 @@ CREATE TRIGGER audit_is_never_updated BEFORE UPDATE ON audit
 BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END;
 CREATE TRIGGER audit_is_never_deleted BEFORE DELETE ON audit
 BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END;
-";
+    ",
+    retention::SCHEMA,
+];
 
 /// The audit trail in one SQLite file.
 #[derive(Debug)]
@@ -121,12 +131,14 @@ impl Audit {
             .map_err(fail("opened"))?;
         let found: i64 =
             connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(fail("opened"))?;
-        match found {
-            SCHEMA_VERSION => {}
-            0 => connection
-                .execute_batch(&format!("BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"))
-                .map_err(fail("created"))?,
-            found => return Err(AuditError::Newer { path: path.to_owned(), found }),
+        if found > SCHEMA_VERSION {
+            return Err(AuditError::Newer { path: path.to_owned(), found });
+        }
+        if found < SCHEMA_VERSION {
+            let missing = MIGRATIONS.get(usize::try_from(found).unwrap_or(0)..).unwrap_or_default().concat();
+            connection
+                .execute_batch(&format!("BEGIN; {missing} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"))
+                .map_err(fail(if found == 0 { "created" } else { "brought up to date" }))?;
         }
         Ok(Self { path: path.to_owned(), connection: Mutex::new(connection) })
     }
@@ -332,6 +344,6 @@ mod tests {
         let path = directory.path().join("audit.db");
         Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 9").unwrap();
         let text = Audit::open(&path).unwrap_err().to_string();
-        assert!(text.contains("audit.db` has schema version 9, but this planner knows 1 at most"), "{text}");
+        assert!(text.contains("audit.db` has schema version 9, but this planner knows 2 at most"), "{text}");
     }
 }

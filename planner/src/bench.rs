@@ -9,6 +9,9 @@ use forecast::{ForecastBench, ForecastReport};
 use ingest::{IngestBench, IngestReport, server};
 use std::{path::PathBuf, process::ExitCode};
 
+/// Most routes of one summary.
+const MAX_ROUTES: u16 = 4000;
+
 /// Arguments of `foremesh bench ingest`.
 #[derive(Clone, Debug, Args)]
 pub struct IngestArgs {
@@ -21,6 +24,12 @@ pub struct IngestArgs {
     /// Services that are called, over all routes of all proxies.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..))]
     pub services: u16,
+    /// Nodes that the proxies run on, the same number on each.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    pub nodes: u16,
+    /// Series of each run, proxies × routes: sets the routes of a summary to the number that gives at least so many.
+    #[arg(long, conflicts_with = "routes")]
+    pub series: Option<u32>,
     /// Length of one measurement in seconds.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     pub seconds: u16,
@@ -96,10 +105,12 @@ pub struct IngestServerArgs {
 pub async fn ingest(args: IngestArgs) -> anyhow::Result<ExitCode> {
     let program = std::env::current_exe().context("cannot find the own program to start it as a server")?;
     let server = vec![program.into(), "bench".into(), "ingest-server".into()];
+    let routes = args.series.map_or(Ok(args.routes), |series| routes_for(series, args.proxies))?;
     let bench = IngestBench {
         proxies: args.proxies.into(),
-        routes: args.routes.into(),
+        routes: routes.into(),
         services: args.services.into(),
+        nodes: args.nodes.into(),
         seconds: args.seconds.into(),
         seed: args.seed,
         runs: args.runs.into(),
@@ -113,6 +124,17 @@ pub async fn ingest(args: IngestArgs) -> anyhow::Result<ExitCode> {
         Format::Table => println!("{}", table(&report)),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Routes of each summary, so that all proxies together have at least so many series.
+fn routes_for(series: u32, proxies: u16) -> anyhow::Result<u16> {
+    let routes = series.div_ceil(proxies.into()).max(1);
+    u16::try_from(routes).ok().filter(|routes| *routes <= MAX_ROUTES).with_context(|| {
+        format!(
+            "--series {series} with {proxies} proxies is {routes} routes in a summary, but at most {MAX_ROUTES} are \
+             accepted; raise --proxies"
+        )
+    })
 }
 
 /// Runs `foremesh bench forecast`.

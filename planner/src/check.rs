@@ -1,7 +1,7 @@
 //! `foremesh check`: what would go wrong, found before it does.
 use crate::{
-    args::CheckArgs, causes::chain, clock::Clock, hosts::HostsPlatform, platform::Inventory as _, policies,
-    settings::Settings,
+    args::CheckArgs, calendar::Calendars, causes::chain, clock::Clock, hosts::HostsPlatform,
+    platform::Inventory as _, policies, settings::Settings,
 };
 use foremesh_core::{
     policy::{Condition, Mode},
@@ -55,6 +55,7 @@ pub async fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     };
     ok(&format!("settings `{}`", args.config.display()));
     check_policies(&settings, &mut report);
+    check_calendars(&settings, args.offline, &mut report).await;
     match settings.read_hosts() {
         Err(error) => report.error(&chain(&error)),
         Ok(hosts) => {
@@ -79,13 +80,8 @@ fn check_policies(settings: &Settings, report: &mut Report) {
         Err(error) => return report.error(&chain(&error)),
     };
     for policy in &policies {
-        let longest = policy.rules.iter().map(|rule| rule.when.within_ms()).max().unwrap_or(0);
-        if longest > settings.horizon.ms() {
-            report.error(&format!(
-                "policy `{}` looks {longest} ms ahead, but the planner's `horizon` is {}; lengthen `horizon` or shorten \
-                 `within`",
-                policy.id, settings.horizon
-            ));
+        if let Err(error) = policies::check_horizon(policy, settings.horizon) {
+            report.error(&chain(&error));
             continue;
         }
         for rule in &policy.rules {
@@ -102,6 +98,23 @@ fn check_policies(settings: &Settings, report: &mut Report) {
             report.warning(&format!("policy `{}` moves without a trial, as its waiver says", policy.id));
         } else {
             ok(&format!("policy `{}`, mode {}", policy.id, policy.mode.name()));
+        }
+    }
+}
+
+async fn check_calendars(settings: &Settings, offline: bool, report: &mut Report) {
+    let set = match Calendars::check(&settings.calendars, !offline, Clock::System).await {
+        Ok(set) => set,
+        Err(error) => return report.error(&chain(&error)),
+    };
+    for source in set.sources() {
+        for problem in &source.problems {
+            report.warning(&format!("calendar `{}`: {problem}", source.name));
+        }
+        match &source.error {
+            Some(why) => report.warning(&format!("calendar `{}` from {}: {why}", source.name, source.from)),
+            None if source.good_at.is_none() => ok(&format!("calendar `{}`, not asked", source.name)),
+            None => ok(&format!("calendar `{}`", source.name)),
         }
     }
 }

@@ -1,6 +1,12 @@
 //! The commands that ask a running planner and print its answer.
+mod calendar;
+mod regressors;
+
+pub use calendar::calendar;
+pub use regressors::regressors;
+
 use crate::{
-    args::{AbortArgs, ExplainArgs, ForecastArgs, Output, QueryArgs},
+    args::{AbortArgs, AccuracyArgs, ExplainArgs, ForecastArgs, Output, QueryArgs},
     client::request,
 };
 use comfy_table::{Table, presets};
@@ -39,19 +45,26 @@ pub async fn services(args: &QueryArgs) -> anyhow::Result<ExitCode> {
     Ok(if risky { ExitCode::from(AT_RISK) } else { ExitCode::SUCCESS })
 }
 
-/// Shows one forecast.
+/// Shows one forecast: its bands, the models behind it with their weights, the events in force.
 ///
 /// # Errors
-/// When the planner does not answer, or has no forecast for that service.
+/// When the planner does not answer, or has no such forecast.
 pub async fn forecast(args: &ForecastArgs) -> anyhow::Result<ExitCode> {
-    let horizon = args.horizon.map_or_else(String::new, |horizon| format!("&horizon={}ms", horizon.ms()));
-    let path = format!(
-        "/api/v1/services/{}/forecast?metric={}&quantile={}{horizon}",
-        args.service, args.metric, args.quantile
-    );
-    let answer = request(&args.query.server, Method::GET, &path).await?;
+    let path = match (&args.service, &args.node, &args.workload) {
+        (Some(service), ..) => {
+            let horizon =
+                args.horizon.map_or_else(String::new, |horizon| format!("&horizon={}ms", horizon.ms()));
+            let metric = args.metric.as_deref().unwrap_or("latency");
+            format!("services/{service}/forecast?metric={metric}&quantile={}{horizon}", args.quantile)
+        }
+        (None, Some(node), _) => format!("nodes/{node}/forecast{}", metric_query(args)),
+        (None, None, workload) => {
+            format!("workloads/{}/forecast{}", workload.as_deref().unwrap_or_default(), metric_query(args))
+        }
+    };
+    let answer = request(&args.query.server, Method::GET, &format!("/api/v1/{path}")).await?;
     print(&answer, args.query.output, |answer| {
-        let table = rows(
+        let steps = rows(
             answer,
             "steps",
             &[
@@ -61,14 +74,91 @@ pub async fn forecast(args: &ForecastArgs) -> anyhow::Result<ExitCode> {
                 ("Q95", "/quantiles/0.95"),
             ],
         );
+        let parts = rows(
+            answer,
+            "parts",
+            &[
+                ("STEPS FROM", "/first"),
+                ("TO", "/end"),
+                ("MODEL", "/model"),
+                ("WEIGHT", "/weight"),
+                ("ERROR", "/mae"),
+            ],
+        );
+        let events = rows(
+            answer,
+            "events",
+            &[("EVENT", "/event"), ("START", "/start"), ("END", "/end"), ("EFFECT", "/effect")],
+        );
+        let events = if items(answer, "events").is_empty() { String::new() } else { format!("\n{events}") };
         format!(
-            "{}: model {}, made {}, data {} ms old, backtest error {} over {} origins\n{table}",
+            "{}: model {}, made {}, data {} ms old, backtest error {} over {} origins\n{steps}\n{parts}{events}",
             text(answer, "/metric"),
             text(answer, "/model"),
             text(answer, "/made_at"),
             text(answer, "/data_age_ms"),
             text(answer, "/backtest/mae"),
             text(answer, "/backtest/origins")
+        )
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+fn metric_query(args: &ForecastArgs) -> String {
+    args.metric.as_ref().map_or_else(String::new, |metric| format!("?metric={metric}"))
+}
+
+/// Shows how good the forecasts turned out to be.
+///
+/// # Errors
+/// When the planner does not answer.
+pub async fn accuracy(args: &AccuracyArgs) -> anyhow::Result<ExitCode> {
+    let mut path = format!("/api/v1/accuracy?limit={}", args.limit);
+    for (name, value) in [("subject", &args.subject), ("metric", &args.metric)] {
+        if let Some(value) = value {
+            let _ = write!(path, "&{name}={value}");
+        }
+    }
+    let answer = request(&args.query.server, Method::GET, &path).await?;
+    print(&answer, args.query.output, |answer| {
+        rows(
+            answer,
+            "series",
+            &[
+                ("KIND", "/kind"),
+                ("SUBJECT", "/subject"),
+                ("METRIC", "/metric"),
+                ("ERROR / LAST VALUE", "/relative_mae"),
+                ("IN 80 % BAND", "/at/0/coverage_80"),
+                ("BELOW Q90", "/at/0/below_q90"),
+                ("MODEL", "/parts/0/model"),
+                ("DRIFTS", "/drifts"),
+            ],
+        )
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Lists nodes.
+///
+/// # Errors
+/// When the planner does not answer.
+pub async fn nodes(args: &QueryArgs) -> anyhow::Result<ExitCode> {
+    let answer = request(&args.server, Method::GET, "/api/v1/nodes").await?;
+    print(&answer, args.output, |answer| {
+        rows(
+            answer,
+            "nodes",
+            &[
+                ("NODE", "/id"),
+                ("ZONE", "/zone"),
+                ("STATE", "/state"),
+                ("CAPACITY MILLICORES", "/capacity_millicores"),
+                ("USED", "/used_millicores"),
+                ("PREDICTED PEAK", "/predicted_peak_millicores"),
+                ("MAY RUN OUT", "/exhaustion/0/metric"),
+                ("LIKELY AT", "/exhaustion/0/likely_at"),
+            ],
         )
     });
     Ok(ExitCode::SUCCESS)

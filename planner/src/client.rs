@@ -47,17 +47,32 @@ pub enum ClientError {
 /// # Errors
 /// When nobody answers, or the answer is an error or no JSON.
 pub async fn request(server: &str, method: Method, path: &str) -> Result<Value, ClientError> {
+    send(server, method, path, None).await
+}
+
+/// Sends a body of a media type to `server`, or none, and returns the JSON of the answer.
+///
+/// # Errors
+/// As [`request`].
+pub async fn send(
+    server: &str,
+    method: Method,
+    path: &str,
+    body: Option<(&str, Vec<u8>)>,
+) -> Result<Value, ClientError> {
     let url = format!("{}{path}", server.trim_end_matches('/'));
     let uri: Uri = url.parse().map_err(|_| ClientError::Address(server.to_owned()))?;
     if uri.scheme_str() != Some("http") || uri.authority().is_none() {
         return Err(ClientError::Address(server.to_owned()));
     }
     let unreachable = |source| ClientError::Unreachable { url: url.clone(), source };
-    let request = Request::builder()
-        .method(method)
-        .uri(uri)
-        .body(Full::<Bytes>::default())
-        .map_err(|e| unreachable(Box::new(e)))?;
+    let mut request = Request::builder().method(method).uri(uri);
+    let mut content = Bytes::new();
+    if let Some((media_type, body)) = body {
+        request = request.header(hyper::header::CONTENT_TYPE, media_type);
+        content = body.into();
+    }
+    let request = request.body(Full::new(content)).map_err(|e| unreachable(Box::new(e)))?;
     let ask = async {
         let answer = Client::builder(TokioExecutor::new()).build_http().request(request).await?;
         let status = answer.status();

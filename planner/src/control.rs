@@ -2,22 +2,27 @@
 mod gather;
 mod moves;
 mod validity;
+mod watch;
 
 pub use gather::PassInputs;
-pub use moves::{excluded, last_change};
+pub use moves::{REMEMBERED_MS, excluded, last_change, moves_of};
 pub use validity::LatestInputs;
+
+use watch::SilenceWatch;
 
 use crate::{
     audit::{Audit, AuditError, Kind},
+    calendar::Calendars,
     causes::chain,
     clock::Clock,
+    forecasts::{Experts, ExpertsSettings, Forecasts, dear_models},
     metrics::Metrics,
     observed::SharedObserved,
     platform::{Inventory, PlatformError},
     published::{Published, View},
+    regressors::Regressors,
     rollout::{RolloutError, Rollouts},
-    silence::{Evidence, SilentProxy, silent_proxies},
-    store::{RangeQuery, SeriesStore, StoreError},
+    store::{SeriesStore, StoreError},
 };
 use foremesh_core::{
     decide::{Decision, decide},
@@ -34,8 +39,8 @@ use foremesh_core::{
 };
 use serde_json::json;
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -60,6 +65,10 @@ pub struct Parts {
     pub latest: Arc<LatestInputs>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Known events.
+    pub calendars: Arc<Calendars>,
+    /// Series that explain ours.
+    pub regressors: Arc<Regressors>,
 }
 
 /// How the loop works.
@@ -81,6 +90,12 @@ pub struct ControlSettings {
     pub pending_ms: i64,
     /// How carefully to plan.
     pub caution: Caution,
+    /// Length of the histories, in milliseconds.
+    pub keep_ms: i64,
+    /// How many dear models may be fitted.
+    pub experts: ExpertsSettings,
+    /// Names of the dear models that every series may get.
+    pub usual_models: Vec<String>,
     /// What the operators want.
     pub policies: Vec<RelocationPolicy>,
 }
@@ -124,7 +139,8 @@ pub struct Control {
     newest: Option<(PlanId, u64)>,
     /// What was last recorded of each service, so that an unchanged "nothing to do" is counted and not repeated.
     recorded: BTreeMap<String, (u64, String)>,
-    silent: Vec<SilentProxy>,
+    watch: SilenceWatch,
+    forecasts: Arc<Mutex<Forecasts>>,
 }
 
 impl Control {
@@ -134,7 +150,10 @@ impl Control {
     /// When the audit trail cannot be read.
     pub fn new(parts: Parts, settings: ControlSettings) -> Result<Self, AuditError> {
         let newest = parts.audit.last_generation()?.map(|(plan, generation)| (PlanId::new(plan), generation));
-        Ok(Self { parts, settings, pass: 0, newest, recorded: BTreeMap::new(), silent: Vec::new() })
+        let watch = SilenceWatch::new(settings.silent_after_ms);
+        let experts = Experts::new(settings.experts, dear_models(), settings.usual_models.clone());
+        let forecasts = Arc::new(Mutex::new(Forecasts::new(settings.forecast(), experts)));
+        Ok(Self { parts, settings, pass: 0, newest, recorded: BTreeMap::new(), watch, forecasts })
     }
 
     /// Runs passes until `stop` says so.
@@ -166,7 +185,9 @@ impl Control {
         self.pass += 1;
         let now = self.parts.clock.now();
         let snapshot = self.parts.inventory.snapshot().await?;
-        let inputs = gather::gather(&self.parts, &self.settings, snapshot, self.newest.clone(), now).await?;
+        let newest = self.newest.clone();
+        let (inputs, forecasts) =
+            gather::gather(&self.parts, &self.settings, &self.forecasts, snapshot, newest, now).await?;
         let inputs = Arc::new(inputs);
         self.parts.latest.replace(Arc::clone(&inputs));
 
@@ -195,15 +216,11 @@ impl Control {
             self.parts.audit.append(now, Kind::Event, Some(plan.as_str()), &record)?;
             refuse(&mut records, &plan, &refusal);
         }
-        self.watch_for_silence(&inputs).await?;
-        self.parts.published.replace(View {
-            at: now,
-            pass,
-            inputs,
-            decision,
-            records,
-            silent: self.silent.clone(),
-        });
+        // The decision is made and begun, so it is shown whatever becomes of the watch.
+        self.watch.look(&self.parts, now).await;
+        let silent = self.watch.silent().to_vec();
+        let forecasts = Arc::new(forecasts);
+        self.parts.published.replace(View { at: now, pass, inputs, forecasts, decision, records, silent });
         Ok(())
     }
 
@@ -250,56 +267,6 @@ impl Control {
             let record = plan_record(plan, "recommend", records);
             audit.append(inputs.now, Kind::Recommendation, Some(plan.id.as_str()), &record)?;
         }
-        Ok(())
-    }
-
-    async fn watch_for_silence(&mut self, inputs: &PassInputs) -> Result<(), PassError> {
-        let query = RangeQuery {
-            from: inputs.now.plus_ms(-self.settings.silent_after_ms),
-            to: inputs.now,
-            ..RangeQuery::default()
-        };
-        let recent: BTreeSet<_> = self
-            .parts
-            .store
-            .range(query)
-            .await?
-            .into_iter()
-            .filter(|step| step.counts.all() > 0)
-            .map(|step| (*step.key).clone())
-            .collect();
-        let found = silent_proxies(&Evidence {
-            streams: &self.parts.store.streams().await?,
-            known: &self.parts.store.series().await?,
-            recent: &recent,
-            now: inputs.now,
-            limit_ms: self.settings.silent_after_ms,
-        });
-        self.parts.metrics.silent_proxies(found.len());
-        let same = |a: &SilentProxy, b: &SilentProxy| {
-            (&a.workload, &a.pod, a.worker) == (&b.workload, &b.pod, b.worker)
-        };
-        for silent in &found {
-            if !self.silent.iter().any(|before| same(before, silent)) {
-                tracing::warn!(
-                    workload = silent.workload,
-                    pod = silent.pod,
-                    detail = silent.detail,
-                    "proxy is silent"
-                );
-                let record = json!({"event": "proxy_silent", "proxy": silent});
-                self.parts.audit.append(inputs.now, Kind::Event, None, &record)?;
-            }
-        }
-        for before in &self.silent {
-            if !found.iter().any(|silent| same(before, silent)) {
-                tracing::info!(workload = before.workload, pod = before.pod, "proxy reports again");
-                let record =
-                    json!({"event": "proxy_reports_again", "workload": before.workload, "pod": before.pod});
-                self.parts.audit.append(inputs.now, Kind::Event, None, &record)?;
-            }
-        }
-        self.silent = found;
         Ok(())
     }
 }

@@ -9,9 +9,17 @@ pub mod problem;
 
 use crate::{
     clock::Clock,
+    problem::Problem,
     store::{Appended, SeriesStore, StoreError, Summary},
 };
-use axum::{Json, Router, body::Body, extract::State, http::HeaderMap, routing::post, serve::Listener};
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, Method, Uri},
+    routing::post,
+    serve::Listener,
+};
 use body::{Encoding, MediaType};
 use bytes::Bytes;
 use foremesh_summary::{Limits, PUSH_PATH, WindowSummary, decode, encode, from_json};
@@ -21,7 +29,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use metrics::{IngestMetrics, Outcome};
-use problem::Problem;
+use problem::Refusal;
 use std::{future::Future, io, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
@@ -82,10 +90,10 @@ impl IngestState {
     }
 
     /// Holds memory for a body of `length` bytes until the permit is dropped.
-    fn reserve(&self, length: usize) -> Result<OwnedSemaphorePermit, Problem> {
+    fn reserve(&self, length: usize) -> Result<OwnedSemaphorePermit, Refusal> {
         Arc::clone(&self.in_flight)
             .try_acquire_many_owned(kib(length))
-            .map_err(|_| Problem::overloaded(&self.settings))
+            .map_err(|_| Refusal::overloaded(&self.settings))
     }
 }
 
@@ -95,7 +103,12 @@ fn kib(bytes: usize) -> u32 {
 
 /// The routes of ingest, to be merged into the planner's router.
 pub fn router(state: IngestState) -> Router {
-    Router::new().route(PUSH_PATH, post(accept)).with_state(state)
+    Router::new()
+        .route(PUSH_PATH, post(accept))
+        .method_not_allowed_fallback(async |method: Method, uri: Uri| {
+            Problem::method_not_allowed(&method, &uri)
+        })
+        .with_state(state)
 }
 
 /// Serves a router until `shutdown` is ready; accepted requests are finished before it returns.
@@ -140,24 +153,24 @@ pub async fn serve(
         description = "A `WindowSummary`; content encodings are deflate (zlib) and gzip"),
     responses(
         (status = 200, description = "It is durable; `result` is `stored` or `duplicate`"),
-        (status = 400, description = "It is not a summary, or has a field that is not allowed"),
-        (status = 408, description = "The body did not come in time; send it again"),
-        (status = 413, description = "It is over the limit of a body"),
-        (status = 415, description = "Its type or encoding is not read"),
-        (status = 503, description = "It is not durable; send the same bytes again after `Retry-After`")
+        (status = 400, description = "It is not a summary, or has a field that is not allowed", body = Problem),
+        (status = 408, description = "The body did not come in time; send it again", body = Problem),
+        (status = 413, description = "It is over the limit of a body", body = Problem),
+        (status = 415, description = "Its type or encoding is not read", body = Problem),
+        (status = 503, description = "It is not durable; send the same bytes again after `Retry-After`", body = Problem)
     )
 )]
 pub(crate) async fn accept(
     State(state): State<IngestState>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<serde_json::Value>, Problem> {
+) -> Result<Json<serde_json::Value>, Refusal> {
     let started = Instant::now();
     let result = take(&state, &headers, body).await;
     let outcome = match &result {
         Ok(Appended::Stored) => Outcome::Stored,
         Ok(Appended::Duplicate) => Outcome::Duplicate,
-        Err(problem) => problem.outcome(),
+        Err(refusal) => refusal.outcome(),
     };
     state.metrics.count(outcome, started.elapsed());
     match result? {
@@ -166,7 +179,7 @@ pub(crate) async fn accept(
     }
 }
 
-async fn take(state: &IngestState, headers: &HeaderMap, body: Body) -> Result<Appended, Problem> {
+async fn take(state: &IngestState, headers: &HeaderMap, body: Body) -> Result<Appended, Refusal> {
     let media = MediaType::of(headers)?;
     let encoding = Encoding::of(headers)?;
     let limit = state.settings.limits.body_bytes;
@@ -190,7 +203,7 @@ async fn take(state: &IngestState, headers: &HeaderMap, body: Body) -> Result<Ap
 }
 
 /// The message and its protobuf bytes.
-fn parse(media: MediaType, body: Bytes, limits: &Limits) -> Result<(WindowSummary, Bytes), Problem> {
+fn parse(media: MediaType, body: Bytes, limits: &Limits) -> Result<(WindowSummary, Bytes), Refusal> {
     match media {
         MediaType::Protobuf => Ok((decode(&body, limits)?, body)),
         MediaType::Json => {
@@ -201,7 +214,7 @@ fn parse(media: MediaType, body: Bytes, limits: &Limits) -> Result<(WindowSummar
     }
 }
 
-impl From<StoreError> for Problem {
+impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Forgotten { .. } => Self::refused("sequence is too old", &error),

@@ -27,10 +27,14 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::demo(&args).await,
         Command::Services(args) => cli::services(&args).await,
         Command::Forecast(args) => cli::forecast(&args).await,
+        Command::Accuracy(args) => cli::accuracy(&args).await,
+        Command::Nodes(args) => cli::nodes(&args).await,
         Command::Plans(args) => cli::plans(&args).await,
         Command::Explain(args) => cli::explain(&args).await,
         Command::Moves(args) => cli::moves(&args).await,
         Command::Abort(args) => cli::abort(&args).await,
+        Command::Calendar(command) => cli::calendar(&command).await,
+        Command::Regressors(command) => cli::regressors(&command).await,
         Command::Openapi => {
             println!("{}", foremesh::api::openapi_json()?);
             Ok(ExitCode::SUCCESS)

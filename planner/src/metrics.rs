@@ -1,11 +1,14 @@
 //! The planner's own metrics, in the OpenMetrics text format.
 //!
 //! Forecasts are metrics too, so that any dashboard can draw them beside what was measured.
+mod forecasts;
+
 use crate::published::View;
+use forecasts::ForecastMetrics;
 use foremesh_core::{
     forecast::LEVELS,
     history::{KEPT_QUANTILES, Metric},
-    rollout::{Phase, RolloutRecord},
+    rollout::Phase,
 };
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -69,6 +72,7 @@ pub struct Metrics {
     relocations: Family<StateLabel, Gauge>,
     forecast_seconds: FloatGauge<ForecastLabels>,
     latency_seconds: FloatGauge<LatencyLabels>,
+    forecasts: ForecastMetrics,
 }
 
 impl fmt::Debug for Metrics {
@@ -89,6 +93,7 @@ impl Default for Metrics {
             relocations: Family::default(),
             forecast_seconds: Family::default(),
             latency_seconds: Family::default(),
+            forecasts: ForecastMetrics::default(),
             registry: Mutex::default(),
         };
         registry.register("passes", "Passes of the control loop by result", metrics.passes.clone());
@@ -113,6 +118,7 @@ impl Default for Metrics {
             "Measured latency of a service over its newest steps",
             metrics.latency_seconds.clone(),
         );
+        metrics.forecasts.register(registry);
         *metrics.registry() = root;
         metrics
     }
@@ -139,11 +145,11 @@ impl Metrics {
         self.silent_proxies.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
-    /// Everything as text.
+    /// Everything as text; `rollouts` are counts by state.
     ///
     /// # Errors
     /// When a metric cannot be written.
-    pub fn encode(&self, view: Option<&View>, rollouts: &[RolloutRecord]) -> Result<String, fmt::Error> {
+    pub fn encode(&self, view: Option<&View>, rollouts: &[(String, u64)]) -> Result<String, fmt::Error> {
         self.show_rollouts(rollouts);
         if let Some(view) = view {
             self.show_view(view);
@@ -154,10 +160,12 @@ impl Metrics {
     }
 
     /// Every state is there, also with no relocation in it: an alert on `Failed` must not depend on the first failure.
-    fn show_rollouts(&self, rollouts: &[RolloutRecord]) {
+    fn show_rollouts(&self, rollouts: &[(String, u64)]) {
         let mut by_state: BTreeMap<&str, i64> = PHASES.iter().map(|phase| (phase.name(), 0)).collect();
-        for record in rollouts {
-            *by_state.entry(record.state.phase().name()).or_default() += 1;
+        for (state, count) in rollouts {
+            // A state is written as its phase, with what else there is of it in brackets.
+            let phase = state.split('(').next().unwrap_or(state);
+            *by_state.entry(phase).or_default() += i64::try_from(*count).unwrap_or(i64::MAX);
         }
         self.relocations.clear();
         for (state, count) in by_state {
@@ -168,6 +176,7 @@ impl Metrics {
     /// Forecasts of services that are gone must go too, so the families are filled anew.
     fn show_view(&self, view: &View) {
         self.pass_age_seconds.set(view.at.unix_ms() as f64 / 1e3);
+        self.forecasts.show(&view.forecasts);
         self.forecast_seconds.clear();
         self.latency_seconds.clear();
         for (service, known) in &view.inputs.services {

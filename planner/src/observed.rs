@@ -2,12 +2,12 @@
 //!
 //! A step is shown when it ended at least [`ObservedSettings::settle_ms`] ago, because the summaries of its last
 //! seconds arrive after its end; a step that is half there would look like a drop of traffic. What arrives later than
-//! that still changes the step at the next refresh.
-use crate::store::{GaugeMetric, GaugeSubject, SeriesStore, StoreError};
+//! that still changes the step at the next refresh (the tails of the steps after it stay as they were read: one late
+//! summary in a window of an hour does not move them).
+use crate::store::{Changes, GaugeSubject, SeriesStore, ServiceQuery, StoreError};
 use foremesh_core::{
-    history::{NodeHistory, ServiceHistory},
+    history::{NodeHistory, ServiceHistory, WorkloadHistory},
     ids::{NodeId, ServiceId, WorkloadId},
-    series::Series,
     time::{Step, Timestamp},
 };
 use std::{
@@ -15,6 +15,7 @@ use std::{
     sync::Arc,
 };
 
+mod gauges;
 mod window;
 
 use window::Window;
@@ -29,12 +30,14 @@ pub struct ObservedSettings {
     pub keep_ms: i64,
     /// How long after its end a step is shown, in milliseconds: the push interval of the filters and some margin.
     pub settle_ms: i64,
+    /// Steps over which histograms are merged before a tail is read.
+    pub tail_steps: usize,
 }
 
 impl Default for ObservedSettings {
-    /// 48 hours, as long as the base steps are kept; 5 s, for filters that push every 2 s.
+    /// 48 hours, as long as the base steps are kept; 5 s, for filters that push every 2 s; an hour of one-minute steps.
     fn default() -> Self {
-        Self { keep_ms: 48 * 3_600_000, settle_ms: 5_000 }
+        Self { keep_ms: 48 * 3_600_000, settle_ms: 5_000, tail_steps: 60 }
     }
 }
 
@@ -49,7 +52,7 @@ pub struct Observed {
     step: Step,
     services: BTreeMap<ServiceId, ServiceHistory>,
     nodes: BTreeMap<NodeId, NodeHistory>,
-    workloads: BTreeMap<WorkloadId, Series>,
+    workloads: BTreeMap<WorkloadId, WorkloadHistory>,
     /// End of the newest step that is shown.
     end: Timestamp,
     /// Whether some change may have been missed.
@@ -103,7 +106,7 @@ impl Observed {
         let older =
             |starts: &mut dyn Iterator<Item = Timestamp>| window.runs(starts.filter(|at| *at < shown_to));
         for (from, to) in older(&mut changes.steps.keys().copied()) {
-            self.read_services(window, from, to).await?;
+            self.read_services(window, from, to, Some(changed_services(&changes, from, to))).await?;
         }
         for (from, to) in older(&mut changes.gauge_steps.iter().copied()) {
             self.read_gauges(window, from, to).await?;
@@ -118,7 +121,7 @@ impl Observed {
     async fn read_all(&mut self, window: Window, mut from: Timestamp) -> Result<(), StoreError> {
         while from < window.end {
             let to = from.plus_ms(self.step.ms().saturating_mul(BACKFILL_STEPS)).min(window.end);
-            self.read_services(window, from, to).await?;
+            self.read_services(window, from, to, None).await?;
             self.read_gauges(window, from, to).await?;
             from = to;
         }
@@ -130,8 +133,11 @@ impl Observed {
         window: Window,
         from: Timestamp,
         to: Timestamp,
+        services: Option<BTreeSet<ServiceId>>,
     ) -> Result<(), StoreError> {
-        for row in self.store.service_range(0, from, to, None).await? {
+        let tail_steps = self.settings.tail_steps;
+        let query = ServiceQuery { services, tail_steps, ..ServiceQuery::new(0, from, to) };
+        for row in self.store.service_range(query).await? {
             let step = self.step;
             let history = self.services.entry(row.service).or_insert_with_key(|service| ServiceHistory {
                 service: service.clone(),
@@ -150,28 +156,22 @@ impl Observed {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<(), StoreError> {
-        let rows = self.store.gauge_range(0, from, to, GaugeMetric::CpuUsedMillicores, None).await?;
-        let mut changed: BTreeMap<GaugeSubject, Vec<(Timestamp, f64)>> = BTreeMap::new();
-        for row in rows {
-            changed.entry(row.subject).or_default().push((row.start, row.mean));
-        }
-        for (subject, values) in changed {
-            let empty = || Series::new(from, self.step, Vec::new());
-            let series = match subject {
+        let rows = self.store.gauge_range(0, from, to, None, None).await?;
+        for (subject, changed) in gauges::preferred(rows) {
+            let histories = match subject {
                 GaugeSubject::Node(node) => {
-                    &mut self
-                        .nodes
-                        .entry(node.clone())
-                        .or_insert_with(|| NodeHistory { node, cpu_used_millicores: empty() })
-                        .cpu_used_millicores
+                    let new = |node: &NodeId| NodeHistory { node: node.clone(), gauges: BTreeMap::new() };
+                    &mut self.nodes.entry(node).or_insert_with_key(new).gauges
                 }
-                GaugeSubject::Workload(workload) => self.workloads.entry(workload).or_insert_with(empty),
+                GaugeSubject::Workload(workload) => {
+                    let new = |workload: &WorkloadId| WorkloadHistory {
+                        workload: workload.clone(),
+                        gauges: BTreeMap::new(),
+                    };
+                    &mut self.workloads.entry(workload).or_insert_with_key(new).gauges
+                }
             };
-            let (mut start, mut kept) = (series.start(), series.values().to_vec());
-            for (at, value) in values {
-                window.set(&mut start, &mut kept, at, value, f64::NAN);
-            }
-            *series = Series::new(start, self.step, kept);
+            gauges::merge(histories, window, self.step, changed);
         }
         Ok(())
     }
@@ -182,8 +182,8 @@ impl Observed {
             window.slide(&mut history.start, &mut history.steps, None);
             history.steps.iter().any(Option::is_some)
         });
-        self.nodes.retain(|_, history| slide_series(window, &mut history.cpu_used_millicores));
-        self.workloads.retain(|_, series| slide_series(window, series));
+        self.nodes.retain(|_, history| gauges::slide(&mut history.gauges, window));
+        self.workloads.retain(|_, history| gauges::slide(&mut history.gauges, window));
     }
 
     /// End of the newest step that is shown.
@@ -201,18 +201,23 @@ impl Observed {
         self.services.get(service)
     }
 
-    /// Histories of all nodes whose CPU was read.
+    /// Histories of all nodes that something was measured of.
     pub fn nodes(&self) -> impl Iterator<Item = &NodeHistory> {
         self.nodes.values()
     }
 
-    /// History of one node, if its CPU was read within the time that is kept.
+    /// History of one node, if something was measured of it within the time that is kept.
     pub fn node(&self, node: &NodeId) -> Option<&NodeHistory> {
         self.nodes.get(node)
     }
 
-    /// CPU in use by a workload in millicores, if it was read within the time that is kept.
-    pub fn workload_cpu(&self, workload: &WorkloadId) -> Option<&Series> {
+    /// Histories of all workloads that something was measured of.
+    pub fn workloads(&self) -> impl Iterator<Item = &WorkloadHistory> {
+        self.workloads.values()
+    }
+
+    /// History of one workload, if something was measured of it within the time that is kept.
+    pub fn workload(&self, workload: &WorkloadId) -> Option<&WorkloadHistory> {
         self.workloads.get(workload)
     }
 
@@ -222,11 +227,8 @@ impl Observed {
     }
 }
 
-fn slide_series(window: Window, series: &mut Series) -> bool {
-    let (mut start, mut values) = (series.start(), series.values().to_vec());
-    window.slide(&mut start, &mut values, f64::NAN);
-    *series = Series::new(start, series.step(), values);
-    series.observed() > 0
+fn changed_services(changes: &Changes, from: Timestamp, to: Timestamp) -> BTreeSet<ServiceId> {
+    changes.steps.range(from..to).flat_map(|(_, services)| services).cloned().collect()
 }
 
 #[cfg(test)]

@@ -96,6 +96,11 @@ pub trait Inventory: Send + Sync + Debug {
     /// # Errors
     /// When the platform as a whole cannot be asked.
     async fn snapshot(&self) -> Result<Snapshot, PlatformError>;
+
+    /// Nodes by their addresses, for sources that name a node by its address. An address of several nodes is left out.
+    fn addresses(&self) -> BTreeMap<String, NodeId> {
+        BTreeMap::new()
+    }
 }
 
 /// Starts and stops replicas on named nodes.

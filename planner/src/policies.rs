@@ -1,4 +1,5 @@
 //! Policy files: reading them, and one clear error for each thing that is wrong.
+use crate::settings::Span;
 use foremesh_core::policy::{PolicyDocument, RelocationPolicy, validate};
 use std::{
     fmt::Write as _,
@@ -47,6 +48,19 @@ pub enum PolicyError {
         first: PathBuf,
         /// The other.
         second: PathBuf,
+    },
+    /// It looks further ahead than forecasts do.
+    #[error(
+        "policy `{policy}` looks {within_ms} ms ahead, but the planner's `horizon` is {horizon}; lengthen `horizon` or \
+         shorten `within`"
+    )]
+    BeyondHorizon {
+        /// The policy.
+        policy: String,
+        /// How far it looks, in milliseconds.
+        within_ms: i64,
+        /// How far forecasts look.
+        horizon: Span,
     },
     /// No policy at all.
     #[error(
@@ -103,6 +117,18 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<RelocationPolicy>, PolicyErr
         })?);
     }
     Ok(policies)
+}
+
+/// Refuses a policy that looks further ahead than forecasts do: it would never come to a decision.
+///
+/// # Errors
+/// [`PolicyError::BeyondHorizon`].
+pub fn check_horizon(policy: &RelocationPolicy, horizon: Span) -> Result<(), PolicyError> {
+    let within_ms = policy.rules.iter().map(|rule| rule.when.within_ms()).max().unwrap_or(0);
+    if within_ms > horizon.ms() {
+        return Err(PolicyError::BeyondHorizon { policy: policy.id.to_string(), within_ms, horizon });
+    }
+    Ok(())
 }
 
 fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, PolicyError> {

@@ -1,5 +1,5 @@
 //! What the API shows: the newest pass as a whole, so that no answer mixes two passes.
-use crate::{control::PassInputs, silence::SilentProxy};
+use crate::{control::PassInputs, forecasts::PassForecasts, silence::SilentProxy};
 use foremesh_core::{decide::Decision, report::AuditRecord, time::Timestamp};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -12,6 +12,8 @@ pub struct View {
     pub pass: u64,
     /// What it looked at.
     pub inputs: Arc<PassInputs>,
+    /// All forecasts that were made for it.
+    pub forecasts: Arc<PassForecasts>,
     /// What it decided.
     pub decision: Decision,
     /// The same, service by service.

@@ -22,6 +22,7 @@ mod settings;
 mod tests;
 
 pub use executor::Rollouts;
+pub use journal::RolloutQuery;
 pub use settings::{RolloutSettings, SettingsError};
 
 /// What the proxies in front of the replicas of one service saw, for the gate.

@@ -7,9 +7,14 @@ mod span;
 pub use span::Span;
 
 use crate::{
+    calendar::CalendarSettings,
+    control::REMEMBERED_MS,
     hosts::config::{Hosts, HostsFileError},
+    regressors::{RegressorSettings, RegressorSettingsError, Regressors},
     rollout::{self, RolloutSettings},
+    signals::settings::{SignalSettings, SignalSettingsError},
 };
+use foremesh_core::forecast::model::MODEL_NAMES;
 pub use foremesh_core::inputs::Settings as Caution;
 use serde::Deserialize;
 use std::{
@@ -30,6 +35,12 @@ pub struct Settings {
     pub platform: Platform,
     /// Policy files, or directories of `*.yaml` files; relative to the settings file.
     pub policies: Vec<PathBuf>,
+    /// Where known events come from.
+    #[serde(default)]
+    pub calendars: Vec<CalendarSettings>,
+    /// Series that are not ours and explain ours.
+    #[serde(default)]
+    pub regressors: Vec<RegressorSettings>,
     /// Length of one step of a series.
     #[serde(default = "default_step")]
     pub step: Span,
@@ -61,9 +72,15 @@ pub struct Settings {
     /// How moves are carried out.
     #[serde(default)]
     pub rollout: RolloutSettings,
+    /// How much is spent on forecasts.
+    #[serde(default)]
+    pub forecast: ForecastEffort,
     /// How carefully to plan.
     #[serde(default)]
     pub planning: Caution,
+    /// Who else measures nodes and workloads.
+    #[serde(default)]
+    pub signals: SignalSettings,
 }
 
 /// Where services run; exactly one platform is set.
@@ -90,7 +107,28 @@ impl Default for Ingest {
     }
 }
 
-/// How long steps are kept after their start, by their length.
+/// How much is spent on forecasts. Every series is forecast by the cheap models at every step; the dear ones are fitted
+/// again and again within a budget.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct ForecastEffort {
+    /// Names of the dear models that every series may get; policies name others for their services.
+    pub models: Vec<String>,
+    /// CPU time for fits, as a share of one core: of each `interval` so much is spent, by what each model says a fit
+    /// costs. Series most likely to breach an objective come first, then those that have waited longest. A fit that costs
+    /// more than one pass may spend is made too, and the passes after it pay. 0 fits none.
+    pub cpu_share: f64,
+    /// Time after which a model is fitted again; a 24th of the season when left out.
+    pub refit: Option<Span>,
+}
+
+impl Default for ForecastEffort {
+    fn default() -> Self {
+        Self { models: vec!["extra_trees".to_owned()], cpu_share: 0.05, refit: None }
+    }
+}
+
+/// How long steps are kept after their start, by their length, and records after they were written.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Retention {
@@ -100,6 +138,12 @@ pub struct Retention {
     pub ten_steps: Span,
     /// Roll-ups of sixty steps.
     pub sixty_steps: Span,
+    /// Audit records of passes, and of what happened to the planner and its proxies.
+    pub audit: Span,
+    /// Audit records of passes in which nothing changed.
+    pub idle_passes: Span,
+    /// Rollouts, and the audit records of plans and their rollouts; a week at least, for the cooldown of the next move.
+    pub moves: Span,
 }
 
 impl Default for Retention {
@@ -109,6 +153,9 @@ impl Default for Retention {
             step: Span::from_secs(2 * DAY_SECONDS),
             ten_steps: Span::from_secs(14 * DAY_SECONDS),
             sixty_steps: Span::from_secs(400 * DAY_SECONDS),
+            audit: Span::from_secs(90 * DAY_SECONDS),
+            idle_passes: Span::from_secs(7 * DAY_SECONDS),
+            moves: Span::from_secs(400 * DAY_SECONDS),
         }
     }
 }
@@ -140,6 +187,22 @@ pub enum SettingsError {
         path: PathBuf,
         /// What is wrong.
         problem: rollout::SettingsError,
+    },
+    /// A regressor cannot be accepted.
+    #[error("settings file `{path}`: {problem}")]
+    Regressor {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: RegressorSettingsError,
+    },
+    /// The part about signals is outside its limits.
+    #[error("settings file `{path}`: {problem}")]
+    Signals {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: SignalSettingsError,
     },
     /// A value is outside its limits.
     #[error("settings file `{path}`: `{field}` is {value}, but must be {limit}; {remedy}")]
@@ -182,6 +245,10 @@ impl Settings {
         {
             *relative = base.join(&*relative);
         }
+        for calendar in &mut settings.calendars {
+            calendar.start_at(base);
+        }
+        settings.signals.rebase(base);
         settings.check(path)?;
         Ok(settings)
     }
@@ -217,6 +284,23 @@ impl Settings {
                 "60m suits most policies; no policy can look further ahead than this",
             );
         }
+        let effort = &self.forecast;
+        if let Some(unknown) = effort.models.iter().find(|name| !MODEL_NAMES.contains(&name.as_str())) {
+            return refuse(
+                "forecast.models",
+                format!("`{unknown}`"),
+                format!("one of {}", MODEL_NAMES.join(", ")),
+                "leave it out for the usual ones",
+            );
+        }
+        if !(0.0..=1.0).contains(&effort.cpu_share) {
+            return refuse(
+                "forecast.cpuShare",
+                effort.cpu_share.to_string(),
+                "from 0 to 1".into(),
+                "0.05 spends a twentieth of one core on dear models",
+            );
+        }
         if self.interval.ms() < 50 {
             return refuse(
                 "interval",
@@ -225,6 +309,17 @@ impl Settings {
                 "30s suits most meshes",
             );
         }
+        if self.retention.moves.ms() < REMEMBERED_MS {
+            return refuse(
+                "retention.moves",
+                self.retention.moves.to_string(),
+                "7d or more".into(),
+                "the cooldown of the next move counts the moves of a week; 400d suits most audits",
+            );
+        }
+        Regressors::check(&self.regressors)
+            .map_err(|problem| SettingsError::Regressor { path: path.to_owned(), problem })?;
+        self.signals.check().map_err(|problem| SettingsError::Signals { path: path.to_owned(), problem })?;
         self.rollout.check().map_err(|problem| SettingsError::Rollout { path: path.to_owned(), problem })
     }
 

@@ -6,6 +6,11 @@
 //! A summary belongs as a whole to the step that holds the midpoint of its window, and never to a step after the one
 //! in which it was received (a proxy whose clock is ahead cannot have seen the future). So an outage of the planner,
 //! after which a proxy delivers one long window, costs resolution in time but no observation.
+//!
+//! A window that is longer than [`LONG_WINDOW_STEPS`] says nothing of the rate in any one step: the step in its middle
+//! has too many requests, the others that it covers have too few. All of them are marked, and the rate of the services
+//! in them is not told ([`foremesh_core::history::ServiceStep::rate_known`]); counts and histograms stay exact sums.
+//! Spreading the requests over the steps would only look like a measurement, and would take a row for each of them.
 pub mod error;
 pub mod health;
 pub mod metrics;
@@ -14,6 +19,7 @@ pub mod sqlite;
 pub mod streams;
 
 pub use error::StoreError;
+pub use foremesh_core::gauge::{GaugeMetric, GaugeSource};
 pub use foremesh_summary::Accumulator as Histogram;
 pub use health::Health;
 pub use settings::{Level, Levels, StoreSettings};
@@ -33,6 +39,9 @@ use std::{
     fmt,
     sync::Arc,
 };
+
+/// Windows up to this many steps are told by their middle; longer ones make the rate of the steps they cover unknown.
+pub const LONG_WINDOW_STEPS: f64 = 1.5;
 
 /// Name of the series that takes what no longer fits under a limit.
 pub const OTHER: &str = "_other";
@@ -144,12 +153,67 @@ pub struct RangeQuery {
     pub node: Option<NodeId>,
 }
 
-/// One step of one service, merged over its series: the callers' view where any caller measured in that step, else
-/// the service's own proxies' view.
+/// Which steps of services or routes to read, merged over replicas and nodes.
+///
+/// A service is shown as its callers measured it where any caller measured it in that step, else as its own proxies
+/// did. Routes follow their service, so that the requests of all routes of a step are those of the service.
+#[derive(Clone, Debug, Default)]
+pub struct ServiceQuery {
+    /// Level: 0 for base steps, then 1 and 2 for the roll-ups.
+    pub level: u8,
+    /// Start of the first step.
+    pub from: Timestamp,
+    /// Start of the first step after the range.
+    pub to: Timestamp,
+    /// Only calls of these services; of all when not given.
+    pub services: Option<BTreeSet<ServiceId>>,
+    /// Only what this end measured: `Inbound` is what the service's own workload did, whoever called.
+    pub measured_by: Option<Direction>,
+    /// Base steps over which histograms are merged before a tail is read; at level 0 only. With 20 and more it is made
+    /// of whole roll-ups and the steps since, so it is up to 9 steps shorter. 0 and 1 mean the step alone.
+    pub tail_steps: usize,
+}
+
+impl ServiceQuery {
+    /// Steps of a level that start in `from..to`, of all services.
+    pub fn new(level: u8, from: Timestamp, to: Timestamp) -> Self {
+        Self { level, from, to, ..Self::default() }
+    }
+
+    /// The same for one service.
+    #[must_use]
+    pub fn of(self, service: ServiceId) -> Self {
+        Self { services: Some(BTreeSet::from([service])), ..self }
+    }
+}
+
+/// One step of one service, merged over its series.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServiceRow {
     /// The service that was called.
     pub service: ServiceId,
+    /// Start of the step.
+    pub start: Timestamp,
+    /// What was observed.
+    pub step: ServiceStep,
+}
+
+/// Who calls what by which route.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RouteId {
+    /// The service that is called.
+    pub callee: ServiceId,
+    /// The workload that calls; empty where the callee's proxy does not know it.
+    pub caller: WorkloadId,
+    /// Name of the route; empty when the proxy's configuration gives none.
+    pub route: String,
+}
+
+/// One step of one route, merged over its series.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouteRow {
+    /// The route; rows of one answer share it.
+    pub route: Arc<RouteId>,
     /// Start of the step.
     pub start: Timestamp,
     /// What was observed.
@@ -165,22 +229,6 @@ pub enum GaugeSubject {
     Workload(WorkloadId),
 }
 
-/// A measured level, as opposed to counted observations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum GaugeMetric {
-    /// CPU in use, in millicores.
-    CpuUsedMillicores,
-}
-
-impl GaugeMetric {
-    /// Name in the store.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::CpuUsedMillicores => "cpu_used_millicores",
-        }
-    }
-}
-
 /// One reading of a gauge.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gauge {
@@ -188,31 +236,43 @@ pub struct Gauge {
     pub subject: GaugeSubject,
     /// Which quantity.
     pub metric: GaugeMetric,
+    /// Who measured.
+    pub source: GaugeSource,
     /// When.
     pub at: Timestamp,
     /// How much; readings that are not finite are left out.
     pub value: f64,
 }
 
-/// Mean of the readings of one gauge in one step.
+/// Mean of the readings of one gauge by one source in one step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GaugeStep {
     /// What was measured.
     pub subject: GaugeSubject,
+    /// Which quantity.
+    pub metric: GaugeMetric,
+    /// Who measured.
+    pub source: GaugeSource,
     /// Start of the step.
     pub start: Timestamp,
     /// Mean of the readings.
     pub mean: f64,
     /// Number of readings.
     pub readings: u64,
+    /// When the newest of them was taken.
+    pub newest: Timestamp,
 }
+
+/// When each gauge was read last.
+pub type GaugeMarks = BTreeMap<(GaugeSubject, GaugeMetric), Timestamp>;
 
 /// Which base steps were written since this was last asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Too many to name: read everything again.
     pub everything: bool,
-    /// Base steps with new observations, and the services they are about.
+    /// Base steps in which something changed, and the services that it is about. A reader that keeps histories needs
+    /// only these services of these steps: see [`ServiceQuery::services`].
     pub steps: BTreeMap<Timestamp, BTreeSet<ServiceId>>,
     /// Base steps with new gauge readings.
     pub gauge_steps: BTreeSet<Timestamp>,
@@ -252,19 +312,26 @@ pub trait SeriesStore: Send + Sync + fmt::Debug {
     /// When the store cannot be read, or [`StoreError::TooWide`] when that would take too much memory.
     async fn range(&self, query: RangeQuery) -> Result<Vec<SeriesStep>, StoreError>;
 
-    /// Steps service by service, ordered by start; `service` limits to one.
+    /// Steps service by service, ordered by start.
     ///
     /// # Errors
     /// When the store cannot be read.
-    async fn service_range(
-        &self,
-        level: u8,
-        from: Timestamp,
-        to: Timestamp,
-        service: Option<ServiceId>,
-    ) -> Result<Vec<ServiceRow>, StoreError>;
+    async fn service_range(&self, query: ServiceQuery) -> Result<Vec<ServiceRow>, StoreError>;
 
-    /// Gauge steps that start in `from..to`, ordered by start, for one subject or for all.
+    /// Steps route by route, ordered by start.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn route_range(&self, query: ServiceQuery) -> Result<Vec<RouteRow>, StoreError>;
+
+    /// Series with an observation in a base step that starts at `from` or later; no histogram is read.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn active_since(&self, from: Timestamp) -> Result<Vec<SeriesKey>, StoreError>;
+
+    /// Gauge steps that start in `from..to`, ordered by start, for one metric and subject or for all. A gauge that several
+    /// sources measured has a step for each of them.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -273,9 +340,15 @@ pub trait SeriesStore: Send + Sync + fmt::Debug {
         level: u8,
         from: Timestamp,
         to: Timestamp,
-        metric: GaugeMetric,
+        metric: Option<GaugeMetric>,
         subject: Option<GaugeSubject>,
     ) -> Result<Vec<GaugeStep>, StoreError>;
+
+    /// When each gauge was read last by this source: what a source that is asked for its past goes on from.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn gauge_marks(&self, source: GaugeSource) -> Result<GaugeMarks, StoreError>;
 
     /// Every series that was ever observed and is not forgotten.
     ///

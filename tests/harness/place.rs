@@ -57,6 +57,18 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the repository").to_owned()
 }
 
+/// The planner's binary, which lies beside the directory of the test's own.
+///
+/// # Panics
+/// When it is not built, with the remedy.
+pub fn foremesh_binary() -> PathBuf {
+    let own = std::env::current_exe().expect("a process can tell where its program is");
+    let built = own.parent().and_then(Path::parent).expect("tests are in target/PROFILE/deps");
+    let path = built.join("foremesh");
+    assert!(path.is_file(), "{} is missing: run `cargo build -p foremesh`", path.display());
+    path
+}
+
 /// A built module, such as `foremesh_filter.wasm`.
 ///
 /// # Panics

@@ -8,7 +8,7 @@ const README: &str = include_str!("../../README.md");
 const SUMMARY: &str = include_str!("../../docs/examples/summary.json");
 
 /// The YAML block that begins with a comment of this file's name, without the indentation of the list it is in.
-fn block(name: &str) -> String {
+pub(crate) fn block(name: &str) -> String {
     let start =
         README.find(&format!("   # {name}\n")).unwrap_or_else(|| panic!("the README has a block `{name}`"));
     let text = &README[start..];

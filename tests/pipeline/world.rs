@@ -210,6 +210,8 @@ pub(crate) struct World {
     sent: u64,
     muted: bool,
     slow: Vec<i64>,
+    /// Minutes in which there are three times as many requests.
+    busy: Vec<std::ops::Range<i64>>,
     _directory: tempfile::TempDir,
 }
 
@@ -279,6 +281,7 @@ impl World {
             sent: 0,
             muted: false,
             slow: Vec::new(),
+            busy: Vec::new(),
             _directory: directory,
         }
     }
@@ -305,7 +308,9 @@ impl World {
     async fn report(&mut self, now_ms: i64) {
         for (host, _) in HOSTS {
             let (share, mean_ms) = self.platform.with(|state| (state.share(host), state.response_ms(host)));
-            let count = (RATE * share * TICK_MS as f64 / 1e3) as u64;
+            let minute = (now_ms - TICK_MS - START_MS) / MINUTE_MS;
+            let factor = if self.busy.iter().any(|busy| busy.contains(&minute)) { 3.0 } else { 1.0 };
+            let count = (RATE * factor * share * TICK_MS as f64 / 1e3) as u64;
             if count == 0 {
                 continue;
             }
@@ -329,11 +334,11 @@ impl World {
                 latency_hdr_v2: latency.encode(),
                 ..RouteWindow::default()
             };
-            self.push(host, now_ms, count, route).await;
+            self.push(host, now_ms, count, vec![route]).await;
         }
     }
 
-    async fn push(&mut self, host: &str, now_ms: i64, count: u64, route: RouteWindow) {
+    async fn push(&mut self, host: &str, now_ms: i64, count: u64, routes: Vec<RouteWindow>) {
         let (sequence, cumulative) = self.sequences.entry(host.to_owned()).or_default();
         *sequence += 1;
         *cumulative += count;
@@ -352,7 +357,7 @@ impl World {
             start_unix_ms: (now_ms - TICK_MS) as u64,
             end_unix_ms: now_ms as u64,
             cumulative: *cumulative,
-            routes: vec![route],
+            routes,
             ..WindowSummary::default()
         };
         let request = Request::post("/v1/summaries")
@@ -361,6 +366,37 @@ impl World {
             .expect("a request");
         let answer = self.router.clone().oneshot(request).await.expect("an answer");
         assert_eq!(answer.status(), StatusCode::OK);
+    }
+
+    /// A proxy of another workload reports calls by so many routes, to a few services.
+    pub(crate) async fn report_routes(&mut self, routes: usize) {
+        let now_ms = Clock::Manual(self.clock.clone()).now().unix_ms();
+        let mut latency = Accumulator::new();
+        latency.record(1000);
+        let windows: Vec<RouteWindow> = (0..routes)
+            .map(|number| RouteWindow {
+                direction: Direction::Outbound.into(),
+                callee: format!("service-{}", number % 20),
+                route: format!("route-{number}"),
+                ok: 1,
+                sum_us: 1000,
+                latency_hdr_v2: latency.encode(),
+                ..RouteWindow::default()
+            })
+            .collect();
+        for (number, part) in windows.chunks(2500).enumerate() {
+            self.push(&format!("edge-{number}"), now_ms, part.len() as u64, part.to_vec()).await;
+        }
+    }
+
+    /// Everything that is served, for tests that need a real port.
+    pub(crate) fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// There are three times as many requests in these minutes.
+    pub(crate) fn busy_in(&mut self, minutes: std::ops::Range<i64>) {
+        self.busy.push(minutes);
     }
 
     /// Proxies send nothing any more.

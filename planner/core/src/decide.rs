@@ -142,7 +142,7 @@ fn quiet(assessed: &ServiceAssessment) -> Option<NothingBecause> {
         Verdict::Healthy(healthy) => Some(NothingBecause::Healthy {
             worst_ms: healthy.worst_ms,
             objective_ms: assessed.objective_ms,
-            highest_probability: healthy.highest_probability.get(),
+            probability: healthy.probability.get(),
         }),
         Verdict::Unknown { why } => Some(NothingBecause::Unknown { why: why.clone() }),
         Verdict::Breach(_) if assessed.mode == Mode::Observe => {

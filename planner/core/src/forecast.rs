@@ -20,6 +20,8 @@ mod memory;
 pub mod model;
 mod outlook;
 mod paths;
+mod restrict;
+mod rewritten;
 mod ridge;
 mod scale;
 mod seasonal_naive;

@@ -1,7 +1,9 @@
-//! What was observed of one service or node, step by step, ready to be turned into series.
+//! What was observed of one service, node or workload, step by step, ready to be turned into series.
 use crate::{
-    ids::{NodeId, ServiceId},
+    gauge::{GaugeHistories, GaugeMetric},
+    ids::{NodeId, ServiceId, WorkloadId},
     series::Series,
+    tail::Tail,
     time::{Step, Timestamp},
 };
 use serde::{Deserialize, Serialize};
@@ -17,16 +19,27 @@ pub struct ServiceStep {
     pub requests: u32,
     /// Of those, the service's failures.
     pub server_errors: u32,
-    /// Latency in milliseconds at each of [`KEPT_QUANTILES`].
+    /// Latency in milliseconds at each of [`KEPT_QUANTILES`], of this step alone.
     pub latency_ms: [f32; KEPT_QUANTILES.len()],
+    /// How far the upper quantiles are above the median, over this step and those before it in the tail's window.
+    pub tail: Tail,
+    /// Whether these are the requests of just this step: not when a proxy reported them over a window much longer
+    /// than the step, as after an outage. Latency and availability are then measured, but a rate is not.
+    pub rate_known: bool,
 }
 
 impl ServiceStep {
+    /// A step that was observed by itself, whose tail is its own.
+    pub fn new(requests: u32, server_errors: u32, latency_ms: [f32; KEPT_QUANTILES.len()]) -> Self {
+        let tail = Tail::of(latency_ms.map(f64::from));
+        Self { requests, server_errors, latency_ms, tail, rate_known: true }
+    }
+
     /// Value of one metric in a step of this length; `None` where the step does not tell it.
     pub fn value(&self, metric: Metric, step: Step) -> Option<f64> {
         match metric {
             Metric::Latency(at) => self.latency_ms.get(at).copied().map(f64::from),
-            Metric::Throughput => Some(f64::from(self.requests) / step.seconds()),
+            Metric::Throughput => self.rate_known.then(|| f64::from(self.requests) / step.seconds()),
             Metric::Availability => {
                 (self.requests > 0).then(|| 1.0 - f64::from(self.server_errors) / f64::from(self.requests))
             }
@@ -88,19 +101,52 @@ pub struct ServiceHistory {
 impl ServiceHistory {
     /// The series of one metric.
     pub fn series(&self, metric: Metric) -> Series {
-        let value =
-            |step: &Option<ServiceStep>| step.and_then(|s| s.value(metric, self.step)).unwrap_or(f64::NAN);
-        Series::new(self.start, self.step, self.steps.iter().map(value).collect())
+        self.series_of(|step| step.value(metric, self.step))
+    }
+
+    /// Natural logarithm of the median latency in milliseconds: one half of [`crate::tail::joined`].
+    pub fn log_median(&self) -> Series {
+        self.series_of(|step| {
+            let [median, ..] = step.latency_ms;
+            (median > 0.0).then(|| f64::from(median).ln())
+        })
+    }
+
+    /// Natural logarithm of the ratio to the median of the quantile at this place in [`KEPT_QUANTILES`], over the
+    /// tail's window: the other half.
+    pub fn log_ratio(&self, at: usize) -> Series {
+        self.series_of(|step| step.tail.log_ratio(at))
+    }
+
+    fn series_of(&self, value: impl Fn(&ServiceStep) -> Option<f64>) -> Series {
+        let values = self.steps.iter().map(|step| step.as_ref().and_then(&value).unwrap_or(f64::NAN));
+        Series::new(self.start, self.step, values.collect())
     }
 }
 
-/// CPU of one node that was in use, step by step.
+/// What was measured of one node, quantity by quantity.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeHistory {
     /// The node.
     pub node: NodeId,
-    /// Millicores in use by everything on the node.
-    pub cpu_used_millicores: Series,
+    /// Its quantities; one that nobody measured is missing.
+    pub gauges: GaugeHistories,
+}
+
+impl NodeHistory {
+    /// Millicores in use by everything on the node, if they were measured.
+    pub fn cpu_used_millicores(&self) -> Option<&Series> {
+        self.gauges.get(&GaugeMetric::CpuUsedMillicores).map(|history| &history.series)
+    }
+}
+
+/// What was measured of one workload, all its replicas together, quantity by quantity.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkloadHistory {
+    /// The workload.
+    pub workload: WorkloadId,
+    /// Its quantities; one that nobody measured is missing.
+    pub gauges: GaugeHistories,
 }
 
 #[cfg(test)]
@@ -116,5 +162,30 @@ mod tests {
         );
         assert_eq!(Metric::latency(0.99), Some(Metric::Latency(3)));
         assert_eq!(Metric::latency(0.42), None);
+    }
+
+    #[test]
+    fn a_step_over_a_long_window_tells_latency_but_no_rate() {
+        let minute = Step::MINUTE;
+        let known = ServiceStep::new(600, 6, [1.0, 2.0, 3.0, 4.0, 5.0]);
+        let unknown = ServiceStep { rate_known: false, ..known };
+        let history = ServiceHistory {
+            service: "cart".into(),
+            start: Timestamp::from_unix_ms(0),
+            step: minute,
+            steps: vec![Some(known), None, Some(unknown)],
+        };
+        let values = |series: Series| series.values().iter().map(|v| v.is_finite()).collect::<Vec<_>>();
+        assert_eq!(values(history.series(Metric::Throughput)), [true, false, false]);
+        for series in [history.series(Metric::Availability), history.log_median(), history.log_ratio(3)] {
+            assert_eq!(values(series), [true, false, true]);
+        }
+        assert!((history.log_ratio(3).values()[0] - 4.0_f64.ln()).abs() < 1e-3);
+    }
+
+    /// 48 hours of a thousand services are 2.88 million of these.
+    #[test]
+    fn a_step_takes_forty_bytes() {
+        assert_eq!(size_of::<Option<ServiceStep>>(), 40);
     }
 }

@@ -4,7 +4,8 @@ use crate::{
     history::{KEPT_QUANTILES, Metric, NodeHistory, ServiceHistory},
     ids::{NodeId, PlanId, ReplicaId, ServiceId, WorkloadId},
     policy::{Condition, PastMove, RelocationPolicy},
-    time::Timestamp,
+    series::Series,
+    time::{Step, Timestamp},
     topology::Snapshot,
 };
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
@@ -99,7 +100,8 @@ pub fn node_forecast(
     settings: &ForecastSettings,
     now: Timestamp,
 ) -> MaybeForecast {
-    let series = &history.cpu_used_millicores;
+    let never = Series::new(now, Step::MINUTE, Vec::new());
+    let series = history.cpu_used_millicores().unwrap_or(&never);
     forecast(history.node.as_str(), "cpu_used_millicores", series, excluded, settings, now)
 }
 
@@ -129,7 +131,7 @@ fn by_name<S: Serializer>(forecasts: &BTreeMap<Metric, MaybeForecast>, to: S) ->
 pub struct Measured {
     /// End of the newest step that was looked at.
     pub at: Timestamp,
-    /// Finished requests per second, the mean of those steps.
+    /// Finished requests per second, the mean of those steps whose rate is known; 0 when none is.
     pub throughput_rps: f64,
     /// Latency in milliseconds at each of [`KEPT_QUANTILES`], the median of those steps.
     pub latency_ms: [f64; KEPT_QUANTILES.len()],
@@ -147,7 +149,8 @@ impl Measured {
         if observed.is_empty() {
             return None;
         }
-        let requests: u64 = observed.iter().map(|step| u64::from(step.requests)).sum();
+        let rates = observed.iter().filter_map(|step| step.value(Metric::Throughput, history.step));
+        let (sum_rps, known) = rates.fold((0.0, 0_u32), |(sum, known), rate| (sum + rate, known + 1));
         let latency_ms = std::array::from_fn(|at| {
             let mut values: Vec<f64> = observed.iter().map(|step| f64::from(step.latency_ms[at])).collect();
             values.sort_unstable_by(f64::total_cmp);
@@ -155,7 +158,7 @@ impl Measured {
         });
         Some(Self {
             at: history.start.plus_ms(history.step.times(history.steps.len())),
-            throughput_rps: requests as f64 / (observed.len() as f64 * history.step.seconds()),
+            throughput_rps: sum_rps / f64::from(known.max(1)),
             latency_ms,
         })
     }

@@ -11,18 +11,24 @@
 //! history ─Series─► forecast ─Forecast─► policy ─Verdict─► placement ─Plan─► verify ─VerifiedPlan─►
 //!     twin ─SimulatedPlan─► trial ─TestedPlan─► rollout ─Outcome─► report
 //! ```
+pub mod calendar;
+pub mod counter;
+pub mod covariate;
 pub mod decide;
 pub mod duration;
 pub mod forecast;
+pub mod gauge;
 pub mod history;
 pub mod ids;
 pub mod inputs;
+pub mod live;
 pub mod placement;
 pub mod plan;
 pub mod policy;
 pub mod report;
 pub mod rollout;
 pub mod series;
+pub mod tail;
 pub mod time;
 pub mod topology;
 pub mod trial;

@@ -38,6 +38,9 @@ pub struct RelocationPolicy {
     pub ramp_percent: Vec<u8>,
     /// Who waived the trial, and why. Always there in mode `auto`.
     pub waiver: Option<Waiver>,
+    /// Names of the only models that may forecast the selected services; empty for the planner's own choice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
 }
 
 impl RelocationPolicy {
@@ -109,7 +112,7 @@ pub struct PredictedLatency {
     pub of: usize,
     /// Look-ahead in milliseconds.
     pub within_ms: i64,
-    /// A step counts as above when the probability of that is at least this.
+    /// The rule fires when the probability of all that is at least this.
     pub probability: Probability,
 }
 

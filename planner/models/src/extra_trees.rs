@@ -7,8 +7,10 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-use crate::features::{Bounds, Recent, Scale, reach};
-use crate::residuals::{MIN_RESIDUALS, Residuals};
+use crate::{
+    features::{Bounds, Recent, Scale, reach},
+    residuals::{MIN_RESIDUALS, Residuals},
+};
 use foremesh_core::forecast::{
     LEVELS,
     model::{Cost, Family, Fitted, History, Model, ModelError, Prediction},

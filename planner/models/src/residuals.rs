@@ -1,7 +1,4 @@
 //! Bands from past errors: the distribution of `actual - predicted` at the same distance ahead.
-/// Fewest past errors that a band is made of. With 20 the outermost levels, 0.05 and 0.95, are each one observed
-/// error and not an extrapolation.
-pub(crate) const MIN_RESIDUALS: usize = 20;
 
 /// Most errors that are kept for one distance. More would cost memory (1 000 services have thousands of forecasts)
 /// and move a level by less than one hundredth.
@@ -38,3 +35,7 @@ impl Residuals {
         }
     }
 }
+
+/// Fewest past errors that a band is made of. With 20 the outermost levels, 0.05 and 0.95, are each one observed
+/// error and not an extrapolation.
+pub(crate) const MIN_RESIDUALS: usize = 20;

@@ -34,7 +34,7 @@ pub(super) async fn readyz(State(state): State<ApiState>) -> Result<&'static str
 /// Counters and forecasts in the Prometheus text format.
 #[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200, description = "OpenMetrics text")))]
 pub(super) async fn metrics(State(state): State<ApiState>) -> Result<impl IntoResponse, Problem> {
-    let rollouts = state.rollouts.list().await.map_err(|error| Problem::internal(chain(&error)))?;
+    let rollouts = state.rollouts.counts().await.map_err(|error| Problem::internal(chain(&error)))?;
     let text = state
         .metrics
         .encode(state.published.view().as_deref(), &rollouts)

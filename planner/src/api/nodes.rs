@@ -1,6 +1,6 @@
 //! Nodes and the proxies on them.
 use super::{ApiState, time_text::rfc3339};
-use crate::{problem::Problem, silence::SilentProxy, store::ProxyStream};
+use crate::{forecasts::Exhausted, problem::Problem, silence::SilentProxy, store::ProxyStream};
 use axum::{Json, extract::State};
 use foremesh_core::topology::NodeState;
 use serde::Serialize;
@@ -32,8 +32,38 @@ pub(super) struct Node {
     used_millicores: Option<f64>,
     /// Highest CPU use that is forecast within the horizon, in millicores; missing when it cannot be forecast.
     predicted_peak_millicores: Option<f64>,
+    /// Resources that may run out within the horizon, by the quantity that is used: the probability, and when.
+    exhaustion: Vec<Running>,
     /// Workloads with a replica on it.
     workloads: Vec<String>,
+}
+
+/// A resource that may run out.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Running {
+    /// The quantity that is used, with its unit, such as `memory_used_bytes`.
+    metric: String,
+    /// What there is of it, in the same unit.
+    capacity: f64,
+    /// Probability that all of it is in use at some step within the horizon, from 0 to 1.
+    probability: f64,
+    /// Start of the first step at which one in ten outcomes reaches capacity; missing when no step has so many.
+    possible_at: Option<String>,
+    /// Start of the first step at which every other outcome does; missing when no step has so many.
+    likely_at: Option<String>,
+}
+
+impl From<&Exhausted> for Running {
+    fn from(exhausted: &Exhausted) -> Self {
+        let exhaustion = &exhausted.exhaustion;
+        Self {
+            metric: exhausted.metric.name().to_owned(),
+            capacity: exhausted.capacity,
+            probability: exhaustion.probability.get(),
+            possible_at: exhaustion.possible_at.map(rfc3339),
+            likely_at: exhaustion.likely_at.map(rfc3339),
+        }
+    }
 }
 
 /// Every node with its use now and its predicted peak.
@@ -62,6 +92,13 @@ pub(super) async fn list(State(state): State<ApiState>) -> Result<Json<Nodes>, P
             used_millicores: node.used.map(foremesh_core::units::Millicores::get),
             predicted_peak_millicores: forecast
                 .map(|forecast| forecast.steps.iter().map(|step| step.point).fold(0.0, f64::max)),
+            exhaustion: view
+                .forecasts
+                .exhausted
+                .iter()
+                .filter(|exhausted| exhausted.node == *id)
+                .map(Running::from)
+                .collect(),
             workloads: on_it.map(|(workload, _)| workload.to_string()).collect(),
         }
     });

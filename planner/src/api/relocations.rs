@@ -1,19 +1,45 @@
 //! Relocations: where each one stands and how it got there.
 use super::{ApiState, query::Query, time_text::rfc3339};
-use crate::{causes::chain, problem::Problem, rollout::RolloutError};
+use crate::{
+    causes::chain,
+    problem::Problem,
+    rollout::{RolloutError, RolloutQuery},
+};
 use axum::{
     Json,
     extract::{Path, State},
 };
-use foremesh_core::{ids::RolloutId, rollout::RolloutRecord, trial::Trial};
+use foremesh_core::{
+    ids::{RolloutId, ServiceId},
+    rollout::RolloutRecord,
+    trial::Trial,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-/// All relocations.
+/// Relocations in one answer when no limit is given, and at most.
+const PAGE: u32 = 100;
+const MAX_PAGE: u32 = 1000;
+
+/// A page of relocations.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Relocations {
     /// Newest first.
     relocations: Vec<Relocation>,
+    /// Give this as `before` to get the next page; none when there is nothing more.
+    next_before: Option<String>,
+}
+
+/// Which relocations.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    /// Only those of this service.
+    service: Option<String>,
+    /// Only those that are older than the relocation with this id.
+    before: Option<String>,
+    /// How many at most, 1 to 1000; 100 when not given.
+    limit: Option<u32>,
 }
 
 /// One relocation.
@@ -106,12 +132,32 @@ impl From<&RolloutRecord> for Relocation {
     }
 }
 
-/// Every relocation with its state, newest first.
-#[utoipa::path(get, path = "/api/v1/relocations", tag = "moves", responses((status = 200, body = Relocations)))]
-pub(super) async fn list(State(state): State<ApiState>) -> Result<Json<Relocations>, Problem> {
-    let mut records = state.rollouts.list().await.map_err(|error| problem(&error))?;
-    records.sort_by_key(|record| std::cmp::Reverse((record.generation, record.id.clone())));
-    Ok(Json(Relocations { relocations: records.iter().map(Relocation::from).collect() }))
+/// Relocations with their state, newest first.
+#[utoipa::path(get, path = "/api/v1/relocations", tag = "moves", params(ListQuery), responses(
+    (status = 200, body = Relocations),
+    (status = 400, description = "A parameter is wrong", body = Problem)
+))]
+pub(super) async fn list(
+    State(state): State<ApiState>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Relocations>, Problem> {
+    let limit = query.limit.unwrap_or(PAGE);
+    if !(1..=MAX_PAGE).contains(&limit) {
+        return Err(Problem::bad_request(format!("`limit` is {limit}, but must be from 1 to {MAX_PAGE}")));
+    }
+    let asked = RolloutQuery {
+        service: query.service.map(ServiceId::new),
+        before: query.before.map(RolloutId::new),
+        // One more tells whether there is another page.
+        limit: limit + 1,
+    };
+    let mut records = state.rollouts.list(asked).await.map_err(|error| problem(&error))?;
+    let more = records.len() > limit as usize;
+    records.truncate(limit as usize);
+    Ok(Json(Relocations {
+        next_before: records.last().filter(|_| more).map(|record| record.id.to_string()),
+        relocations: records.iter().map(Relocation::from).collect(),
+    }))
 }
 
 fn problem(error: &RolloutError) -> Problem {

@@ -4,26 +4,18 @@ use super::{
     query::Query,
     time_text::{parse, rfc3339},
 };
-use crate::{
-    causes::chain,
-    control::{excluded, last_change},
-    problem::Problem,
-    published::View,
-    settings::Span,
-};
+use crate::{causes::chain, problem::Problem, published::View, store::ServiceQuery};
 use axum::{
     Json,
     extract::{Path, State},
 };
 use foremesh_core::{
-    forecast::{self as core_forecast, LEVELS},
     history::{KEPT_QUANTILES, Metric},
     ids::ServiceId,
     policy::Verdict,
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
 
 /// Most steps of history in one answer.
@@ -93,7 +85,7 @@ fn service(view: &View, id: &ServiceId) -> Service {
     let (verdict, predicted) = match record.map(|record| &record.seen.verdict) {
         None => ("no_policy", None),
         Some(Verdict::Healthy(healthy)) => {
-            ("healthy", Some((Some(healthy.worst_ms), Some(healthy.highest_probability.get()), None, None)))
+            ("healthy", Some((Some(healthy.worst_ms), Some(healthy.probability.get()), None, None)))
         }
         Some(Verdict::Breach(breach)) => (
             "breach",
@@ -185,7 +177,7 @@ pub(super) async fn one(
     }))
 }
 
-fn no_such_service<'a>(id: &ServiceId, known: impl Iterator<Item = &'a ServiceId>) -> Problem {
+pub(super) fn no_such_service<'a>(id: &ServiceId, known: impl Iterator<Item = &'a ServiceId>) -> Problem {
     let mut some: Vec<&str> = known.map(ServiceId::as_str).take(10).collect();
     some.sort_unstable();
     let list = if some.is_empty() { "none yet".to_owned() } else { some.join(", ") };
@@ -195,19 +187,7 @@ fn no_such_service<'a>(id: &ServiceId, known: impl Iterator<Item = &'a ServiceId
     ))
 }
 
-/// Which metric of a service.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ForecastQuery {
-    /// `latency`, `throughput` or `availability`; latency when not given.
-    metric: Option<String>,
-    /// Quantile of latency: 0.5, 0.9, 0.95, 0.99 or 0.999; 0.99 when not given.
-    quantile: Option<f64>,
-    /// How far to look ahead, such as `30m`; the planner's horizon when not given, and at most.
-    horizon: Option<String>,
-}
-
-fn metric_of(metric: Option<&str>, quantile: Option<f64>) -> Result<Metric, Problem> {
+pub(super) fn metric_of(metric: Option<&str>, quantile: Option<f64>) -> Result<Metric, Problem> {
     match metric.unwrap_or("latency") {
         "latency" => {
             let quantile = quantile.unwrap_or(0.99);
@@ -221,119 +201,6 @@ fn metric_of(metric: Option<&str>, quantile: Option<f64>) -> Result<Metric, Prob
         other => Err(Problem::bad_request(format!(
             "`metric` is `{other}`, but must be one of latency, throughput, availability"
         ))),
-    }
-}
-
-/// A forecast with its bands.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ForecastAnswer {
-    /// The service.
-    service: String,
-    /// The metric with its unit, such as `latency_p99_ms`.
-    metric: String,
-    /// When it was made.
-    made_at: String,
-    /// Age of the newest measured value at that time, in milliseconds.
-    data_age_ms: i64,
-    /// The model or models that made it.
-    model: String,
-    /// How well those did on the past.
-    backtest: Backtest,
-    /// Length of a step in milliseconds.
-    step_ms: i64,
-    /// One entry for each step, the nearest first.
-    steps: Vec<ForecastPoint>,
-}
-
-/// How well a model did on the past.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Backtest {
-    /// Mean absolute error in the metric's unit.
-    mae: f64,
-    /// Origins in the past that it was replayed from.
-    origins: usize,
-}
-
-/// One step of a forecast.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ForecastPoint {
-    /// Start of the step.
-    start: String,
-    /// What the model says.
-    point: f64,
-    /// Value at each level: with probability 0.9 the true value is below that at `0.9`.
-    quantiles: BTreeMap<String, f64>,
-}
-
-/// The forecast of one metric of a service, with bands, model and age.
-#[utoipa::path(get, path = "/api/v1/services/{id}/forecast", tag = "services",
-    params(("id" = String, Path, description = "Name of the service"), ForecastQuery),
-    responses(
-        (status = 200, body = ForecastAnswer),
-        (status = 400, description = "A parameter is wrong", body = Problem),
-        (status = 404, description = "No such service", body = Problem),
-        (status = 409, description = "No forecast can be made, and why", body = Problem)
-    )
-)]
-pub(super) async fn forecast(
-    State(state): State<ApiState>,
-    Path(id): Path<String>,
-    Query(query): Query<ForecastQuery>,
-) -> Result<Json<ForecastAnswer>, Problem> {
-    let metric = metric_of(query.metric.as_deref(), query.quantile)?;
-    let mut how = state.forecast;
-    if let Some(text) = query.horizon {
-        let span: Span = text.parse().map_err(|error| Problem::bad_request(format!("`horizon`: {error}")))?;
-        let step_ms = state.store.levels().base().step.ms();
-        let steps = usize::try_from(span.ms() / step_ms).unwrap_or(usize::MAX);
-        if steps < 1 || steps > how.horizon {
-            return Err(Problem::bad_request(format!(
-                "`horizon` is {span}, but must be from one step ({step_ms} ms) to the planner's horizon ({} ms)",
-                step_ms.saturating_mul(how.horizon as i64)
-            )));
-        }
-        how.horizon = steps;
-    }
-    let service = ServiceId::new(&*id);
-    let rollouts = state.rollouts.list().await.map_err(|error| Problem::internal(chain(&error)))?;
-    let changed = last_change(&rollouts, &service);
-    let observed = state.observed.read().await;
-    let history = observed
-        .service(&service)
-        .ok_or_else(|| no_such_service(&service, observed.services().map(|history| &history.service)))?;
-    let series = history.series(metric);
-    let excluded = if metric.depends_on_place() { excluded(&rollouts, &service) } else { Vec::new() };
-    let now = state.clock.now();
-    let made = core_forecast::forecast(service.as_str(), &metric.name(), &series, &excluded, &how, now);
-    drop(observed);
-    let made = made.map_err(|error| {
-        let since = changed.map_or_else(String::new, |at| {
-            format!(" (the service was moved at {}, and latency before that is not learnt from)", rfc3339(at))
-        });
-        Problem::conflict(format!("{} of `{id}` cannot be forecast: {error}{since}", metric.name()))
-    })?;
-    Ok(Json(answer(made)))
-}
-
-fn answer(made: core_forecast::Forecast) -> ForecastAnswer {
-    let steps = made.steps.iter().map(|step| ForecastPoint {
-        start: rfc3339(step.at),
-        point: step.point,
-        quantiles: LEVELS
-            .iter()
-            .zip(step.quantiles)
-            .map(|(level, value)| (level.to_string(), value))
-            .collect(),
-    });
-    ForecastAnswer {
-        steps: steps.collect(),
-        service: made.subject,
-        metric: made.metric,
-        made_at: rfc3339(made.made_at),
-        data_age_ms: made.data_age_ms,
-        model: made.model,
-        backtest: Backtest { mae: made.backtest_mae, origins: made.backtest_origins },
-        step_ms: made.step.ms(),
     }
 }
 
@@ -415,7 +282,7 @@ pub(super) async fn history(
     }
     let rows = state
         .store
-        .service_range(number, from, to, Some(service))
+        .service_range(ServiceQuery::new(number, from, to).of(service))
         .await
         .map_err(|error| Problem::internal(chain(&error)))?;
     let steps = rows

@@ -2,7 +2,7 @@
 use foremesh_core::time::Timestamp;
 
 /// A time as people and programs write it, such as `2026-11-24T09:30:00.5Z`.
-pub(super) fn rfc3339(at: Timestamp) -> String {
+pub(crate) fn rfc3339(at: Timestamp) -> String {
     jiff::Timestamp::from_millisecond(at.unix_ms())
         .map_or_else(|_| at.unix_ms().to_string(), |at| at.to_string())
 }

@@ -40,6 +40,8 @@ pub struct IngestBench {
     pub routes: usize,
     /// Services that are called, over all routes of all proxies.
     pub services: usize,
+    /// Nodes that the proxies run on.
+    pub nodes: usize,
     /// Length of the measurement.
     pub seconds: f64,
     /// Seed of the latencies.
@@ -61,6 +63,8 @@ pub struct IngestReport {
     pub proxies: usize,
     /// Routes of each summary.
     pub routes: usize,
+    /// Nodes that the proxies run on.
+    pub nodes: usize,
     /// Mean size of a summary, in bytes.
     pub summary_bytes: f64,
     /// Middle run by `per_cpu_second`.
@@ -161,6 +165,7 @@ pub async fn run(bench: &IngestBench) -> Result<IngestReport, BenchError> {
         ("--proxies", bench.proxies),
         ("--routes", bench.routes),
         ("--services", bench.services),
+        ("--nodes", bench.nodes),
         ("--runs", bench.runs),
     ] {
         if value == 0 {
@@ -181,7 +186,8 @@ pub async fn run(bench: &IngestBench) -> Result<IngestReport, BenchError> {
         None => None,
     };
     let summary_bytes = traffic::mean_bytes(bench);
-    Ok(IngestReport { proxies: bench.proxies, routes: bench.routes, summary_bytes, median, runs, history })
+    let IngestBench { proxies, routes, nodes, .. } = *bench;
+    Ok(IngestReport { proxies, routes, nodes, summary_bytes, median, runs, history })
 }
 
 fn folder(bench: &IngestBench) -> Result<tempfile::TempDir, BenchError> {

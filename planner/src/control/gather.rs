@@ -1,15 +1,19 @@
 //! The first half of a pass: from the store and the platform to the inputs of the decision.
 use super::{ControlSettings, Parts, PassError, moves};
-use crate::store::{Gauge, GaugeMetric, GaugeSubject};
+use crate::forecasts::{Forecasts, Known, PassForecasts};
+use crate::store::{Gauge, GaugeMetric, GaugeSource, GaugeSubject};
 use foremesh_core::{
     ids::{NodeId, PlanId, ServiceId, WorkloadId},
-    inputs::{InFlight, Inputs, MaybeForecast, ServiceInputs, Settings, metrics_needed, node_forecast},
+    inputs::{InFlight, Inputs, MaybeForecast, ServiceInputs, Settings},
     plan::Plan,
     policy::{PastMove, RelocationPolicy, Waiver},
     time::Timestamp,
     topology::Snapshot,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// The inputs of one pass, owned, so that they outlive it: rollouts validate against them and the API shows them.
 #[derive(Clone, Debug)]
@@ -65,10 +69,11 @@ impl PassInputs {
 pub(super) async fn gather(
     parts: &Parts,
     settings: &ControlSettings,
+    forecasts: &Arc<Mutex<Forecasts>>,
     snapshot: Snapshot,
     newest: Option<(PlanId, u64)>,
     now: Timestamp,
-) -> Result<PassInputs, PassError> {
+) -> Result<(PassInputs, PassForecasts), PassError> {
     parts.store.append_gauges(gauges(&snapshot)).await?;
     parts.observed.write().await.refresh(now).await?;
 
@@ -77,28 +82,27 @@ pub(super) async fn gather(
     let in_flight = moves::in_flight(&rollouts);
     let move_duration_ms = moves::durations(&rollouts, settings.pending_ms);
     let policies = Arc::new(settings.policies.clone());
-    let how = settings.forecast();
-
-    let (for_services, observed) = (Arc::clone(&policies), Arc::clone(&parts.observed));
-    let (services, nodes) = tokio::task::spawn_blocking(move || {
+    let known = Known {
+        policies: Arc::clone(&policies),
+        rollouts,
+        calendars: parts.calendars.current(),
+        regressors: parts.regressors.current(),
+        now,
+        step: settings.step,
+        keep_ms: settings.keep_ms,
+        cpu_millicores: snapshot.nodes.iter().map(|(id, node)| (id.clone(), node.capacity.get())).collect(),
+    };
+    let (forecasts, observed) = (Arc::clone(forecasts), Arc::clone(&parts.observed));
+    let (made, (services, nodes)) = tokio::task::spawn_blocking(move || {
         let observed = observed.blocking_read();
-        let services = observed
-            .services()
-            .map(|history| {
-                let metrics = metrics_needed(&for_services, &history.service);
-                let excluded = moves::excluded(&rollouts, &history.service);
-                (history.service.clone(), ServiceInputs::of(history, &metrics, &excluded, &how, now))
-            })
-            .collect();
-        let nodes = observed
-            .nodes()
-            .map(|history| (history.node.clone(), node_forecast(history, &[], &how, now)))
-            .collect();
-        (services, nodes)
+        let made = forecasts.lock().unwrap_or_else(PoisonError::into_inner).pass(&observed, &known);
+        let inputs = made.inputs(&observed);
+        (made, inputs)
     })
     .await?;
+    parts.calendars.set_learned(made.effects.clone());
 
-    Ok(PassInputs {
+    let inputs = PassInputs {
         now,
         snapshot,
         services,
@@ -109,13 +113,15 @@ pub(super) async fn gather(
         move_duration_ms,
         settings: settings.caution,
         newest,
-    })
+    };
+    Ok((inputs, made))
 }
 
 fn gauges(snapshot: &Snapshot) -> Vec<Gauge> {
     let gauge = |subject, used: f64| Gauge {
         subject,
         metric: GaugeMetric::CpuUsedMillicores,
+        source: GaugeSource::Platform,
         at: snapshot.taken_at,
         value: used,
     };

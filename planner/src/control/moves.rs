@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 /// Moves are remembered this long for cooldown and history, in milliseconds: longer than any cooldown, and than the
 /// history that forecasts learn from by default.
-pub(super) const REMEMBERED_MS: i64 = 7 * 24 * 3_600_000;
+pub const REMEMBERED_MS: i64 = 7 * 24 * 3_600_000;
 
 /// When a service's traffic last changed its place: the last transition of its rollouts that had given the target any
 /// traffic, whether they ended there or went back.
@@ -30,6 +30,20 @@ pub fn last_change(records: &[RolloutRecord], service: &ServiceId) -> Option<Tim
 pub fn excluded(records: &[RolloutRecord], service: &ServiceId) -> Vec<Excluded> {
     let from = Timestamp::from_unix_ms(i64::MIN);
     last_change(records, service).map(|to| Excluded { from, to }).into_iter().collect()
+}
+
+/// When the traffic of a service was shared between two places, oldest first; a move that is not over has no end.
+pub fn moves_of(records: &[RolloutRecord], service: &ServiceId) -> Vec<Excluded> {
+    let of_service = records.iter().filter(|record| record.relocation.service == *service);
+    let mut moves: Vec<Excluded> = of_service
+        .filter_map(|record| {
+            let from = record.shifted_at()?;
+            let over = record.state.is_last().then(|| record.history.last().map(|last| last.at)).flatten();
+            Some(Excluded { from, to: over.unwrap_or(Timestamp::from_unix_ms(i64::MAX)) })
+        })
+        .collect();
+    moves.sort_by_key(|moving| (moving.to, moving.from));
+    moves
 }
 
 /// Moves that are over, with success or without.

@@ -77,7 +77,7 @@ impl Screen {
                 sight.text("/predicted/model").unwrap_or("-")
             ),
             (Some("healthy"), Some(worst), Some(probability)) => format!(
-                "healthy: up to {worst:.0} ms against {objective:.0} ms, highest probability {probability:.2}, by {}",
+                "healthy: up to {worst:.0} ms against {objective:.0} ms, probability of a breach {probability:.2}, by {}",
                 sight.text("/predicted/model").unwrap_or("-")
             ),
             (Some(_), ..) => {

@@ -53,6 +53,13 @@ impl Inventory for HostsPlatform {
         }
         Ok(Snapshot { taken_at: shared.clock.now(), nodes, workloads })
     }
+
+    fn addresses(&self) -> BTreeMap<String, NodeId> {
+        let hosts = &self.shared.hosts.hosts;
+        let alone = |of: &Host| hosts.values().filter(|host| host.address == of.address).count() == 1;
+        let named = hosts.iter().filter(|(_, host)| alone(host));
+        named.map(|(name, host)| (host.address.to_string(), name.clone())).collect()
+    }
 }
 
 impl Shared {

@@ -1,5 +1,5 @@
 //! The body of a request, read and decompressed within limits.
-use super::problem::Problem;
+use super::problem::Refusal;
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderName, header},
@@ -22,13 +22,13 @@ pub enum MediaType {
 }
 
 impl MediaType {
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
         let value = text(headers, &header::CONTENT_TYPE);
         let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match essence.as_str() {
             "" | "application/x-protobuf" | "application/protobuf" => Ok(Self::Protobuf),
             "application/json" => Ok(Self::Json),
-            _ => Err(Problem::unsupported(
+            _ => Err(Refusal::unsupported(
                 "content-type",
                 &value,
                 "application/x-protobuf or application/json",
@@ -49,20 +49,20 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
         let value = text(headers, &header::CONTENT_ENCODING);
         match value.trim().to_ascii_lowercase().as_str() {
             "" | "identity" => Ok(Self::Identity),
             "deflate" => Ok(Self::Deflate),
             "gzip" => Ok(Self::Gzip),
             _ => {
-                Err(Problem::unsupported("content-encoding", &value, "deflate (zlib), gzip, or no encoding"))
+                Err(Refusal::unsupported("content-encoding", &value, "deflate (zlib), gzip, or no encoding"))
             }
         }
     }
 
     /// Decompresses; never more than `limit` bytes are held.
-    pub(super) fn decode(self, raw: Bytes, limit: usize) -> Result<Bytes, Problem> {
+    pub(crate) fn decode(self, raw: Bytes, limit: usize) -> Result<Bytes, Refusal> {
         match self {
             Self::Identity => Ok(raw),
             Self::Deflate => inflate(ZlibDecoder::new(raw.as_ref()), limit),
@@ -71,14 +71,14 @@ impl Encoding {
     }
 }
 
-fn inflate(decoder: impl Read, limit: usize) -> Result<Bytes, Problem> {
+fn inflate(decoder: impl Read, limit: usize) -> Result<Bytes, Refusal> {
     let mut plain = Vec::new();
     // One byte more than the limit tells "at the limit" from "over it".
     let read = decoder.take(limit as u64 + 1).read_to_end(&mut plain);
     match read {
-        Ok(length) if length > limit => Err(Problem::too_large("the decompressed body", limit)),
+        Ok(length) if length > limit => Err(Refusal::too_large("the decompressed body", limit)),
         Ok(_) => Ok(plain.into()),
-        Err(error) => Err(Problem::refused("body cannot be decompressed", &error)),
+        Err(error) => Err(Refusal::refused("body cannot be decompressed", &error)),
     }
 }
 
@@ -88,24 +88,24 @@ fn text(headers: &HeaderMap, name: &HeaderName) -> String {
 }
 
 /// Length that the sender announces, unless it is over the limit.
-pub(super) fn announced_length(headers: &HeaderMap, limit: usize) -> Result<Option<usize>, Problem> {
+pub(crate) fn announced_length(headers: &HeaderMap, limit: usize) -> Result<Option<usize>, Refusal> {
     let length = text(headers, &header::CONTENT_LENGTH).parse::<usize>().ok();
     match length {
         Some(length) if length > limit => {
-            Err(Problem::too_large(&format!("a body of {length} bytes"), limit))
+            Err(Refusal::too_large(&format!("a body of {length} bytes"), limit))
         }
         other => Ok(other),
     }
 }
 
 /// Reads the whole body, at most `limit` bytes, within `timeout`.
-pub(super) async fn read(body: Body, limit: usize, timeout: Duration) -> Result<Bytes, Problem> {
+pub(crate) async fn read(body: Body, limit: usize, timeout: Duration) -> Result<Bytes, Refusal> {
     match tokio::time::timeout(timeout, Limited::new(body, limit).collect()).await {
-        Err(_) => Err(Problem::timeout(timeout.as_secs_f64())),
+        Err(_) => Err(Refusal::timeout(timeout.as_secs_f64())),
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::too_large("the body", limit)),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::too_large("the body", limit)),
         Ok(Err(error)) => {
-            Err(Problem::refused("body cannot be read", &io::Error::new(io::ErrorKind::InvalidData, error)))
+            Err(Refusal::refused("body cannot be read", &io::Error::new(io::ErrorKind::InvalidData, error)))
         }
     }
 }

@@ -1,65 +1,45 @@
-//! Refusals as RFC 9457 problems.
+//! Refusals, each with how it counts.
 use super::{IngestSettings, metrics::Outcome};
-use crate::{causes::chain, store::StoreError};
+use crate::{
+    causes::chain,
+    problem::{FieldProblem, Problem},
+    store::StoreError,
+};
 use axum::{
-    http::{HeaderValue, StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use foremesh_summary::DecodeError;
-use serde::Serialize;
 use std::error::Error;
 
-/// Seconds after which a refused sender may try again.
-const RETRY_AFTER_SECONDS: &str = "1";
-
-/// Why a request was refused, as RFC 9457 has it: `field`, `value`, `limit` and `remedy` are there when one field is
-/// the reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-pub struct Problem(Box<Fields>);
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Fields {
-    /// Always `about:blank`: the title says what the status means here.
-    #[serde(rename = "type")]
-    kind: &'static str,
-    title: &'static str,
-    status: u16,
-    detail: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    field: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    limit: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    remedy: Option<&'static str>,
-    #[serde(skip)]
+/// Why a summary was not taken, and how that counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    problem: Problem,
     outcome: Outcome,
 }
 
-impl Problem {
-    fn new(status: StatusCode, outcome: Outcome, title: &'static str, detail: String) -> Self {
-        Self(Box::new(Fields {
-            kind: "about:blank",
-            title,
-            status: status.as_u16(),
-            detail,
-            field: None,
-            value: None,
-            limit: None,
-            remedy: None,
-            outcome,
-        }))
+impl Refusal {
+    fn new(status: StatusCode, outcome: Outcome, title: &str, detail: String) -> Self {
+        Self { problem: Problem::new(status, detail).titled(title), outcome }
+    }
+
+    fn about(self, field: FieldProblem) -> Self {
+        Self { problem: self.problem.about(field), ..self }
+    }
+
+    /// The answer that it becomes.
+    pub(crate) const fn problem(&self) -> &Problem {
+        &self.problem
     }
 
     /// How the request counts.
     pub(super) fn outcome(&self) -> Outcome {
-        self.0.outcome
+        self.outcome
     }
 
     /// 400: the bytes are not what was announced.
-    pub(super) fn refused(title: &'static str, error: &dyn Error) -> Self {
+    pub(super) fn refused(title: &str, error: &dyn Error) -> Self {
         Self::new(StatusCode::BAD_REQUEST, Outcome::Refused, title, chain(error))
     }
 
@@ -81,11 +61,14 @@ impl Problem {
     pub(super) fn unsupported(header: &'static str, value: &str, known: &'static str) -> Self {
         let detail = format!("{header} is `{value}`; send {known}");
         let title = "body is of an unknown kind";
-        let mut problem = Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Outcome::Unsupported, title, detail);
-        problem.0.field = Some(header.to_owned());
-        problem.0.value = Some(value.to_owned());
-        problem.0.limit = Some(known.to_owned());
-        problem
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Outcome::Unsupported, title, detail).about(
+            FieldProblem {
+                field: header.to_owned(),
+                value: Some(value.to_owned()),
+                limit: Some(known.to_owned()),
+                remedy: None,
+            },
+        )
     }
 
     /// 503: too much in flight.
@@ -108,39 +91,30 @@ impl Problem {
     }
 }
 
-impl From<DecodeError> for Problem {
+impl From<DecodeError> for Refusal {
     fn from(error: DecodeError) -> Self {
         if let DecodeError::BodyTooLarge { limit, .. } = error {
             return Self::too_large("the summary", limit);
         }
-        let mut problem = Self::refused("summary is not valid", &error);
-        let fields = &mut problem.0;
+        let refusal = Self::refused("summary is not valid", &error);
         match error {
-            DecodeError::Field { field, value, limit, remedy } => {
-                fields.field = Some(field);
-                fields.value = Some(value);
-                fields.limit = Some(limit);
-                fields.remedy = Some(remedy);
-            }
-            DecodeError::Histogram { route, .. } => {
-                fields.field = Some(format!("routes[{route}].latency_hdr_v2"));
-            }
-            _ => {}
+            DecodeError::Field { field, value, limit, remedy } => refusal.about(FieldProblem {
+                field,
+                value: Some(value),
+                limit: Some(limit),
+                remedy: Some(remedy),
+            }),
+            DecodeError::Histogram { route, .. } => refusal.about(FieldProblem {
+                field: format!("routes[{route}].latency_hdr_v2"),
+                ..FieldProblem::default()
+            }),
+            _ => refusal,
         }
-        problem
     }
 }
 
-impl IntoResponse for Problem {
+impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = serde_json::to_vec(&self).unwrap_or_default();
-        let mut response = (status, body).into_response();
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
-        }
-        response
+        self.problem.into_response()
     }
 }

@@ -413,3 +413,19 @@ fn metrics_have_their_names() {
         assert!(text.contains(name), "{name} is not in\n{text}");
     }
 }
+
+#[tokio::test]
+async fn another_method_is_a_problem_document_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = state(&Arc::new(open(folder.path())), IngestSettings::default());
+    for method in ["GET", "PUT", "DELETE"] {
+        let request = Request::builder().method(method).uri(PUSH_PATH).body(Body::empty()).unwrap();
+        let response = router(state.clone()).oneshot(request).await.unwrap();
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json", "{method}");
+        assert_eq!(response.headers()[header::ALLOW], "POST", "{method}");
+        let (status, problem) = json(response).await;
+        assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED, "{method}");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.starts_with(&format!("`{method}` is not served at `/v1/summaries`")), "{problem}");
+    }
+}

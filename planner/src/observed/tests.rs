@@ -1,6 +1,6 @@
 use super::*;
 use crate::store::{
-    Gauge, SqliteStore,
+    Gauge, GaugeMetric, GaugeSource, SqliteStore,
     tests::{MINUTE, NOON, at, open, open_with, proxy, route, summary},
 };
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 use foremesh_core::{history::Metric, units::Quantile};
 use foremesh_summary::wire::Direction;
 
-const SETTINGS: ObservedSettings = ObservedSettings { keep_ms: 60 * MINUTE, settle_ms: 5000 };
+const SETTINGS: ObservedSettings = ObservedSettings { keep_ms: 60 * MINUTE, settle_ms: 5000, tail_steps: 60 };
 
 /// Sends what a proxy saw in the two seconds before `end_ms`; the epoch makes each one a stream of its own.
 async fn send(
@@ -79,6 +79,7 @@ async fn a_restart_sees_what_many_refreshes_saw() {
         let cpu = Gauge {
             subject: GaugeSubject::Node("n1".into()),
             metric: GaugeMetric::CpuUsedMillicores,
+            source: GaugeSource::Platform,
             at: at(end),
             value: minute as f64,
         };
@@ -95,7 +96,7 @@ async fn a_restart_sees_what_many_refreshes_saw() {
     assert_eq!(newest(&observed).len(), 60);
     assert_eq!(newest(&observed), newest(&again));
     let cpu = |observed: &Observed| {
-        let series = observed.node(&"n1".into()).unwrap().cpu_used_millicores.clone();
+        let series = observed.node(&"n1".into()).unwrap().cpu_used_millicores().unwrap().clone();
         assert_eq!(series.end(), observed.end());
         series.values().iter().rev().take(60).copied().collect::<Vec<_>>()
     };
@@ -161,9 +162,51 @@ async fn half_second_steps_work_as_minutes_do() {
     // Midpoints one second before the ends.
     send(&store, 1, "edge", "n1", NOON + 1000, out()).await;
     send(&store, 2, "edge", "n1", NOON + 2000, out()).await;
-    let settings = ObservedSettings { keep_ms: 10_000, settle_ms: 200 };
+    let settings = ObservedSettings { keep_ms: 10_000, settle_ms: 200, tail_steps: 2 };
     let observed = Observed::backfill(store, settings, at(NOON + 1750)).await.unwrap();
     let history = observed.service(&"cart".into()).unwrap();
     assert_eq!(history.start, at(NOON));
     assert_eq!(history.steps.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true]);
+}
+
+#[tokio::test]
+async fn the_preferred_source_counts_and_each_number_has_its_age() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(folder.path()));
+    let gauge = |subject: GaugeSubject, metric, source, after_ms, value| Gauge {
+        subject,
+        metric,
+        source,
+        at: at(NOON + after_ms),
+        value,
+    };
+    let node = || GaugeSubject::Node("n1".into());
+    let (cpu, memory) = (GaugeMetric::CpuUsedMillicores, GaugeMetric::MemoryUsedBytes);
+    let readings = vec![
+        gauge(node(), cpu, GaugeSource::Platform, 10_000, 100.0),
+        gauge(node(), cpu, GaugeSource::Prometheus, 30_000, 300.0),
+        gauge(node(), cpu, GaugeSource::NodeExporter, 40_000, 200.0),
+        gauge(node(), cpu, GaugeSource::Platform, MINUTE + 10_000, 110.0),
+        gauge(node(), memory, GaugeSource::NodeExporter, 40_000, 1e9),
+        gauge(GaugeSubject::Workload("cart".into()), memory, GaugeSource::Otlp, 20_000, 5e8),
+    ];
+    store.append_gauges(readings).await.unwrap();
+    let mut observed = Observed::backfill(store.clone(), SETTINGS, at(NOON + 3 * MINUTE)).await.unwrap();
+    let shown = |observed: &Observed, metric| {
+        let history = &observed.node(&"n1".into()).unwrap().gauges[&metric];
+        let finite: Vec<f64> = history.series.values().iter().copied().filter(|v| v.is_finite()).collect();
+        (finite, history.source, history.newest.ms_since(at(NOON)))
+    };
+    assert_eq!(shown(&observed, cpu), (vec![300.0, 110.0], GaugeSource::Platform, MINUTE + 10_000));
+    assert_eq!(shown(&observed, memory), (vec![1e9], GaugeSource::NodeExporter, 40_000));
+    let cart = observed.workload(&"cart".into()).unwrap();
+    assert_eq!(cart.gauges[&memory].source, GaugeSource::Otlp);
+
+    // What comes late from the preferred source takes the place of the other's number.
+    let late = gauge(node(), cpu, GaugeSource::Prometheus, MINUTE + 30_000, 310.0);
+    store.append_gauges(vec![late]).await.unwrap();
+    observed.refresh(at(NOON + 3 * MINUTE)).await.unwrap();
+    assert_eq!(shown(&observed, cpu), (vec![300.0, 310.0], GaugeSource::Prometheus, MINUTE + 30_000));
+    let marks = store.gauge_marks(GaugeSource::Prometheus).await.unwrap();
+    assert_eq!(marks, BTreeMap::from([((node(), cpu), at(NOON + MINUTE + 30_000))]));
 }

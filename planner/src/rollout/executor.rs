@@ -2,11 +2,11 @@
 use super::{
     RolloutError, RolloutPorts, RolloutSettings,
     drive::{Live, Shared},
-    journal::{Entry, Journal},
+    journal::{Entry, Journal, RolloutQuery},
 };
 use crate::{clock::Clock, durations};
 use foremesh_core::{
-    ids::RolloutId,
+    ids::{RolloutId, ServiceId},
     plan::Move,
     rollout::{AbortRequest, Phase, RolloutRecord},
     time::Timestamp,
@@ -147,12 +147,40 @@ impl Rollouts {
         join_all(self.shared.live_ids().iter().map(|id| self.shared.drive_logged(id))).await;
     }
 
-    /// Every rollout, oldest first.
+    /// A page of all rollouts, the newest first.
     ///
     /// # Errors
     /// When the journal cannot be read.
-    pub async fn list(&self) -> Result<Vec<RolloutRecord>, RolloutError> {
-        Ok(self.shared.journal.all().await?.into_iter().map(|entry| entry.record).collect())
+    pub async fn list(&self, query: RolloutQuery) -> Result<Vec<RolloutRecord>, RolloutError> {
+        self.shared.journal.page(query).await
+    }
+
+    /// Rollouts of one service that are not over or have ended since then, oldest first.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn for_service(
+        &self,
+        service: &ServiceId,
+        since: Timestamp,
+    ) -> Result<Vec<RolloutRecord>, RolloutError> {
+        self.shared.journal.for_service(service, since).await
+    }
+
+    /// How many rollouts there are in each state, which is given as text.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn counts(&self) -> Result<Vec<(String, u64)>, RolloutError> {
+        self.shared.journal.counts().await
+    }
+
+    /// Forgets rollouts that were over before then, the oldest first and at most `limit`; gives how many.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub async fn forget(&self, before: Timestamp, limit: u32) -> Result<usize, RolloutError> {
+        self.shared.journal.forget(before, limit).await
     }
 
     /// One rollout.
@@ -189,7 +217,10 @@ impl Rollouts {
     }
 
     /// Rollouts that are not over, oldest first.
-    async fn active(&self) -> Result<Vec<RolloutRecord>, RolloutError> {
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn active(&self) -> Result<Vec<RolloutRecord>, RolloutError> {
         let entries = self.shared.journal.unfinished().await?;
         Ok(entries.into_iter().map(|entry| entry.record).filter(|r| !r.state.is_last()).collect())
     }
@@ -207,7 +238,7 @@ impl Rollouts {
     /// # Errors
     /// When the journal cannot be read.
     pub async fn recent(&self, since: Timestamp) -> Result<Vec<RolloutRecord>, RolloutError> {
-        Ok(self.shared.journal.since(since).await?.into_iter().map(|entry| entry.record).collect())
+        self.shared.journal.since(since).await
     }
 
     /// The newest generation of a plan that was ever accepted; a new plan must be above it.

@@ -96,7 +96,7 @@ impl Bench {
     async fn run_to_end(&mut self) -> Vec<RolloutRecord> {
         for _ in 0..2_000 {
             self.turn().await;
-            let all = self.rollouts.list().await.unwrap();
+            let all = self.rollouts.recent(Timestamp::from_unix_ms(0)).await.unwrap();
             if all.iter().all(|record| record.state.is_last()) {
                 // Once more, so that the last change of state is reported.
                 self.turn().await;
@@ -104,18 +104,21 @@ impl Bench {
                 return all;
             }
         }
-        panic!("it does not end: {:?}", self.rollouts.list().await.unwrap());
+        panic!("it does not end: {:?}", self.rollouts.recent(Timestamp::from_unix_ms(0)).await.unwrap());
     }
 
     async fn run_until(&mut self, state: &str) {
         for _ in 0..500 {
-            let all = self.rollouts.list().await.unwrap();
+            let all = self.rollouts.recent(Timestamp::from_unix_ms(0)).await.unwrap();
             if all.iter().any(|record| record.state.to_string() == state) {
                 return;
             }
             self.turn().await;
         }
-        panic!("{state} was not reached: {:?}", self.rollouts.list().await.unwrap());
+        panic!(
+            "{state} was not reached: {:?}",
+            self.rollouts.recent(Timestamp::from_unix_ms(0)).await.unwrap()
+        );
     }
 }
 
@@ -390,7 +393,7 @@ async fn a_journal_of_a_newer_planner_is_left_alone() {
     assert_eq!(
         error.to_string(),
         format!(
-            "the rollout journal {} has schema version 99, this planner knows up to 1; run the newer planner",
+            "the rollout journal {} has schema version 99, this planner knows up to 2; run the newer planner",
             path.display()
         )
     );

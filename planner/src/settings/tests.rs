@@ -35,6 +35,11 @@ fn each_bad_setting_gets_one_clear_error() {
             "horizon: 48h\n",
             "`horizon` is 2d, but must be from one step (1m) to one season (1d)",
         ),
+        (
+            "moves forgotten too soon",
+            "retention: {moves: 1d}\n",
+            "`retention.moves` is 1d, but must be 7d or more; the cooldown",
+        ),
         ("step too short", "step: 1ms\n", "`step` is 1ms, but must be 100ms or more; 60s suits most meshes"),
     ] {
         let text = problem_of(extra);

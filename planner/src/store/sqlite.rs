@@ -6,30 +6,37 @@
 //! observation is at every moment either in the inbox or in steps.
 mod flush;
 mod gauges;
+mod long_windows;
 mod open_steps;
 mod read;
 mod rows;
 mod schema;
 mod stream_rows;
+mod tails;
+mod views;
 mod writer;
 
 pub use schema::SCHEMA_VERSION;
 
 use super::{
-    Appended, Changes, Gauge, GaugeMetric, GaugeStep, GaugeSubject, Health, Levels, OTHER, ProxyStream,
-    RangeQuery, SeriesKey, SeriesStep, SeriesStore, ServiceRow, StoreError, StoreSettings, Summary,
-    health::HealthCell, metrics::StoreMetrics, streams::Streams,
+    Appended, Changes, Gauge, GaugeMarks, GaugeMetric, GaugeSource, GaugeStep, GaugeSubject, Health, Levels,
+    OTHER, ProxyStream, RangeQuery, RouteRow, SeriesKey, SeriesStep, SeriesStore, ServiceQuery, ServiceRow,
+    StoreError, StoreSettings, Summary, health::HealthCell, metrics::StoreMetrics, streams::Streams,
 };
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    lock::{LockError, lock},
+};
 use async_trait::async_trait;
 use foremesh_core::{ids::ServiceId, time::Timestamp};
 use foremesh_summary::wire::WindowSummary;
+use long_windows::LongWindows;
 use open_steps::{OpenSteps, SeriesTable};
 use prost::Message;
 use rusqlite::Connection;
 use std::{
     collections::BTreeSet,
-    fs::{File, TryLockError},
+    fs::File,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize, mpsc},
     thread::JoinHandle,
@@ -66,7 +73,7 @@ impl SqliteStore {
         clock: Clock,
         metrics: StoreMetrics,
     ) -> Result<Self, StoreError> {
-        let lock = lock(path)?;
+        let lock = lock_beside(path)?;
         let connection = connect(path, &settings, false)?;
         let health = HealthCell::default();
         let mut writer = Writer {
@@ -77,6 +84,7 @@ impl SqliteStore {
             health: health.clone(),
             streams: Streams::default(),
             open: OpenSteps::default(),
+            long_windows: LongWindows::default(),
             changes: Changes::default(),
             inbox_bytes: 0,
             log_bytes: 0,
@@ -138,18 +146,15 @@ impl Drop for SqliteStore {
     }
 }
 
-/// Locks a file beside the store for this process; the system gives the lock back however the process ends.
-fn lock(path: &Path) -> Result<File, StoreError> {
+/// Locks a file beside the store for this process.
+fn lock_beside(path: &Path) -> Result<File, StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let lock_path = PathBuf::from(name);
-    let failed = |source| StoreError::Lock { path: lock_path.clone(), source };
-    let file = File::options().create(true).append(true).open(&lock_path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
-    }
+    lock(&lock_path).map_err(|error| match error {
+        LockError::Held => StoreError::InUse { path: path.to_owned() },
+        LockError::Failed(source) => StoreError::Lock { path: lock_path, source },
+    })
 }
 
 fn connect(path: &Path, settings: &StoreSettings, read_only: bool) -> Result<Connection, StoreError> {
@@ -251,17 +256,19 @@ impl SeriesStore for SqliteStore {
         steps.ok_or(StoreError::TooWide { limit: MAX_RANGE })
     }
 
-    async fn service_range(
-        &self,
-        level: u8,
-        from: Timestamp,
-        to: Timestamp,
-        service: Option<ServiceId>,
-    ) -> Result<Vec<ServiceRow>, StoreError> {
-        let query = move |connection: &Connection| {
-            read::service_range(connection, (level, from, to), service.as_ref())
-        };
-        self.read("steps of services", query).await
+    async fn service_range(&self, query: ServiceQuery) -> Result<Vec<ServiceRow>, StoreError> {
+        let levels = self.settings.levels;
+        self.read("steps of services", move |connection| views::service_range(connection, &query, &levels))
+            .await
+    }
+
+    async fn route_range(&self, query: ServiceQuery) -> Result<Vec<RouteRow>, StoreError> {
+        let levels = self.settings.levels;
+        self.read("steps of routes", move |connection| views::route_range(connection, &query, &levels)).await
+    }
+
+    async fn active_since(&self, from: Timestamp) -> Result<Vec<SeriesKey>, StoreError> {
+        self.read("active series", move |connection| read::active_since(connection, from)).await
     }
 
     async fn gauge_range(
@@ -269,13 +276,17 @@ impl SeriesStore for SqliteStore {
         level: u8,
         from: Timestamp,
         to: Timestamp,
-        metric: GaugeMetric,
+        metric: Option<GaugeMetric>,
         subject: Option<GaugeSubject>,
     ) -> Result<Vec<GaugeStep>, StoreError> {
         let query = move |connection: &Connection| {
             gauges::range(connection, level, from, to, metric, subject.as_ref())
         };
         self.read("gauges", query).await
+    }
+
+    async fn gauge_marks(&self, source: GaugeSource) -> Result<GaugeMarks, StoreError> {
+        self.read("newest gauges", move |connection| gauges::marks(connection, source)).await
     }
 
     async fn series(&self) -> Result<Vec<SeriesKey>, StoreError> {

@@ -3,6 +3,7 @@ mod crash;
 mod exactly_once;
 mod files;
 mod streams;
+mod views;
 
 use super::*;
 use crate::{
@@ -257,6 +258,7 @@ async fn each_level_is_forgotten_at_its_own_time() {
     let cpu = Gauge {
         subject: GaugeSubject::Node("n1".into()),
         metric: GaugeMetric::CpuUsedMillicores,
+        source: GaugeSource::Platform,
         at: at(NOON),
         value: 700.0,
     };
@@ -269,7 +271,7 @@ async fn each_level_is_forgotten_at_its_own_time() {
         for (level, kept) in (0..).zip(&mut kept) {
             *kept = all(&store, level).await.len();
             let gauges = store
-                .gauge_range(level, at(0), at(i64::MAX), GaugeMetric::CpuUsedMillicores, None)
+                .gauge_range(level, at(0), at(i64::MAX), Some(GaugeMetric::CpuUsedMillicores), None)
                 .await
                 .unwrap();
             assert_eq!(gauges.len(), *kept, "gauges of level {level} after {days} days");
@@ -285,6 +287,7 @@ async fn gauges_are_means_of_their_readings() {
     let reading = |subject: GaugeSubject, after_ms, value| Gauge {
         subject,
         metric: GaugeMetric::CpuUsedMillicores,
+        source: GaugeSource::Platform,
         at: at(NOON + after_ms),
         value,
     };
@@ -301,7 +304,13 @@ async fn gauges_are_means_of_their_readings() {
         .await
         .unwrap();
     let read = |level| {
-        store.gauge_range(level, at(0), at(i64::MAX), GaugeMetric::CpuUsedMillicores, Some(node.clone()))
+        store.gauge_range(
+            level,
+            at(0),
+            at(i64::MAX),
+            Some(GaugeMetric::CpuUsedMillicores),
+            Some(node.clone()),
+        )
     };
     let base: Vec<_> = read(0).await.unwrap().into_iter().map(|g| (g.start, g.mean, g.readings)).collect();
     assert_eq!(base, [(at(NOON), 200.0, 2), (at(NOON + MINUTE), 900.0, 1)]);

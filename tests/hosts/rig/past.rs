@@ -6,8 +6,8 @@
 use foremesh::{
     clock::Clock,
     store::{
-        Gauge, GaugeMetric, GaugeSubject, Histogram, SeriesStore as _, SqliteStore, StoreSettings, Summary,
-        metrics::StoreMetrics,
+        Gauge, GaugeMetric, GaugeSource, GaugeSubject, Histogram, SeriesStore as _, SqliteStore,
+        StoreSettings, Summary, metrics::StoreMetrics,
     },
 };
 use foremesh_core::{
@@ -54,6 +54,7 @@ pub(crate) async fn write(state: &Path, service: &str, home: &str, idle: &[&str]
     let gauge = |node: &str, at: Timestamp, value: f64| Gauge {
         subject: GaugeSubject::Node(NodeId::new(node)),
         metric: GaugeMetric::CpuUsedMillicores,
+        source: GaugeSource::Platform,
         at,
         value,
     };

@@ -1,6 +1,8 @@
 //! Where a test runs: its turn, its directory and the planner's program.
+pub(crate) use foremesh_tests::place::foremesh_binary;
+
 use foremesh_tests::Place;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tokio::sync::{Mutex, MutexGuard};
 
 /// Each test has a dozen processes and deadlines: one at a time, whatever the test runner does.
@@ -29,13 +31,4 @@ impl Turn {
     pub(super) fn envoy(&self) -> &Path {
         self.place.envoy()
     }
-}
-
-/// The planner's binary, which lies beside the directory of the test's own.
-pub(crate) fn foremesh_binary() -> PathBuf {
-    let own = std::env::current_exe().expect("a process can tell where its program is");
-    let built = own.parent().and_then(Path::parent).expect("tests are in target/PROFILE/deps");
-    let path = built.join("foremesh");
-    assert!(path.is_file(), "{} is missing: run `cargo build -p foremesh`", path.display());
-    path
 }

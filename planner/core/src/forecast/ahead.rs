@@ -15,6 +15,10 @@ use serde::{Deserialize, Serialize};
 /// A forecast never leaves the range of the history by more than this share of it.
 const BEYOND: f64 = 0.25;
 
+/// With so many values it may leave their range by all of it, with fewer by more, up to four times, with more by less.
+const YOUNG: f64 = 24.0;
+const MOST_BEYOND: f64 = 4.0;
+
 /// With fewer past paths assumed ones are added.
 const ENOUGH: usize = 16;
 
@@ -102,7 +106,11 @@ impl Forecaster {
     /// Values that a forecast stays within: a quarter of the range of the history beyond it, and what can happen.
     pub fn bounds(&self) -> (f64, f64) {
         // Halved first: the range of two huge values may not be finite.
-        let beyond = (self.highest / 2.0 - self.lowest / 2.0) * 2.0 * BEYOND;
+        let range = (self.highest / 2.0 - self.lowest / 2.0) * 2.0;
+        // A few values do not tell the range.
+        let observed = self.observed() as f64;
+        let share = (YOUNG / observed.max(1.0)).clamp(BEYOND, MOST_BEYOND);
+        let beyond = range.max(self.like_range * (YOUNG / observed.max(YOUNG))) * share;
         let beyond = beyond.min(f64::MAX / 4.0);
         let lowest = (self.lowest - beyond).max(self.shape.lowest.unwrap_or(-f64::MAX)).max(-f64::MAX);
         let highest = (self.highest + beyond).min(self.shape.highest.unwrap_or(f64::MAX)).min(f64::MAX);
@@ -179,6 +187,28 @@ impl Forecaster {
 }
 
 impl SamplePaths {
+    /// Forgets the first steps of each path.
+    pub(super) fn drop_first(&mut self, steps: usize) {
+        let (steps, horizon) = (steps.min(self.horizon), self.horizon.max(1));
+        self.values = self.values.chunks_exact(horizon).flat_map(|path| &path[steps..]).copied().collect();
+        self.horizon -= steps;
+    }
+
+    /// Forgets all but the first steps of each path.
+    pub(super) fn keep_first(&mut self, steps: usize) {
+        let (steps, horizon) = (steps.min(self.horizon), self.horizon.max(1));
+        self.values = self.values.chunks_exact(horizon).flat_map(|path| &path[..steps]).copied().collect();
+        self.horizon = steps;
+    }
+
+    /// Changes each value, given its step.
+    pub(super) fn change(&mut self, change: impl Fn(usize, f64) -> f64) {
+        let horizon = self.horizon.max(1);
+        for (place, value) in self.values.iter_mut().enumerate() {
+            *value = change(place % horizon, f64::from(*value)).clamp(-F32, F32) as f32;
+        }
+    }
+
     /// The paths, each as long as the horizon.
     pub(super) fn iter(&self) -> impl Iterator<Item = &[f32]> {
         self.values.chunks_exact(self.horizon.max(1))
@@ -198,23 +228,33 @@ impl SamplePaths {
     /// Probability of a breach in a window that begins at step `first` of the horizon; see [`BreachWindow`]. Steps beyond
     /// the horizon do not count.
     pub fn breach(&self, window: &BreachWindow, first: usize) -> f64 {
-        let steps = window.steps.max(1);
-        let of = window.of.max(steps);
-        let end = first.saturating_add(window.within).min(self.horizon);
-        self.probability(|path| {
-            let above = |at: usize| usize::from(f64::from(path[at]) > window.threshold);
-            // A window of `of` steps slides over the path; only its first step must be within the look-ahead.
-            let mut count: usize = (first..(first + of).min(self.horizon)).map(above).sum();
-            for start in first..end {
-                if count >= steps {
-                    return true;
-                }
-                count -= above(start);
-                if start + of < self.horizon {
-                    count += above(start + of);
-                }
-            }
-            false
-        })
+        self.probability(|path| begins(path, window, first).is_some())
     }
+
+    /// Step of the horizon at which the breach begins, in the middle one of the paths that have one.
+    pub(super) fn first_breach(&self, window: &BreachWindow, first: usize) -> Option<usize> {
+        let mut begun: Vec<usize> = self.iter().filter_map(|path| begins(path, window, first)).collect();
+        begun.sort_unstable();
+        begun.get(begun.len() / 2).copied()
+    }
+}
+
+/// First step at or after `first` from which a path is above the threshold for as long as the window asks.
+fn begins(path: &[f32], window: &BreachWindow, first: usize) -> Option<usize> {
+    let steps = window.steps.max(1);
+    let of = window.of.max(steps);
+    let end = first.saturating_add(window.within).min(path.len());
+    let above = |at: usize| f64::from(path[at]) > window.threshold;
+    // A window of `of` steps slides over the path; only its first step must be within the look-ahead.
+    let mut count = (first..(first + of).min(path.len())).filter(|at| above(*at)).count();
+    for start in first..end {
+        if count >= steps && above(start) {
+            return Some(start);
+        }
+        count -= usize::from(above(start));
+        if start + of < path.len() {
+            count += usize::from(above(start + of));
+        }
+    }
+    None
 }

@@ -11,6 +11,7 @@ use super::{
     memory::Memory,
     model::{Contribution, Fitted},
     paths::{KNOTS, Paths, knots},
+    restrict::Chosen,
     ridge::gram::{Gram, PLAIN, SEASONAL},
     scale::{Code, GAP, Scale},
     tracker::Tracker,
@@ -86,12 +87,15 @@ pub struct Forecaster {
     pub(super) drift: Drift,
     pub(super) lowest: f64,
     pub(super) highest: f64,
+    /// Range of the series that this one started like; 0 without one.
+    pub(super) like_range: f64,
     pub(super) next_scale: u64,
     /// The next value is the new level.
     pub(super) reseeding: bool,
     /// Index of the step up to which bands are wider.
     pub(super) unsure_until: u64,
     pub(super) experts: Vec<Expert>,
+    pub(super) chosen: Chosen,
     pub(super) failures: u64,
 }
 
@@ -130,10 +134,12 @@ impl Forecaster {
             drift: Drift::default(),
             lowest: f64::INFINITY,
             highest: f64::NEG_INFINITY,
+            like_range: 0.0,
             next_scale: FIRST_SCALE,
             reseeding: false,
             unsure_until: 0,
             experts: Vec::new(),
+            chosen: Chosen::default(),
             failures: 0,
         }
     }
@@ -146,9 +152,11 @@ impl Forecaster {
         const ROWS: f32 = 64.0;
         const ERRORS: f32 = 16.0;
         let mut new = Self::new(shape);
+        new.chosen.clone_from(&other.chosen);
         let same = other.shape.season == shape.season && other.shape.horizon == shape.horizon;
         let Some(scale) = other.scale.filter(|_| same) else { return new };
         new.like = Some(scale);
+        new.like_range = (other.highest - other.lowest).max(0.0).max(other.like_range).min(f64::MAX / 16.0);
         new.grams.clone_from(&other.grams);
         for gram in &mut new.grams {
             let rows = gram.rows();
@@ -240,9 +248,16 @@ impl Forecaster {
     pub fn reseed(&mut self) {
         if self.scale.is_some() {
             self.reseeding = true;
-            let hour = (UNSURE_MS / self.shape.step.ms()).max(1) as u64;
-            self.unsure_until = self.memory.steps + hour;
+            self.be_unsure();
         }
+    }
+
+    /// Widens the bands for a while, since something has changed that is not in the values yet.
+    pub(crate) fn be_unsure(&mut self) {
+        // An hour of the usual day, and as much of a shorter one.
+        let of_day = self.shape.season.map_or(u64::MAX, |season| (season as u64 / 24).max(4));
+        let hour = (UNSURE_MS / self.shape.step.ms()).max(1) as u64;
+        self.unsure_until = self.memory.steps + hour.min(of_day);
     }
 
     /// Lets a model take part that somebody else fitted to this series up to its newest value, and who will fit it again
@@ -253,6 +268,11 @@ impl Forecaster {
             Some(expert) => expert.replace(model),
             None => self.experts.push(Expert::new(name.to_owned(), model, self.shape.horizon)),
         }
+    }
+
+    /// Whether a model of this name was attached.
+    pub fn has(&self, name: &str) -> bool {
+        self.experts.iter().any(|expert| expert.name == name)
     }
 
     /// Predictions of attached models that were no numbers. The series was forecast by the others.

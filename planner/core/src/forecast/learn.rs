@@ -94,6 +94,7 @@ impl Forecaster {
         (fresh.lowest, fresh.highest) = (self.lowest, self.highest);
         fresh.calibration = self.calibration;
         fresh.drift = self.drift;
+        fresh.chosen = self.chosen.clone();
         fresh.failures = self.failures;
         fresh.memory.start_at(self.memory.steps - values.len() as u64);
         for value in values {
@@ -261,14 +262,21 @@ impl Forecaster {
     }
 
     fn reweigh(&mut self) {
+        self.chosen.fell_back = false;
         for knot in 0..KNOTS {
-            let ratios = self.errors[knot].ratios();
-            if self.experts.is_empty() {
+            let mut ratios = self.errors[knot].ratios();
+            if self.experts.is_empty() && self.chosen.all() {
                 self.weights[knot] = share(&ratios, &mut []);
                 continue;
             }
             let mut of_experts: Vec<f32> =
                 self.experts.iter().map(|expert| expert.ratio(&self.errors[knot], knot)).collect();
+            if !self.chosen.all() {
+                match self.chosen.only(&ratios, &self.experts, &of_experts) {
+                    Some(left) => (ratios, of_experts) = left,
+                    None => self.chosen.fell_back = true,
+                }
+            }
             self.weights[knot] = share(&ratios, &mut of_experts);
             for (expert, weight) in self.experts.iter_mut().zip(of_experts) {
                 expert.weights[knot] = weight;

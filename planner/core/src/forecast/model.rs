@@ -146,6 +146,22 @@ pub enum ModelError {
     },
 }
 
+/// Names of all models, the cheap ones first: what policies and commands may name. The models themselves stand in two
+/// crates, and a test holds this list against them.
+pub const MODEL_NAMES: [&str; 11] = [
+    "last_value",
+    "median_last_hour",
+    "seasonal_naive",
+    "slot_profile",
+    "holt_winters",
+    "theta",
+    "ridge",
+    "extra_trees",
+    "arima",
+    "prophet",
+    "lstm",
+];
+
 /// A way to forecast.
 pub trait Model: std::fmt::Debug + Send + Sync {
     /// Name as written in policies, commands and reports, such as `seasonal_naive`.

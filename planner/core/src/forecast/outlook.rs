@@ -44,6 +44,8 @@ pub struct Forecast {
     pub backtest_mae: f64,
     /// Past forecasts behind that figure.
     pub backtest_origins: usize,
+    /// Seasons of values that it knows of; `None` where no season is expected.
+    pub seasons: Option<f64>,
     /// What each part of the horizon is made of, nearest part first, heaviest model first.
     pub parts: Vec<Contribution>,
     /// One entry for each step of the horizon; the first is the step that holds `made_at`.
@@ -53,7 +55,7 @@ pub struct Forecast {
     /// Highest value that it may take.
     pub highest: f64,
     /// Joint paths of the whole horizon.
-    paths: SamplePaths,
+    pub(super) paths: SamplePaths,
 }
 
 /// When a resource is expected to run out.
@@ -89,6 +91,13 @@ impl Forecast {
             return None;
         }
         Probability::new(self.paths.breach(window, first_index)).ok()
+    }
+
+    /// Start of the step at which that breach begins, in the middle one of the outcomes that have one; `None` when no
+    /// outcome has.
+    pub fn breach_at(&self, window: &BreachWindow, first_index: usize) -> Option<Timestamp> {
+        let index = self.paths.first_breach(window, first_index)?;
+        self.steps.get(index).map(|step| step.at)
     }
 
     /// Whether and when a resource runs out. `None` when nothing of the sort is in sight: no step at which one in ten
@@ -144,7 +153,9 @@ impl Forecaster {
         let parts = self.contributions();
         let (backtest_mae, backtest_origins) = self.past_error();
         let (lowest, highest) = self.bounds();
+        let seasons = self.shape().season.map(|season| self.observed() as f64 / season.max(1) as f64);
         Ok(Forecast {
+            seasons,
             subject: subject.to_owned(),
             metric: metric.to_owned(),
             made_at,

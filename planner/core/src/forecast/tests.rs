@@ -13,6 +13,7 @@ use crate::units::Quantile;
 mod bad_data;
 mod forecaster;
 mod gram;
+mod restrict;
 
 const MINUTE: i64 = 60_000;
 

@@ -14,15 +14,15 @@ use serde::{Deserialize, Serialize};
 pub enum NothingBecause {
     /// No breach is predicted.
     #[error(
-        "no breach is predicted: at most {worst_ms:.1} ms against {objective_ms:.1} ms, highest probability {highest_probability:.2}"
+        "no breach is predicted: at most {worst_ms:.1} ms against {objective_ms:.1} ms, probability of a breach {probability:.2}"
     )]
     Healthy {
         /// Highest latency within the look-ahead, in milliseconds.
         worst_ms: f64,
         /// The objective in milliseconds.
         objective_ms: f64,
-        /// Highest probability of a single step above the objective.
-        highest_probability: f64,
+        /// Probability that a rule fires within its look-ahead.
+        probability: f64,
     },
     /// Nothing can be said about the future.
     #[error("the future is not known: {why}")]

@@ -2,7 +2,7 @@
 use super::{Condition, PredictedLatency, RelocationPolicy, Rule};
 use crate::{
     duration::in_words,
-    forecast::{Forecast, ForecastError},
+    forecast::{Forecast, ForecastError, model::BreachWindow},
     history::Metric,
     ids::PolicyId,
     time::Timestamp,
@@ -30,27 +30,33 @@ pub enum Verdict {
 pub struct Healthy {
     /// Highest latency in milliseconds that the rule sees within its look-ahead.
     pub worst_ms: f64,
-    /// Highest probability of a single step above the objective.
-    pub highest_probability: Probability,
+    /// Probability that the rule will fire within its look-ahead.
+    pub probability: Probability,
 }
 
 /// A predicted breach.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Breach {
-    /// Start of the first step above the objective, or the moment of the assessment when that step has begun.
+    /// Start of the breach in the middle one of the outcomes that have one, or the moment of the assessment when that
+    /// step has begun.
     pub at: Timestamp,
-    /// Probability with which the rule would still fire: the lowest one among the steps that make it fire. A bound
-    /// from single steps; how steps hang together is not known to it.
+    /// Probability that the rule fires within its look-ahead, from the joint distribution of the steps.
     pub probability: Probability,
     /// Highest latency in milliseconds within the look-ahead, at the level that the rule judges: the quantile
     /// `1 - probability` of the forecast's distribution.
     pub worst_ms: f64,
-    /// Steps above the objective within the look-ahead.
+    /// Steps within the look-ahead that are each as likely to be above the objective.
     pub steps_above: usize,
 }
 
+/// Seasons without which nothing is said of a series that has one: a whole one, and a quarter to compare with it.
+const LEARNING_SEASONS: f64 = 1.25;
+
+/// Seasons from which on joint paths are trusted: two but for some gaps.
+const SURE_SEASONS: f64 = 1.9;
+
 /// Why nothing can be said.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum UnknownReason {
     /// Nobody asked for a forecast of that quantity, or the service was never seen.
@@ -86,6 +92,16 @@ pub enum UnknownReason {
         have_ms: i64,
         /// How far the rule looks, in milliseconds.
         need_ms: i64,
+    },
+    /// Less than a season and a quarter was seen, so what comes every day is not known yet.
+    #[error(
+        "{seasons:.2} seasons were seen, but at least {need} are needed to know what comes with each of them"
+    )]
+    Learning {
+        /// Seasons that were seen.
+        seasons: f64,
+        /// Seasons that are needed.
+        need: f64,
     },
     /// The latency quantile of the rule is not kept.
     #[error("latency at quantile {quantile} is not kept")]
@@ -164,14 +180,14 @@ pub(crate) fn breach_order(a: &Verdict, b: &Verdict) -> bool {
         (Verdict::Breach(a), Verdict::Breach(b)) => {
             (a.at, -a.probability.get()) < (b.at, -b.probability.get())
         }
-        (Verdict::Healthy(a), Verdict::Healthy(b)) => a.highest_probability > b.highest_probability,
+        (Verdict::Healthy(a), Verdict::Healthy(b)) => a.probability > b.probability,
         (Verdict::Breach(_), _) | (Verdict::Unknown { .. }, Verdict::Healthy(_)) => true,
         _ => false,
     }
 }
 
-/// Finds the first sustained predicted breach: the first step at which `steps` of the `of` steps from there on are
-/// each above the objective with at least the rule's probability, among the steps that start within the look-ahead.
+/// Whether a sustained breach is probable enough: that `steps` of `of` steps in a row are above the objective, the first
+/// of them within the look-ahead. The steps count together, as they hang together in the forecast's joint paths.
 pub fn assess_rule(
     rule: &PredictedLatency,
     forecast: &Forecast,
@@ -191,42 +207,60 @@ pub fn assess_rule(
     }
     let Some(first) = forecast.index_at(now) else { return Verdict::Unknown { why: too_short(0) } };
     let end = forecast.steps.partition_point(|step| step.at < until);
-    let above: Vec<f64> = (first..end)
-        .map(|index| forecast.exceedance(index, rule.above_ms).map_or(0.0, Probability::get))
-        .collect();
-    let worst_ms = worst(rule, forecast, first..end);
-    let fires = |probability: &f64| *probability >= rule.probability.get();
-    let sustained = (0..above.len()).find(|start| {
-        let window = &above[*start..(start + rule.of).min(above.len())];
-        fires(&above[*start]) && window.iter().filter(|p| fires(p)).count() >= rule.steps
-    });
-    match sustained {
-        Some(start) => {
-            let mut window = above[start..(start + rule.of).min(above.len())].to_vec();
-            window.sort_unstable_by(|a, b| b.total_cmp(a));
-            let probability = window.get(rule.steps.saturating_sub(1)).copied().unwrap_or(0.0);
-            Verdict::Breach(Breach {
-                at: forecast.steps[first + start].at.max(now),
-                probability: clamped(probability),
-                worst_ms,
-                steps_above: above.iter().filter(|p| fires(p)).count(),
-            })
-        }
-        None => Verdict::Healthy(Healthy {
-            worst_ms,
-            highest_probability: clamped(above.iter().copied().fold(0.0, f64::max)),
-        }),
+    if let Some(seasons) = forecast.seasons.filter(|seasons| *seasons < LEARNING_SEASONS) {
+        return Verdict::Unknown { why: UnknownReason::Learning { seasons, need: LEARNING_SEASONS } };
     }
+    let window = BreachWindow {
+        threshold: rule.above_ms,
+        steps: rule.steps,
+        of: rule.of,
+        within: end.saturating_sub(first),
+    };
+    let Some(probability) = forecast.breach(&window, first) else {
+        return Verdict::Unknown { why: too_short(have_ms) };
+    };
+    // Until a second season confirms the first, its one breach is one piece of evidence, however many paths saw it.
+    let probability = match forecast.seasons {
+        Some(seasons) if seasons < SURE_SEASONS => {
+            lower(probability, step_by_step(rule, forecast, first..end))
+        }
+        _ => probability,
+    };
+    let worst_ms = worst(rule, forecast, first..end);
+    let likely = |index: &usize| forecast.exceedance(*index, rule.above_ms) >= Some(rule.probability);
+    if probability < rule.probability {
+        return Verdict::Healthy(Healthy { worst_ms, probability });
+    }
+    let begins = forecast.breach_at(&window, first).unwrap_or(forecast.steps[first].at);
+    Verdict::Breach(Breach {
+        at: begins.max(now),
+        probability,
+        worst_ms,
+        steps_above: (first..end).filter(likely).count(),
+    })
+}
+
+fn lower(a: Probability, b: Probability) -> Probability {
+    if b < a { b } else { a }
+}
+
+/// Probability with which the rule would still fire if each step stood alone: the lowest one among the steps that make
+/// it fire, in the window where that is highest.
+fn step_by_step(rule: &PredictedLatency, forecast: &Forecast, steps: std::ops::Range<usize>) -> Probability {
+    let last = forecast.steps.len();
+    let windows = steps.map(|start| {
+        let mut alone: Vec<f64> = (start..(start + rule.of).min(last))
+            .filter_map(|index| forecast.exceedance(index, rule.above_ms).map(Probability::get))
+            .collect();
+        alone.sort_unstable_by(|a, b| b.total_cmp(a));
+        alone.get(rule.steps.saturating_sub(1)).copied().unwrap_or(0.0)
+    });
+    Probability::new(windows.fold(0.0, f64::max)).unwrap_or_default()
 }
 
 fn worst(rule: &PredictedLatency, forecast: &Forecast, steps: std::ops::Range<usize>) -> f64 {
     let level = Quantile::new(1.0 - rule.probability.get());
     steps.filter_map(|index| level.ok().and_then(|level| forecast.quantile(index, level))).fold(0.0, f64::max)
-}
-
-/// A probability that came out of counting cannot leave the range; 0 would be the safe answer if it did.
-fn clamped(probability: f64) -> Probability {
-    Probability::new(probability).unwrap_or_default()
 }
 
 #[cfg(test)]

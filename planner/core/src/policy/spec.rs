@@ -14,6 +14,7 @@
 //!   margin: {target: 0.1, gain: 0.2}
 //!   ramp: [10, 25, 50, 100]
 //!   trial: {waivedBy: "ops@example.com", reason: "no staging mesh yet"}
+//!   forecast: {models: [ridge, extra_trees]}    # the planner chooses among all when left out
 //! ```
 mod check;
 #[cfg(test)]
@@ -83,6 +84,24 @@ pub struct PolicySpec {
     /// The trial in a staging mesh, or who waived it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trial: Option<TrialSpec>,
+    /// How the selected services are forecast.
+    #[serde(default, skip_serializing_if = "ForecastSpec::is_default")]
+    pub forecast: ForecastSpec,
+}
+
+/// How the selected services are forecast.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForecastSpec {
+    /// Names of the only models that are used, such as `[ridge, prophet]`; the planner's own choice when left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
+}
+
+impl ForecastSpec {
+    fn is_default(&self) -> bool {
+        self.models.is_empty()
+    }
 }
 
 /// Chooses services.
@@ -117,7 +136,7 @@ pub struct PredictedLatencySpec {
     /// How far to look ahead.
     #[serde(default = "default_within")]
     pub within: String,
-    /// How probable it must be in each step.
+    /// How probable it must be that the rule fires within its look-ahead.
     #[serde(default = "default_probability")]
     pub probability: f64,
 }
@@ -206,6 +225,7 @@ pub fn validate(document: &PolicyDocument) -> Result<RelocationPolicy, Vec<SpecP
     check.share("spec.margin.gain", spec.margin.gain);
     let ramp_percent = check.ramp(&spec.ramp);
     let waiver = check.trial(mode, spec.trial.as_ref());
+    check.models(&spec.forecast.models);
     if !check.problems.is_empty() {
         return Err(check.problems);
     }
@@ -218,5 +238,6 @@ pub fn validate(document: &PolicyDocument) -> Result<RelocationPolicy, Vec<SpecP
         margin: Margin { target: spec.margin.target, gain: spec.margin.gain },
         ramp_percent,
         waiver,
+        models: spec.forecast.models.clone(),
     })
 }

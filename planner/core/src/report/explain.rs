@@ -80,9 +80,9 @@ fn write_seen(text: &mut String, seen: &Seen, now: Timestamp) -> std::fmt::Resul
         )?,
         Verdict::Healthy(healthy) => writeln!(
             text,
-            "healthy, at most {:.1} ms, highest probability {:.2}",
+            "healthy, at most {:.1} ms, probability of a breach {:.2}",
             healthy.worst_ms,
-            healthy.highest_probability.get()
+            healthy.probability.get()
         )?,
         Verdict::Unknown { why } => writeln!(text, "unknown: {why}")?,
     }

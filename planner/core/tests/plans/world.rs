@@ -14,7 +14,10 @@ use foremesh_core::{
     units::Millicores,
 };
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Mutex,
+};
 
 pub(crate) const MINUTE: i64 = 60_000;
 pub(crate) const DAY: usize = 60;
@@ -189,6 +192,21 @@ fn history(steps: usize, daily: Daily) -> Series {
     Series::new(start, Step::from_ms(MINUTE).unwrap(), (first..180).map(value).collect())
 }
 
+/// The forecast of a history. Worlds share most of their histories, and a forecast costs more than a decision, so each is
+/// made once; it depends on nothing but the series.
 fn forecast_of(subject: &str, metric: &str, history: &Series) -> MaybeForecast {
-    forecast(subject, metric, history, &[], &ForecastSettings::new(45, Some(DAY), 5 * MINUTE), NOW)
+    type Key = (String, Vec<u64>);
+    static MADE: Mutex<BTreeMap<Key, MaybeForecast>> = Mutex::new(BTreeMap::new());
+    let key: Key = (metric.to_owned(), history.values().iter().map(|value| value.to_bits()).collect());
+    let known = MADE.lock().unwrap().get(&key).cloned();
+    let made = known.unwrap_or_else(|| {
+        let settings = ForecastSettings::new(45, Some(DAY), 5 * MINUTE);
+        let made = forecast(subject, metric, history, &[], &settings, NOW);
+        MADE.lock().unwrap().insert(key, made.clone());
+        made
+    });
+    made.map(|mut made| {
+        subject.clone_into(&mut made.subject);
+        made
+    })
 }

@@ -1,4 +1,5 @@
 use super::*;
+use foremesh_core::forecast::LEVELS;
 use foremesh_core::{
     forecast::{
         LEVELS,

@@ -5,7 +5,8 @@ use crate::{
     bench::ingest::BenchError,
     clock::{Clock, ManualClock},
     store::{
-        Gauge, GaugeMetric, GaugeSubject, SeriesStore, SqliteStore, StoreSettings, metrics::StoreMetrics,
+        Gauge, GaugeMetric, GaugeSource, GaugeSubject, SeriesStore, SqliteStore, StoreSettings,
+        metrics::StoreMetrics,
     },
 };
 use foremesh_core::{
@@ -56,6 +57,7 @@ pub(super) async fn measure(bench: &ForecastBench, fleet: &mut Fleet) -> Result<
             let reading = |(subject, value): (&GaugeSubject, &f64)| Gauge {
                 subject: subject.clone(),
                 metric: GaugeMetric::CpuUsedMillicores,
+                source: GaugeSource::Platform,
                 at,
                 value: *value,
             };
@@ -68,7 +70,7 @@ pub(super) async fn measure(bench: &ForecastBench, fleet: &mut Fleet) -> Result<
         for changed in store.changes().await?.gauge_steps {
             let end = changed.plus_ms(Step::MINUTE.ms());
             let metric = GaugeMetric::CpuUsedMillicores;
-            for read in store.gauge_range(0, changed, end, metric, None).await? {
+            for read in store.gauge_range(0, changed, end, Some(metric), None).await? {
                 if let Some(number) = numbers.get(&read.subject) {
                     fleet.values[*number] = read.mean;
                 }

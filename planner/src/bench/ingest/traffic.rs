@@ -33,8 +33,8 @@ impl Traffic {
                 namespace: "shop".to_owned(),
                 workload: format!("workload-{number}"),
                 pod: format!("workload-{number}-6d9c7b5f4-{:05x}", number * 7919),
-                node: format!("node-{}", number % 10),
-                zone: format!("zone-{}", number % 3),
+                node: format!("node-{}", number % bench.nodes),
+                zone: format!("zone-{}", number % bench.nodes % 3),
             }),
             epoch: (number as u64 + 1) << 22,
             ..WindowSummary::default()
@@ -127,6 +127,7 @@ mod tests {
             proxies: 2,
             routes: 50,
             services: 30,
+            nodes: 3,
             seconds: 1.0,
             seed: 1,
             runs: 1,

@@ -4,6 +4,7 @@ use super::super::{
     streams::{StreamKey, Streams},
 };
 use super::{
+    long_windows::{self, LongWindows},
     open_steps::{OpenStep, OpenSteps, SeriesTable},
     rows::{clamped, encode, grpc_text, merge_latency, read_counts, read_grpc, user_error},
     stream_rows::{delete_stream, save_stream},
@@ -29,6 +30,7 @@ pub(super) struct Flushed {
 /// Everything of the writer that a flush reads.
 pub(super) struct Source<'a> {
     pub(super) open: &'a OpenSteps,
+    pub(super) long_windows: &'a LongWindows,
     pub(super) table: &'a SeriesTable,
     pub(super) streams: &'a Streams,
     pub(super) settings: &'a StoreSettings,
@@ -45,6 +47,7 @@ pub(super) fn flush(
     transaction.execute("DELETE FROM inbox", [])?;
     save_series(&transaction, source.table)?;
     let written_bytes = save_steps(&transaction, source, now)?;
+    long_windows::save(&transaction, source.long_windows)?;
     for stream in source.streams.changed() {
         save_stream(&transaction, stream)?;
     }
@@ -53,7 +56,9 @@ pub(super) fn flush(
     for stream in forgotten.iter().filter_map(|key| source.streams.get(key)) {
         delete_stream(&transaction, stream)?;
     }
-    let more_to_delete = retain(&transaction, &source.settings.levels, now)?;
+    let levels = &source.settings.levels;
+    let more_to_delete =
+        retain(&transaction, levels, now)? | long_windows::retain(&transaction, levels, now, DELETE_CHUNK)?;
     transaction.commit()?;
     Ok(Flushed { forgotten, written_bytes, more_to_delete })
 }

@@ -122,7 +122,8 @@ impl OpenSteps {
         message: &WindowSummary,
         start: Timestamp,
     ) {
-        for route in &message.routes {
+        // A route without an observation makes no step, so that a step means traffic.
+        for route in message.routes.iter().filter(|route| route.observations() > 0) {
             let id = table.id(proxy, route);
             let open = self.held.entry((id, start)).or_default();
             open.counts.add(&Counts {

@@ -1,37 +1,40 @@
 //! Reading steps back.
-use super::super::{Counts, Histogram, OTHER, RangeQuery, SeriesKey, SeriesStep, ServiceRow};
+use super::super::{Histogram, RangeQuery, SeriesKey, SeriesStep};
 use super::rows::{merge_latency, read_counts, read_grpc};
-use foremesh_core::{
-    history::{KEPT_QUANTILES, ServiceStep},
-    ids::ServiceId,
-    time::Timestamp,
-};
+use foremesh_core::time::Timestamp;
 use foremesh_summary::wire::Direction;
-use rusqlite::{Connection, Row, params};
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::{collections::HashMap, sync::Arc};
 
 /// All series of the file by id.
 pub(super) fn all_series(connection: &Connection) -> rusqlite::Result<Vec<(u32, SeriesKey)>> {
     let mut select = connection
         .prepare_cached("SELECT id, direction, caller, callee, route, node, zone FROM series ORDER BY id")?;
-    let rows = select.query_map([], |row| {
-        let direction = if row.get::<_, i64>(1)? == 1 { Direction::Inbound } else { Direction::Outbound };
-        Ok((
-            row.get(0)?,
-            SeriesKey {
-                direction,
-                caller: row.get(2)?,
-                callee: row.get(3)?,
-                route: row.get(4)?,
-                node: row.get(5)?,
-                zone: row.get(6)?,
-            },
-        ))
-    })?;
-    rows.collect()
+    select.query_map([], series_of)?.collect()
+}
+
+fn series_of(row: &Row<'_>) -> rusqlite::Result<(u32, SeriesKey)> {
+    let direction = if row.get::<_, i64>(1)? == 1 { Direction::Inbound } else { Direction::Outbound };
+    Ok((
+        row.get(0)?,
+        SeriesKey {
+            direction,
+            caller: row.get(2)?,
+            callee: row.get(3)?,
+            route: row.get(4)?,
+            node: row.get(5)?,
+            zone: row.get(6)?,
+        },
+    ))
+}
+
+/// Series with a base step that starts at `from` or later: the index alone answers it.
+pub(super) fn active_since(connection: &Connection, from: Timestamp) -> rusqlite::Result<Vec<SeriesKey>> {
+    let mut select = connection.prepare_cached(
+        "SELECT id, direction, caller, callee, route, node, zone FROM series
+         WHERE id IN (SELECT series_id FROM steps WHERE level = 0 AND start_ms >= ?1) ORDER BY id",
+    )?;
+    select.query_map([from.unix_ms()], |row| series_of(row).map(|(_, key)| key))?.collect()
 }
 
 fn matches(query: &RangeQuery, key: &SeriesKey) -> bool {
@@ -41,27 +44,75 @@ fn matches(query: &RangeQuery, key: &SeriesKey) -> bool {
         && query.node.as_ref().is_none_or(|node| node.as_str() == key.node)
 }
 
+/// Which series a walk gives.
+#[derive(Debug)]
+pub(super) enum Wanted {
+    /// Every one, or so many that leaving the others out costs more than reading them.
+    All,
+    /// A JSON list of ids.
+    Few(String),
+}
+
+impl Wanted {
+    /// The series with these ids, out of so many.
+    pub(super) fn of(ids: impl ExactSizeIterator<Item = u32>, all: usize) -> Self {
+        if ids.len() >= all / 4 {
+            return Self::All;
+        }
+        let list: Vec<String> = ids.map(|id| id.to_string()).collect();
+        Self::Few(format!("[{}]", list.join(",")))
+    }
+}
+
 /// Walks the steps of a level in the order of time. Names are few and steps are many, so the names are looked up
-/// outside of SQL.
-fn walk(
+/// outside of SQL. More than the wanted series may be given, never fewer.
+pub(super) fn walk(
     connection: &Connection,
     (level, from, to): (u8, Timestamp, Timestamp),
+    wanted: &Wanted,
     mut each: impl FnMut(u32, Timestamp, &Row<'_>) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
-    let mut select = connection.prepare_cached(
-        "SELECT series_id, start_ms, ok, client_error, server_error, aborted, sum_us, grpc, hdr FROM steps
-         WHERE level = ?1 AND start_ms >= ?2 AND start_ms < ?3 ORDER BY start_ms, series_id",
+    const COLUMNS: &str =
+        "SELECT series_id, start_ms, ok, client_error, server_error, aborted, sum_us, grpc, hdr FROM steps";
+    let mut give = |row: &Row<'_>| each(row.get(0)?, Timestamp::from_unix_ms(row.get(1)?), row);
+    let ids = match wanted {
+        Wanted::All => {
+            let mut select = connection.prepare_cached(&format!(
+                "{COLUMNS} WHERE level = ?1 AND start_ms >= ?2 AND start_ms < ?3 ORDER BY start_ms, series_id"
+            ))?;
+            let mut rows = select.query(params![level, from.unix_ms(), to.unix_ms()])?;
+            while let Some(row) = rows.next()? {
+                give(row)?;
+            }
+            return Ok(());
+        }
+        Wanted::Few(ids) => ids,
+    };
+    // Step by step, so that the index leads to each row and the rows of the others are not touched.
+    let mut next = connection.prepare_cached(
+        "SELECT start_ms FROM steps WHERE level = ?1 AND start_ms >= ?2 AND start_ms < ?3 ORDER BY start_ms LIMIT 1",
     )?;
-    let mut rows = select.query(params![level, from.unix_ms(), to.unix_ms()])?;
-    while let Some(row) = rows.next()? {
-        each(row.get(0)?, Timestamp::from_unix_ms(row.get(1)?), row)?;
+    let mut select = connection.prepare_cached(&format!(
+        "{COLUMNS} WHERE level = ?1 AND start_ms = ?2 AND series_id IN (SELECT value FROM json_each(?3))
+         ORDER BY series_id"
+    ))?;
+    let mut at = from;
+    while let Some(start) =
+        next.query_row(params![level, at.unix_ms(), to.unix_ms()], |row| row.get::<_, i64>(0)).optional()?
+    {
+        let mut rows = select.query(params![level, start, ids])?;
+        while let Some(row) = rows.next()? {
+            give(row)?;
+        }
+        at = Timestamp::from_unix_ms(start).plus_ms(1);
     }
     Ok(())
 }
 
-const COUNTS: usize = 2;
+/// Places of the columns in a row of [`walk`].
+pub(super) const COUNTS: usize = 2;
 const GRPC: usize = 7;
-const LATENCY: usize = 8;
+pub(super) const LATENCY: usize = 8;
 
 /// Steps series by series; `None` when they are more than `limit`.
 pub(super) fn range(
@@ -69,13 +120,13 @@ pub(super) fn range(
     query: &RangeQuery,
     limit: usize,
 ) -> rusqlite::Result<Option<Vec<SeriesStep>>> {
-    let wanted: HashMap<u32, Arc<SeriesKey>> = all_series(connection)?
-        .into_iter()
-        .filter(|(_, key)| matches(query, key))
-        .map(|(id, key)| (id, Arc::new(key)))
-        .collect();
+    let all = all_series(connection)?;
+    let known = all.len();
+    let wanted: HashMap<u32, Arc<SeriesKey>> =
+        all.into_iter().filter(|(_, key)| matches(query, key)).map(|(id, key)| (id, Arc::new(key))).collect();
     let mut steps = Vec::new();
-    walk(connection, (query.level, query.from, query.to), |id, start, row| {
+    let few = Wanted::of(wanted.keys().copied(), known);
+    walk(connection, (query.level, query.from, query.to), &few, |id, start, row| {
         let Some(key) = wanted.get(&id).filter(|_| steps.len() <= limit) else { return Ok(()) };
         let mut latency = Histogram::default();
         merge_latency(row, LATENCY, &mut latency)?;
@@ -84,86 +135,4 @@ pub(super) fn range(
         Ok(())
     })?;
     Ok((steps.len() <= limit).then_some(steps))
-}
-
-/// One end's view of a service in one step.
-#[derive(Default)]
-struct View {
-    counts: Counts,
-    latency: Histogram,
-}
-
-/// Both ends' views of a service in one step; memory is kept from step to step.
-#[derive(Default)]
-struct Views {
-    inbound: View,
-    outbound: View,
-}
-
-impl Views {
-    /// The callers' view where a caller measured anything that finished, else the callee's.
-    fn take(&mut self) -> Option<ServiceStep> {
-        let view = if self.outbound.latency.is_empty() { &self.inbound } else { &self.outbound };
-        let step = view.latency.quantiles(KEPT_QUANTILES).map(|us| ServiceStep {
-            requests: u32::try_from(view.counts.finished()).unwrap_or(u32::MAX),
-            server_errors: u32::try_from(view.counts.server_error).unwrap_or(u32::MAX),
-            latency_ms: us.map(|us| (us as f64 / 1e3) as f32),
-        });
-        for view in [&mut self.inbound, &mut self.outbound] {
-            view.counts = Counts::default();
-            view.latency.clear();
-        }
-        step
-    }
-}
-
-/// Steps service by service.
-pub(super) fn service_range(
-    connection: &Connection,
-    range: (u8, Timestamp, Timestamp),
-    service: Option<&ServiceId>,
-) -> rusqlite::Result<Vec<ServiceRow>> {
-    let mut services: Vec<ServiceId> = Vec::new();
-    let mut numbers: HashMap<String, usize> = HashMap::new();
-    let mut of_series: HashMap<u32, (usize, Direction)> = HashMap::new();
-    for (id, key) in all_series(connection)? {
-        if key.callee == OTHER || service.is_some_and(|service| service.as_str() != key.callee) {
-            continue;
-        }
-        let number = *numbers.entry(key.callee).or_insert_with_key(|callee| {
-            services.push(ServiceId::new(callee));
-            services.len() - 1
-        });
-        of_series.insert(id, (number, key.direction));
-    }
-    let mut rows = Vec::new();
-    let mut views: BTreeMap<usize, Views> = BTreeMap::new();
-    let mut current = None;
-    walk(connection, range, |id, start, row| {
-        if current != Some(start) {
-            finish(&services, &mut views, current, &mut rows);
-            current = Some(start);
-        }
-        let Some((number, direction)) = of_series.get(&id) else { return Ok(()) };
-        let both = views.entry(*number).or_default();
-        let view = if *direction == Direction::Inbound { &mut both.inbound } else { &mut both.outbound };
-        view.counts.add(&read_counts(row, COUNTS)?);
-        merge_latency(row, LATENCY, &mut view.latency)
-    })?;
-    finish(&services, &mut views, current, &mut rows);
-    Ok(rows)
-}
-
-fn finish(
-    services: &[ServiceId],
-    views: &mut BTreeMap<usize, Views>,
-    start: Option<Timestamp>,
-    rows: &mut Vec<ServiceRow>,
-) {
-    let Some(start) = start else { return };
-    for (number, both) in views {
-        if let (Some(step), Some(service)) = (both.take(), services.get(*number)) {
-            rows.push(ServiceRow { service: service.clone(), start, step });
-        }
-    }
 }

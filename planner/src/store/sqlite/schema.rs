@@ -4,7 +4,8 @@ use rusqlite::Connection;
 use std::path::Path;
 
 /// Each entry brings the schema from the version of its place to the next; never edited once released.
-const MIGRATIONS: [&str; 1] = [include_str!("schema/1.sql")];
+const MIGRATIONS: [&str; 3] =
+    [include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
 
 /// Newest version that this planner knows.
 pub const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;

@@ -8,6 +8,7 @@ use super::super::{
 use super::{
     flush::{Source, flush},
     gauges,
+    long_windows::LongWindows,
     open_steps::{OpenSteps, SeriesTable, step_of},
 };
 use crate::clock::Clock;
@@ -31,6 +32,9 @@ const BATCH: usize = 1024;
 const CHECKPOINT_BYTES: usize = 64 << 20;
 /// Changed steps that are named; more than this and the reader is told to read everything.
 const MAX_CHANGES: usize = 20_000;
+/// Steps covered by long windows that are named, over all services: after an outage of the planner, reading everything
+/// once is the cheaper way.
+const MAX_COVERED: i64 = 20_000;
 /// With nothing to write, retention is looked after this often.
 const RETENTION_EVERY_MS: i64 = 60_000;
 
@@ -98,6 +102,7 @@ pub(super) struct Writer {
     pub(super) streams: Streams,
     pub(super) table: SeriesTable,
     pub(super) open: OpenSteps,
+    pub(super) long_windows: LongWindows,
     pub(super) changes: Changes,
     pub(super) inbox_bytes: usize,
     pub(super) log_bytes: usize,
@@ -236,8 +241,10 @@ impl Writer {
     /// Counts a summary that is durable.
     pub(super) fn apply(&mut self, key: StreamKey, message: &WindowSummary, received: Timestamp) {
         let proxy = proxy_of(message);
-        let (start, ahead) = step_of(message, received, self.settings.levels.base().step);
+        let step = self.settings.levels.base().step;
+        let (start, ahead) = step_of(message, received, step);
         self.open.add(&mut self.table, proxy, message, start);
+        self.long_windows.note(message, received, start, step);
         self.streams.receive(key, message, proxy, received, ahead);
     }
 
@@ -297,8 +304,13 @@ impl Writer {
             return Ok(());
         }
         let started = Instant::now();
-        let source =
-            Source { open: &self.open, table: &self.table, streams: &self.streams, settings: &self.settings };
+        let source = Source {
+            open: &self.open,
+            long_windows: &self.long_windows,
+            table: &self.table,
+            streams: &self.streams,
+            settings: &self.settings,
+        };
         let result = flush(&mut self.connection, &source, now);
         self.committed("flush", &result, started);
         let flushed =
@@ -307,6 +319,7 @@ impl Writer {
         self.log_bytes += flushed.written_bytes;
         self.note_changes();
         self.open.clear();
+        self.long_windows.clear();
         self.table.saved();
         self.streams.saved();
         self.streams.forget(&flushed.forgotten);
@@ -325,6 +338,19 @@ impl Writer {
         for (id, start, _) in self.open.sorted() {
             if let Some(key) = self.table.key(id) {
                 self.changes.steps.entry(start).or_default().insert(ServiceId::new(&key.callee));
+            }
+        }
+        let step = self.settings.levels.base().step;
+        let mut named = 0;
+        for (callee, from, to) in self.long_windows.iter() {
+            named += step.count(from, to);
+            if named > MAX_COVERED {
+                self.changes.everything = true;
+                break;
+            }
+            for number in 0..step.count(from, to) {
+                let start = from.plus_ms(step.ms().saturating_mul(number));
+                self.changes.steps.entry(start).or_default().insert(ServiceId::new(callee));
             }
         }
         self.bound_changes();

@@ -43,6 +43,47 @@ async fn a_migration_that_fails_changes_nothing() {
 }
 
 #[tokio::test]
+async fn gauges_of_the_first_schema_are_the_platforms() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(include_str!("../sqlite/schema/1.sql")).unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    old.execute(
+        "INSERT INTO gauges (level, start_ms, kind, name, metric, sum, count)
+         VALUES (0, ?1, 'node', 'n1', 'cpu_used_millicores', 900.0, 3)",
+        [NOON],
+    )
+    .unwrap();
+    drop(old);
+    let store = open(folder.path());
+    let want = GaugeStep {
+        subject: GaugeSubject::Node("n1".into()),
+        metric: GaugeMetric::CpuUsedMillicores,
+        source: GaugeSource::Platform,
+        start: at(NOON),
+        mean: 300.0,
+        readings: 3,
+        newest: at(NOON),
+    };
+    assert_eq!(store.gauge_range(0, at(0), at(i64::MAX), None, None).await.unwrap(), [want]);
+    // Another source of the same step keeps its own number.
+    let other = Gauge {
+        subject: GaugeSubject::Node("n1".into()),
+        metric: GaugeMetric::CpuUsedMillicores,
+        source: GaugeSource::Otlp,
+        at: at(NOON + 7),
+        value: 5.0,
+    };
+    store.append_gauges(vec![other]).await.unwrap();
+    let all = store.gauge_range(0, at(0), at(i64::MAX), None, None).await.unwrap();
+    assert_eq!(
+        all.iter().map(|step| (step.source, step.mean)).collect::<Vec<_>>(),
+        [(GaugeSource::Otlp, 5.0), (GaugeSource::Platform, 300.0)]
+    );
+}
+
+#[tokio::test]
 async fn one_process_has_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());

@@ -5,6 +5,7 @@ use super::{
 };
 use crate::{
     duration::{format_ms, parse_ms},
+    forecast::model::MODEL_NAMES,
     history::KEPT_QUANTILES,
     policy::{Condition, Mode, PredictedLatency, Rule, Waiver},
     units::{Probability, Quantile},
@@ -172,6 +173,19 @@ impl Check {
             self.problem("spec.ramp", value, limit, "write for example `ramp: [10, 25, 50, 100]`");
         }
         ramp.iter().filter_map(|percent| u8::try_from(*percent).ok()).collect()
+    }
+
+    pub(super) fn models(&mut self, models: &[String]) {
+        let mut seen = BTreeSet::new();
+        for (index, name) in models.iter().enumerate() {
+            let path = format!("spec.forecast.models[{index}]");
+            if !MODEL_NAMES.contains(&name.as_str()) {
+                let limit = format!("a model is one of {}", MODEL_NAMES.join(", "));
+                self.problem(&path, quoted(name), &limit, "choose among them, or leave `models` out");
+            } else if !seen.insert(name) {
+                self.problem(&path, quoted(name), "it is named before", "name it once");
+            }
+        }
     }
 
     pub(super) fn trial(&mut self, mode: Option<Mode>, trial: Option<&TrialSpec>) -> Option<Waiver> {

@@ -67,6 +67,24 @@ fn what_is_left_out_has_a_careful_default() {
 }
 
 #[test]
+fn models_are_chosen_by_name() {
+    let chosen = |models: Value| {
+        let mut document = good();
+        document["spec"]["forecast"] = json!({"models": models});
+        checked(document)
+    };
+    assert_eq!(chosen(json!(["ridge", "prophet"])).unwrap().models, ["ridge", "prophet"]);
+    let problems: Vec<String> =
+        chosen(json!(["ridge", "arma", "ridge"])).unwrap_err().iter().map(ToString::to_string).collect();
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(
+        problems[0].starts_with("spec.forecast.models[1] is `arma`, but a model is one of last_value"),
+        "{problems:?}"
+    );
+    assert!(problems[1].contains("it is named before"), "{problems:?}");
+}
+
+#[test]
 fn each_problem_names_field_value_limit_and_remedy() {
     let rule = "/spec/rules/0/predictedLatency";
     let cases: &[(&str, Value, &str)] = &[

@@ -1,0 +1,9 @@
+//! Calendars from text to occurrences.
+#[cfg(test)]
+mod calendars;
+#[cfg(test)]
+mod daylight_saving;
+#[cfg(test)]
+mod documents;
+#[cfg(test)]
+mod texts;

@@ -1,0 +1,416 @@
+//! Keeps every series forecast: in each pass it takes in what is new, and gives what the decision, the API and the
+//! metrics show. What a series is made of is pure ([`LiveSeries`]); this brings it what is known around it.
+mod accuracy;
+mod exhaustion;
+mod experts;
+mod guard;
+mod series_id;
+#[cfg(test)]
+mod tests;
+
+pub use accuracy::{Accuracy, accuracies};
+pub use exhaustion::Exhausted;
+pub use experts::{Experts, ExpertsSettings, dear_models};
+pub use guard::ModelCounts;
+pub use series_id::SeriesId;
+
+use crate::{
+    calendar::{CalendarSet, LearnedEffect},
+    control::moves_of,
+    observed::Observed,
+    regressors::{OnGrid, RegressorSet},
+};
+use experts::chosen;
+use foremesh_core::{
+    calendar::{Effects, InForce, Occurrence, Priors},
+    covariate::{Future, Regressor},
+    forecast::{
+        Excluded, Forecast, ForecastError, ForecastSettings, LEVELS, Shape, forecast, model::BreachWindow,
+    },
+    gauge::GaugeMetric,
+    history::Metric,
+    ids::{NodeId, ServiceId},
+    inputs::{MaybeForecast, Measured, ServiceInputs, metrics_needed},
+    live::{LiveSeries, Surroundings},
+    policy::{Condition, RelocationPolicy, Rule},
+    rollout::RolloutRecord,
+    series::Series,
+    time::{Step, Timestamp},
+    units::Probability,
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Steps that the newest values may be late before the far end of the horizon is not forecast.
+const LATE_STEPS: usize = 4;
+
+/// What a pass knows around the series.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// What operators want; says which quantities are needed.
+    pub policies: Arc<Vec<RelocationPolicy>>,
+    /// Our own moves of late.
+    pub rollouts: Vec<RolloutRecord>,
+    /// Known events.
+    pub calendars: Arc<CalendarSet>,
+    /// Series that explain ours.
+    pub regressors: Arc<RegressorSet>,
+    /// The moment of the pass.
+    pub now: Timestamp,
+    /// Length of a step.
+    pub step: Step,
+    /// Length of the histories, in milliseconds.
+    pub keep_ms: i64,
+    /// CPU that workloads can have on each node, in millicores.
+    pub cpu_millicores: BTreeMap<NodeId, f64>,
+}
+
+/// One forecast with what is around it.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// The forecast, or why there is none.
+    pub forecast: MaybeForecast,
+    /// Events with an effect within the horizon.
+    pub events: Vec<InForce>,
+    /// Names of the regressors that have an effect.
+    pub regressors: Vec<String>,
+    /// Whether a policy named models and others are in use for a part of the horizon, since none of those can say
+    /// anything.
+    pub fell_back: bool,
+}
+
+impl Shown {
+    /// A forecast that was made for an answer, with nothing known around it.
+    pub(crate) const fn alone() -> Self {
+        Self {
+            forecast: Err(ForecastError::Empty),
+            events: Vec::new(),
+            regressors: Vec::new(),
+            fell_back: false,
+        }
+    }
+}
+
+/// All forecasts of one pass.
+#[derive(Clone, Debug, Default)]
+pub struct PassForecasts {
+    /// By what they are about.
+    pub all: BTreeMap<SeriesId, Shown>,
+    /// How good past ones turned out to be, the worst first.
+    pub accuracy: Vec<Accuracy>,
+    /// What events turned out to do.
+    pub effects: Vec<LearnedEffect>,
+    /// What became of fits and predictions of each dear model since the planner started.
+    pub models: BTreeMap<&'static str, ModelCounts>,
+    /// Forecasts since the planner started in which models had to stand in for those that a policy names.
+    pub fallbacks: u64,
+    /// Resources of nodes that may run out within the horizon.
+    pub exhausted: Vec<Exhausted>,
+}
+
+/// Keeps every series forecast.
+#[derive(Debug)]
+pub struct Forecasts {
+    how: ForecastSettings,
+    experts: Experts,
+    kept: BTreeMap<SeriesId, LiveSeries>,
+    /// What events do to like series, by quantity.
+    priors: BTreeMap<String, Priors>,
+    /// Highest probability of a breach in the last pass, for those that a rule looks at.
+    risks: BTreeMap<SeriesId, f64>,
+    fallbacks: u64,
+}
+
+impl Forecasts {
+    /// Knows no series yet.
+    pub fn new(how: ForecastSettings, experts: Experts) -> Self {
+        Self {
+            how,
+            experts,
+            kept: BTreeMap::new(),
+            priors: BTreeMap::new(),
+            risks: BTreeMap::new(),
+            fallbacks: 0,
+        }
+    }
+
+    /// Takes in what is new, and forecasts everything. Takes milliseconds for each series that is new or whose events
+    /// have to be learned again, microseconds for each other one, and what the experts' budget allows.
+    pub fn pass(&mut self, observed: &Observed, known: &Known) -> PassForecasts {
+        let wanted = wanted(observed, &known.policies);
+        self.kept.retain(|id, _| wanted.contains_key(id));
+        self.experts.begin_pass(known.now, |id| wanted.contains_key(id));
+        let unknown_futures = self.forecast_regressors(known);
+        let mut all = BTreeMap::new();
+        for (id, series) in self.in_order(&wanted) {
+            let around = Around::of(id, series, known, &unknown_futures, self.horizon());
+            let shown = self.one(id, series, &around, known);
+            all.insert(id.clone(), shown);
+        }
+        self.risks =
+            all.iter().filter_map(|(id, shown)| Some((id.clone(), risk(id, shown, known)?))).collect();
+        self.fallbacks += all.values().filter(|shown: &&Shown| shown.fell_back).count() as u64;
+        self.learn_priors();
+        PassForecasts {
+            accuracy: accuracies(&self.kept),
+            effects: self.learned(),
+            models: self.experts.counts(),
+            fallbacks: self.fallbacks,
+            exhausted: exhaustion::exhausted(&all, observed, known),
+            all,
+        }
+    }
+
+    /// Who gets dear models first: whoever was most likely to breach an objective, then who has waited longest.
+    fn in_order<'w>(&self, wanted: &'w BTreeMap<SeriesId, Series>) -> Vec<(&'w SeriesId, &'w Series)> {
+        let mut order: Vec<_> = wanted.iter().collect();
+        order.sort_by(|(a, _), (b, _)| {
+            let risk = |id: &SeriesId| self.risks.get(id).copied().unwrap_or(0.0);
+            let since = |id: &SeriesId| self.experts.waiting_since(id);
+            risk(b).total_cmp(&risk(a)).then_with(|| since(a).cmp(&since(b)))
+        });
+        order
+    }
+
+    fn one(&mut self, id: &SeriesId, series: &Series, around: &Around, known: &Known) -> Shown {
+        let shape = Shape { horizon: self.horizon(), highest: id.highest(), ..self.how.shape(series.step()) };
+        // What it did itself is no news from like series.
+        let priors = match (self.priors.get(&around.metric), self.kept.get(id).and_then(LiveSeries::effects))
+        {
+            _ if around.occurrences.is_empty() => Priors::default(),
+            (Some(priors), Some(own)) => priors.without(own),
+            (priors, _) => priors.cloned().unwrap_or_default(),
+        };
+        let regressors = around.regressors();
+        let around = Surroundings {
+            metric: &around.metric,
+            occurrences: &around.occurrences,
+            priors: &priors,
+            moves: &around.moves,
+            regressors: &regressors,
+        };
+        let new = match self.kept.remove(id) {
+            Some(live) => live,
+            None => LiveSeries::new(shape, series.start(), self.like(id)),
+        };
+        let live = self.kept.entry(id.clone()).or_insert(new);
+        let chosen = chosen(id, &known.policies);
+        live.restrict(&chosen);
+        live.advance(series, &around);
+        self.experts.look_at(id, live, series, &around, &chosen);
+        let forecast = live.outlook(id.subject(), &around, known.now, &self.how);
+        let end = forecast.as_ref().map_or(known.now, Forecast::end);
+        Shown {
+            fell_back: forecast.is_ok() && live.forecaster().fell_back(),
+            forecast,
+            events: live.in_force(known.now, end),
+            regressors: live.regressors().effects().iter().map(|effect| effect.name.clone()).collect(),
+        }
+    }
+
+    /// Steps that are looked ahead: the horizon, and the steps that a forecast may begin late because the newest values
+    /// are not there yet.
+    fn horizon(&self) -> usize {
+        self.how.horizon + LATE_STEPS
+    }
+
+    /// A series of the same quantity that is known well, whose usual errors are a start for a new one.
+    fn like(&self, id: &SeriesId) -> Option<&LiveSeries> {
+        let metric = id.metric();
+        let same =
+            self.kept.iter().filter(|(other, _)| other.kind() == id.kind() && other.metric() == metric);
+        same.map(|(_, live)| live).max_by_key(|live| live.forecaster().observed())
+    }
+
+    /// Regressors whose future nobody knows are forecast themselves, once for all series.
+    fn forecast_regressors(&self, known: &Known) -> BTreeMap<String, Forecast> {
+        let step = known.step;
+        let from = known.now.plus_ms(-known.keep_ms);
+        let mut made = BTreeMap::new();
+        for regressor in known.regressors.all().filter(|regressor| !regressor.knows_future) {
+            let on_grid = regressor.on_grid(from, known.now, step, 0);
+            let how = ForecastSettings { horizon: self.horizon(), stale_limit_ms: i64::MAX, ..self.how };
+            if let Ok(forecast) = forecast(&regressor.name, "regressor", &on_grid.past, &[], &how, known.now)
+            {
+                made.insert(regressor.name.clone(), forecast);
+            }
+        }
+        made
+    }
+
+    fn learn_priors(&mut self) {
+        let mut by_metric: BTreeMap<String, Vec<&Effects>> = BTreeMap::new();
+        for (id, live) in &self.kept {
+            if let Some(effects) = live.effects().filter(|effects| !effects.is_empty()) {
+                by_metric.entry(id.metric()).or_default().push(effects);
+            }
+        }
+        self.priors = by_metric.into_iter().map(|(metric, effects)| (metric, Priors::of(effects))).collect();
+    }
+
+    fn learned(&self) -> Vec<LearnedEffect> {
+        let mut all = Vec::new();
+        for (id, live) in &self.kept {
+            let Some(effects) = live.effects() else { continue };
+            for (tag, effect) in effects.tags() {
+                all.push(LearnedEffect {
+                    subject: id.subject().to_owned(),
+                    metric: id.metric(),
+                    tag: tag.clone(),
+                    effect: effect.in_words(),
+                    source: effect.source,
+                    occurrences: effect.occurrences,
+                });
+            }
+        }
+        all
+    }
+}
+
+impl PassForecasts {
+    /// What the decision looks at: the forecasts of services with what they do now, and the CPU of nodes.
+    pub fn inputs(
+        &self,
+        observed: &Observed,
+    ) -> (BTreeMap<ServiceId, ServiceInputs>, BTreeMap<NodeId, MaybeForecast>) {
+        let mut services: BTreeMap<ServiceId, ServiceInputs> = observed
+            .services()
+            .map(|history| {
+                let measured = Measured::newest(history);
+                (history.service.clone(), ServiceInputs { measured, forecasts: BTreeMap::new() })
+            })
+            .collect();
+        let mut nodes = BTreeMap::new();
+        for (id, shown) in &self.all {
+            match id {
+                SeriesId::Service(service, metric) => {
+                    services
+                        .entry(service.clone())
+                        .or_default()
+                        .forecasts
+                        .insert(*metric, shown.forecast.clone());
+                }
+                SeriesId::Node(node, GaugeMetric::CpuUsedMillicores) => {
+                    nodes.insert(node.clone(), shown.forecast.clone());
+                }
+                SeriesId::Node(..) | SeriesId::Workload(..) => {}
+            }
+        }
+        (services, nodes)
+    }
+}
+
+/// Highest probability of a breach by any rule of any policy; `None` where no rule looks.
+fn risk(id: &SeriesId, shown: &Shown, known: &Known) -> Option<f64> {
+    let (SeriesId::Service(service, metric), Ok(forecast)) = (id, &shown.forecast) else { return None };
+    let policies = known.policies.iter().filter(|policy| policy.selects(service));
+    let of_rule = |rule: &Rule| {
+        let Condition::PredictedLatency(latency) = &rule.when;
+        let window = BreachWindow {
+            threshold: latency.above_ms,
+            steps: latency.steps,
+            of: latency.of,
+            within: usize::try_from(latency.within_ms / known.step.ms()).unwrap_or(usize::MAX).max(1),
+        };
+        (Metric::latency(latency.quantile.get()) == Some(*metric))
+            .then(|| forecast.breach(&window, 0))
+            .flatten()
+    };
+    let risks = policies.flat_map(|policy| &policy.rules).filter_map(of_rule);
+    risks.map(Probability::get).reduce(f64::max)
+}
+
+/// Every series that somebody needs, with its values.
+fn wanted(observed: &Observed, policies: &[RelocationPolicy]) -> BTreeMap<SeriesId, Series> {
+    let mut ids = Vec::new();
+    for history in observed.services() {
+        let service = &history.service;
+        let metrics = metrics_needed(policies, service);
+        ids.extend(metrics.into_iter().map(|metric| SeriesId::Service(service.clone(), metric)));
+        ids.push(SeriesId::Service(service.clone(), Metric::Availability));
+    }
+    let used = |metric: &&GaugeMetric| !metric.is_capacity();
+    for history in observed.nodes() {
+        let metrics = history.gauges.keys().filter(used);
+        ids.extend(metrics.map(|metric| SeriesId::Node(history.node.clone(), *metric)));
+    }
+    for history in observed.workloads() {
+        let metrics = history.gauges.keys().filter(used);
+        ids.extend(metrics.map(|metric| SeriesId::Workload(history.workload.clone(), *metric)));
+    }
+    ids.into_iter().filter_map(|id| Some((id.clone(), id.values(observed)?))).collect()
+}
+
+/// What is known around one series, owned.
+struct Around {
+    metric: String,
+    occurrences: Vec<Occurrence>,
+    moves: Vec<Excluded>,
+    regressors: Vec<OneRegressor>,
+}
+
+struct OneRegressor {
+    name: String,
+    past: Vec<f64>,
+    points: Vec<f64>,
+    /// `None` when the points are known, as of a plan.
+    bands: Option<Vec<[f64; LEVELS.len()]>>,
+}
+
+impl Around {
+    fn of(
+        id: &SeriesId,
+        series: &Series,
+        known: &Known,
+        unknown_futures: &BTreeMap<String, Forecast>,
+        horizon: usize,
+    ) -> Self {
+        let metric = id.metric();
+        let subject = id.event_subject(&metric);
+        let step = series.step();
+        let end = step.floor(known.now).plus_ms(step.times(horizon));
+        let occurrences = known.calendars.occurrences(&subject, series.start(), end);
+        let moves = match id {
+            SeriesId::Service(service, _) if id.depends_on_place() => moves_of(&known.rollouts, service),
+            _ => Vec::new(),
+        };
+        let on_grid = known.regressors.on_grid(&subject, series.start(), known.now, step, horizon);
+        let regressors = on_grid
+            .into_iter()
+            .filter_map(|one| {
+                let future = unknown_futures.get(&one.regressor.name);
+                let known_future = one.regressor.knows_future;
+                (known_future || future.is_some())
+                    .then(|| OneRegressor::new(one, series.values().len(), future))
+            })
+            .collect();
+        Self { metric, occurrences, moves, regressors }
+    }
+
+    fn regressors(&self) -> Vec<(Regressor<'_>, Future<'_>)> {
+        let borrowed = self.regressors.iter().map(|one| {
+            let future = match &one.bands {
+                None => Future::Known(&one.points),
+                Some(bands) => Future::Forecast { points: &one.points, bands },
+            };
+            (Regressor { name: &one.name, values: &one.past }, future)
+        });
+        borrowed.collect()
+    }
+}
+
+impl OneRegressor {
+    /// Splits it where the series ends, which may be some steps before now.
+    fn new(one: OnGrid, length: usize, future: Option<&Forecast>) -> Self {
+        let mut past = one.past.values().to_vec();
+        let mut late = past.split_off(length.min(past.len()));
+        let bands = future.map(|forecast| {
+            let held = late.iter().map(|value| [*value; LEVELS.len()]);
+            held.chain(forecast.steps.iter().map(|step| step.quantiles)).collect()
+        });
+        match future {
+            Some(forecast) => late.extend(forecast.steps.iter().map(|step| step.point)),
+            None => late.extend(one.future),
+        }
+        Self { name: one.regressor.name.clone(), past, points: late, bands }
+    }
+}
