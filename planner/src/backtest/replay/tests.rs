@@ -1,10 +1,7 @@
 use super::*;
 use foremesh_core::forecast::LEVELS;
 use foremesh_core::{
-    forecast::{
-        LEVELS,
-        model::{Cost, History},
-    },
+    forecast::model::{Cost, History},
     time::{Step, Timestamp},
 };
 use std::sync::{Arc, Mutex};
