@@ -2,9 +2,12 @@
 //!
 //! An *episode* is an unbroken run of steps above the threshold. An *alarm* is raised before a step when the newest
 //! value is not above the threshold and the probability of a breach within the horizon is at least the one asked for.
-//! It stands until its horizon is over; alarms that are raised meanwhile belong to it, since nobody would be called
-//! twice. An episode is warned of when an alarm was raised within one horizon before its first step, and an alarm is
-//! true when some value was above the threshold while it stood.
+//! It stands until its horizon is over; alarms that are raised meanwhile belong to it and prolong it, since nobody would
+//! be called twice. An episode is warned of when an alarm was raised within one horizon before its first step, and an
+//! alarm is true when some value was above the threshold while it stood.
+//!
+//! An alarm that is prolonged for long is easily true. So alarms are also counted as *claims*: one that stands for one
+//! horizon and no longer, after which the next one is a claim of its own.
 use super::{replay::Replay, score, task::Task};
 
 /// Bins of the table of probabilities against frequencies.
@@ -23,6 +26,10 @@ pub struct Warnings {
     pub alarms: usize,
     /// Of those, the true ones.
     pub true_alarms: usize,
+    /// Claims.
+    pub claims: usize,
+    /// Of those, the true ones.
+    pub true_claims: usize,
     /// Length of the part that is looked at, in days.
     pub days: f64,
     /// Probabilities with what came.
@@ -90,6 +97,14 @@ impl Warnings {
             self.alarms += 1;
             self.true_alarms += usize::from((begin..end).any(&above));
         }
+        let mut over = 0;
+        for begin in raised {
+            if *begin >= over {
+                over = begin + horizon;
+                self.claims += 1;
+                self.true_claims += usize::from((*begin..over).any(&above));
+            }
+        }
     }
 
     /// Adds what was counted on another series.
@@ -99,6 +114,8 @@ impl Warnings {
         self.leads.extend(&other.leads);
         self.alarms += other.alarms;
         self.true_alarms += other.true_alarms;
+        self.claims += other.claims;
+        self.true_claims += other.true_claims;
         self.days += other.days;
         for (bin, more) in self.calibration.bins.iter_mut().zip(other.calibration.bins) {
             *bin = (bin.0 + more.0, bin.1 + more.1, bin.2 + more.2);
@@ -114,6 +131,16 @@ impl Warnings {
     /// Share of alarms that were true.
     pub fn precision(&self) -> Option<f64> {
         score::Share { hits: self.true_alarms, count: self.alarms }.get()
+    }
+
+    /// Share of claims that were true.
+    pub fn claim_precision(&self) -> Option<f64> {
+        score::Share { hits: self.true_claims, count: self.claims }.get()
+    }
+
+    /// False claims for each day of a series.
+    pub fn false_claims_per_day(&self) -> Option<f64> {
+        (self.days > 0.0).then(|| (self.claims - self.true_claims) as f64 / self.days)
     }
 
     /// Median of the leads, in steps.

@@ -155,10 +155,16 @@ pub struct ExceedanceScores {
     pub median_lead_steps: Figure,
     /// False alarms for each day of a series.
     pub false_alarms_per_day: Figure,
+    /// Share of claims that were true: alarms that stand for one horizon and no longer.
+    pub claim_precision: Figure,
+    /// False claims for each day of a series.
+    pub false_claims_per_day: Figure,
     /// Episodes.
     pub episodes: usize,
     /// Alarms.
     pub alarms: usize,
+    /// Claims.
+    pub claims: usize,
     /// Days, summed over series.
     pub series_days: f64,
 }

@@ -155,3 +155,19 @@ fn a_window_that_is_mostly_a_gap_is_not_compared() {
     let values = [1.0, 1.0, gap, gap, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
     assert_eq!(warnings(&values, 3, &[(2, 0.4), (3, 0.4)]).calibration.count(), 1);
 }
+
+#[test]
+fn an_alarm_that_is_prolonged_is_several_claims() {
+    let mut values = vec![1.0; 14];
+    values[9] = 9.0;
+    let raised: Vec<(usize, f64)> = (2..=8).map(|at| (at, 0.6)).collect();
+    let got = warnings(&values, 3, &raised);
+    assert_eq!((got.alarms, got.true_alarms), (1, 1), "it stands from step 2 to 10");
+    assert_eq!(
+        (got.claims, got.true_claims),
+        (3, 1),
+        "claims begin at 2, 5 and 8, and the last one holds step 9"
+    );
+    assert_eq!(got.claim_precision(), Some(1.0 / 3.0));
+    assert!((got.false_claims_per_day().unwrap() - 2.0 / got.days).abs() < 1e-12);
+}

@@ -211,8 +211,11 @@ fn scores(warnings: &Warnings) -> ExceedanceScores {
         precision: figure(warnings.precision()),
         median_lead_steps: figure(warnings.median_lead_steps()),
         false_alarms_per_day: figure(warnings.false_alarms_per_day()),
+        claim_precision: figure(warnings.claim_precision()),
+        false_claims_per_day: figure(warnings.false_claims_per_day()),
         episodes: warnings.episodes,
         alarms: warnings.alarms,
+        claims: warnings.claims,
         series_days: super::significant(warnings.days, 4),
     }
 }

@@ -90,7 +90,7 @@ fn exceedance(report: &ExceedanceReport) -> String {
     };
     format!(
         "Warnings of {model} at probability {}: recall {}, precision {}, median lead {} steps, {} false alarms a day \
-         ({} episodes, {} alarms, {} days of series); Brier score {} (base rate {}), calibration error {}\n",
+         ({} episodes, {} alarms, {} days of series); as claims of one horizon each: precision {}, {} false ones a day; Brier score {} (base rate {}), calibration error {}\n",
         report.probability,
         number(report.all.recall),
         number(report.all.precision),
@@ -99,6 +99,8 @@ fn exceedance(report: &ExceedanceReport) -> String {
         report.all.episodes,
         report.all.alarms,
         report.all.series_days,
+        number(report.all.claim_precision),
+        number(report.all.false_claims_per_day),
         number(report.calibration.brier),
         number(report.calibration.brier_of_base_rate),
         number(report.calibration.expected_error),
