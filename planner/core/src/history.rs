@@ -35,6 +35,12 @@ impl ServiceStep {
         Self { requests, server_errors, latency_ms, tail, rate_known: true }
     }
 
+    /// Natural logarithm of the median latency in milliseconds; `None` where that is no number.
+    pub fn log_median(&self) -> Option<f64> {
+        let [median, ..] = self.latency_ms;
+        (median > 0.0).then(|| f64::from(median).ln())
+    }
+
     /// Value of one metric in a step of this length; `None` where the step does not tell it.
     pub fn value(&self, metric: Metric, step: Step) -> Option<f64> {
         match metric {
@@ -101,25 +107,8 @@ pub struct ServiceHistory {
 impl ServiceHistory {
     /// The series of one metric.
     pub fn series(&self, metric: Metric) -> Series {
-        self.series_of(|step| step.value(metric, self.step))
-    }
-
-    /// Natural logarithm of the median latency in milliseconds: one half of [`crate::tail::joined`].
-    pub fn log_median(&self) -> Series {
-        self.series_of(|step| {
-            let [median, ..] = step.latency_ms;
-            (median > 0.0).then(|| f64::from(median).ln())
-        })
-    }
-
-    /// Natural logarithm of the ratio to the median of the quantile at this place in [`KEPT_QUANTILES`], over the
-    /// tail's window: the other half.
-    pub fn log_ratio(&self, at: usize) -> Series {
-        self.series_of(|step| step.tail.log_ratio(at))
-    }
-
-    fn series_of(&self, value: impl Fn(&ServiceStep) -> Option<f64>) -> Series {
-        let values = self.steps.iter().map(|step| step.as_ref().and_then(&value).unwrap_or(f64::NAN));
+        let value = |step: &ServiceStep| step.value(metric, self.step);
+        let values = self.steps.iter().map(|step| step.as_ref().and_then(value).unwrap_or(f64::NAN));
         Series::new(self.start, self.step, values.collect())
     }
 }
@@ -177,10 +166,11 @@ mod tests {
         };
         let values = |series: Series| series.values().iter().map(|v| v.is_finite()).collect::<Vec<_>>();
         assert_eq!(values(history.series(Metric::Throughput)), [true, false, false]);
-        for series in [history.series(Metric::Availability), history.log_median(), history.log_ratio(3)] {
-            assert_eq!(values(series), [true, false, true]);
+        for metric in [Metric::Availability, Metric::Latency(3)] {
+            assert_eq!(values(history.series(metric)), [true, false, true]);
         }
-        assert!((history.log_ratio(3).values()[0] - 4.0_f64.ln()).abs() < 1e-3);
+        assert!((unknown.tail.log_ratio(3).unwrap() - 4.0_f64.ln()).abs() < 1e-3);
+        assert_eq!(unknown.log_median(), Some(0.0));
     }
 
     /// 48 hours of a thousand services are 2.88 million of these.

@@ -5,17 +5,20 @@
 mod ahead;
 mod events;
 mod judged;
+mod median_and_tail;
 #[cfg(test)]
 mod tests;
 
 pub use judged::{Judged, Score};
+pub use median_and_tail::UpperQuantile;
 
 use events::Events;
+use median_and_tail::MedianAndTail;
 
 use crate::{
     calendar::{Effects, InForce, Occurrence, Priors},
     covariate::{self, Future, Regressor, RegressorEffects},
-    forecast::{Excluded, Forecast, ForecastError, ForecastSettings, Forecaster, Shape, model::Fitted},
+    forecast::{Excluded, Forecast, ForecastError, ForecastSettings, Forecaster, Shape, model::{Fitted, MEDIAN_AND_TAIL}},
     series::Series,
     time::{Step, Timestamp},
 };
@@ -34,6 +37,8 @@ pub struct Surroundings<'a> {
     pub moves: &'a [Excluded],
     /// Regressors that may have an effect, with one value for each step of the series and of the horizon.
     pub regressors: &'a [(Regressor<'a>, Future<'a>)],
+    /// What the series is made of, if it is an upper quantile of latency.
+    pub parts: Option<UpperQuantile<'a>>,
 }
 
 /// A series that is forecast all the time.
@@ -119,6 +124,11 @@ impl LiveSeries {
         if self.learn_events(series, around) | self.learn_regressors(series, around) {
             self.rebuild(self.from.max(series.start()));
         }
+        if around.parts.is_some() && !self.forecaster.has(MEDIAN_AND_TAIL) {
+            let mut expert = MedianAndTail::new(self.shape);
+            expert.skip(self.phase());
+            self.forecaster.attach(MEDIAN_AND_TAIL, Box::new(expert));
+        }
         self.feed(series, around);
         self.count(series);
     }
@@ -154,10 +164,14 @@ impl LiveSeries {
     /// Lets the forecaster's count of steps begin at the same place of the season for every series and every rebuild, or
     /// a season that is taken over would be one of another time of day.
     fn keep_phase(&mut self) {
-        let Some(season) = self.shape.season.filter(|season| *season > 1) else { return };
+        self.forecaster.skip(self.phase());
+    }
+
+    /// Place in the season of the next step that the forecaster will be given.
+    fn phase(&self) -> u64 {
+        let Some(season) = self.shape.season.filter(|season| *season > 1) else { return 0 };
         let steps = self.fed_to.unix_ms().div_euclid(self.step.ms());
-        let phase = steps.rem_euclid(i64::try_from(season).unwrap_or(i64::MAX));
-        self.forecaster.skip(phase.unsigned_abs());
+        steps.rem_euclid(i64::try_from(season).unwrap_or(i64::MAX)).unsigned_abs()
     }
 
     fn forget_time(&mut self, start: Timestamp) {
@@ -262,8 +276,14 @@ impl LiveSeries {
         }
         self.judged.observe(start, self.step, &measured);
         let end = start.plus_ms(self.step.times(measured.len()));
-        for value in self.cleaned(series, start, end, around) {
-            self.forecaster.observe(value);
+        for (index, value) in self.cleaned(series, start, end, around).into_iter().enumerate() {
+            match around.parts {
+                Some(parts) => {
+                    let at = start.plus_ms(self.step.times(index));
+                    self.forecaster.observe_beside(value, &parts.parts(at, measured[index], value));
+                }
+                None => self.forecaster.observe(value),
+            }
         }
         self.fed_to = end;
     }

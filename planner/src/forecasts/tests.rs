@@ -22,6 +22,7 @@ fn live(steps: usize, value: impl Fn(usize) -> f64) -> LiveSeries {
         priors: &priors,
         moves: &[],
         regressors: &[],
+        parts: None,
     };
     for end in 1..=steps {
         live.advance(&Series::new(at(0), Step::MINUTE, (0..end).map(&value).collect()), &around);

@@ -46,8 +46,21 @@ impl Expert {
         self.model = model;
     }
 
-    pub(super) fn update(&mut self, value: f64) {
-        self.model.update(value, &[]);
+    /// Takes a value in, and what else was measured in that step.
+    pub(super) fn update(&mut self, value: f64, beside: &[f64]) {
+        self.model.update(value, beside);
+    }
+
+    pub(super) fn skip(&mut self, steps: u64) {
+        self.model.skip(steps);
+    }
+
+    /// The same expert at the beginning of a series, with the errors and the weights of before; `None` for one that must
+    /// be fitted to it.
+    pub(super) fn anew(&self) -> Option<Self> {
+        let mut new = Self::new(self.name.clone(), self.model.anew()?, self.ahead.len());
+        (new.sums, new.counts, new.weights) = (self.sums, self.counts, self.weights);
+        Some(new)
     }
 
     /// Compares what it said with a value that came. `reference` is the reference's error at each knot, `NaN` for none.

@@ -167,6 +167,7 @@ impl Forecaster {
             errors.forget((ERRORS / errors.count.max(ERRORS)).min(1.0));
         }
         new.weights = other.weights;
+        new.experts = other.experts.iter().filter_map(Expert::anew).collect();
         let plain = |knot: usize| *other.trackers[knot].plain();
         new.prior = Some(Box::new(std::array::from_fn(plain)));
         new.calibration = other.calibration;
@@ -189,6 +190,11 @@ impl Forecaster {
 
     /// Takes the value of the next step; `NaN` for a gap. A value that cannot be is a gap.
     pub fn observe(&mut self, value: f64) {
+        self.observe_beside(value, &[]);
+    }
+
+    /// The same, with what else was measured in that step, for attached models that read it.
+    pub fn observe_beside(&mut self, value: f64, beside: &[f64]) {
         let possible = value.is_finite() && self.shape.lowest.is_none_or(|lowest| value >= lowest);
         // A share a little above 1 is one that was rounded.
         let value = self.shape.highest.map_or(value, |highest| value.min(highest));
@@ -198,7 +204,7 @@ impl Forecaster {
             self.highest = self.highest.max(value);
         }
         for expert in &mut self.experts {
-            expert.update(value);
+            expert.update(value, beside);
         }
         if self.scale.is_some() {
             self.step(value);
@@ -220,6 +226,7 @@ impl Forecaster {
                 self.memory.skip(self.start.len() as u64);
                 self.start.clear();
                 self.memory.skip(steps);
+                self.experts.iter_mut().for_each(|expert| expert.skip(steps));
             } else {
                 (0..steps).for_each(|_| self.observe(f64::NAN));
             }
@@ -238,7 +245,7 @@ impl Forecaster {
         }
         for expert in &mut self.experts {
             expert.forget_pending();
-            (0..steps).for_each(|_| expert.update(f64::NAN));
+            expert.skip(steps);
         }
     }
 

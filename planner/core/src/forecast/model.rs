@@ -146,9 +146,13 @@ pub enum ModelError {
     },
 }
 
+/// Name of the model that forecasts the median and the tail of latencies apart. It takes part in the forecast of every
+/// latency above the median of a service, and in no other.
+pub const MEDIAN_AND_TAIL: &str = "median_and_tail";
+
 /// Names of all models, the cheap ones first: what policies and commands may name. The models themselves stand in two
 /// crates, and a test holds this list against them.
-pub const MODEL_NAMES: [&str; 11] = [
+pub const MODEL_NAMES: [&str; 12] = [
     "last_value",
     "median_last_hour",
     "seasonal_naive",
@@ -156,6 +160,7 @@ pub const MODEL_NAMES: [&str; 11] = [
     "holt_winters",
     "theta",
     "ridge",
+    MEDIAN_AND_TAIL,
     "extra_trees",
     "arima",
     "prophet",
@@ -188,6 +193,17 @@ pub trait Fitted: std::fmt::Debug + Send {
     /// Takes the value of the next step, `NaN` for a gap, and the regressors of that step. Parameters may stay as they
     /// were fitted; what was observed lately counts from now on.
     fn update(&mut self, value: f64, covariates: &[f64]);
+
+    /// Takes so many steps without a value.
+    fn skip(&mut self, steps: u64) {
+        (0..steps).for_each(|_| self.update(f64::NAN, &[]));
+    }
+
+    /// The same model before its first value, with what it knows of its errors and its season, for a series that begins
+    /// again. `None` from a model that must be fitted to its new beginning.
+    fn anew(&self) -> Option<Box<dyn Fitted>> {
+        None
+    }
 
     /// Writes the predictions for the steps after the newest value. `future` holds one slice for each regressor with
     /// at least as many values as `out`.

@@ -58,6 +58,7 @@ impl Around {
             priors: &self.priors,
             moves: &self.moves,
             regressors: &[],
+            parts: None,
         }
     }
 }
