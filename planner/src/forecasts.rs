@@ -31,7 +31,7 @@ use foremesh_core::{
     history::Metric,
     ids::{NodeId, ServiceId},
     inputs::{MaybeForecast, Measured, ServiceInputs, metrics_needed},
-    live::{LiveSeries, Surroundings},
+    live::{LiveSeries, Surroundings, UpperQuantile},
     policy::{Condition, RelocationPolicy, Rule},
     rollout::RolloutRecord,
     series::Series,
@@ -146,7 +146,7 @@ impl Forecasts {
         let mut all = BTreeMap::new();
         for (id, series) in self.in_order(&wanted) {
             let around = Around::of(id, series, known, &unknown_futures, self.horizon());
-            let shown = self.one(id, series, &around, known);
+            let shown = self.one(id, series, &around, id.parts(observed), known);
             all.insert(id.clone(), shown);
         }
         self.risks =
@@ -174,7 +174,14 @@ impl Forecasts {
         order
     }
 
-    fn one(&mut self, id: &SeriesId, series: &Series, around: &Around, known: &Known) -> Shown {
+    fn one(
+        &mut self,
+        id: &SeriesId,
+        series: &Series,
+        around: &Around,
+        parts: Option<UpperQuantile<'_>>,
+        known: &Known,
+    ) -> Shown {
         let shape = Shape { horizon: self.horizon(), highest: id.highest(), ..self.how.shape(series.step()) };
         // What it did itself is no news from like series.
         let priors = match (self.priors.get(&around.metric), self.kept.get(id).and_then(LiveSeries::effects))
@@ -190,6 +197,7 @@ impl Forecasts {
             priors: &priors,
             moves: &around.moves,
             regressors: &regressors,
+            parts,
         };
         let new = match self.kept.remove(id) {
             Some(live) => live,

@@ -196,6 +196,11 @@ impl Observed {
         self.services.values()
     }
 
+    /// Steps over which histograms are merged before a tail is read.
+    pub fn tail_steps(&self) -> usize {
+        self.settings.tail_steps
+    }
+
     /// History of one service, if it was called within the time that is kept.
     pub fn service(&self, service: &ServiceId) -> Option<&ServiceHistory> {
         self.services.get(service)

@@ -13,7 +13,7 @@ pub use judged::{Judged, Score};
 pub use median_and_tail::UpperQuantile;
 
 use events::Events;
-use median_and_tail::MedianAndTail;
+use median_and_tail::{MedianAndTail, Quantile};
 
 use crate::{
     calendar::{Effects, InForce, Occurrence, Priors},
@@ -279,13 +279,23 @@ impl LiveSeries {
         for (index, value) in self.cleaned(series, start, end, around).into_iter().enumerate() {
             match around.parts {
                 Some(parts) => {
-                    let at = start.plus_ms(self.step.times(index));
-                    self.forecaster.observe_beside(value, &parts.parts(at, measured[index], value));
+                    let start = start.plus_ms(self.step.times(index));
+                    let mixed = self.is_mixed(start, parts.window);
+                    let quantile = Quantile { start, measured: measured[index], cleaned: value, mixed };
+                    self.forecaster.observe_beside(value, &parts.parts(&quantile));
                 }
                 None => self.forecaster.observe(value),
             }
         }
         self.fed_to = end;
+    }
+
+    /// Whether not all of so many steps up to the one that starts at `start` are of this place and without an event.
+    fn is_mixed(&self, start: Timestamp, window: usize) -> bool {
+        let end = start.plus_ms(self.step.ms());
+        let first = end.plus_ms(-self.step.times(window));
+        (self.moved.is_some() && first < self.from)
+            || self.events.effects().is_some_and(|effects| effects.acts(first, end))
     }
 
     /// Values from `start` to `end` as they are learnt from: without effects, and with gaps while it moved.

@@ -2,7 +2,7 @@
 use super::{cpu::Cpu, progress::Progress, read::MeasuredSeries, task::Task};
 use foremesh_core::forecast::{
     self,
-    model::{Family, Model, ModelError},
+    model::{Family, MEDIAN_AND_TAIL, Model, ModelError},
 };
 use foremesh_models::{Lstm, Network, TrainingBudget};
 use std::{ops::ControlFlow, sync::Arc};
@@ -24,12 +24,23 @@ pub enum Chosen {
     Named(Vec<String>),
 }
 
-/// A model is asked for that does not exist.
+/// A model is asked for that does not exist, or that cannot be judged here.
 #[derive(Debug, thiserror::Error)]
-#[error("there is no model `{given}`; there are: {known}")]
-pub struct UnknownModel {
-    given: String,
-    known: String,
+pub enum UnknownModel {
+    /// No model has this name.
+    #[error("there is no model `{given}`; there are: {known}")]
+    NoSuch {
+        /// What was asked for.
+        given: String,
+        /// Names of those that there are.
+        known: String,
+    },
+    /// It needs more than the values of one series.
+    #[error(
+        "`{0}` needs the median and the tail of each step, which a recorded series does not have; it takes part in the \
+         planner's own forecasts of latencies above the median, whose errors `foremesh accuracy` shows"
+    )]
+    NotOfOneSeries(&'static str),
 }
 
 impl std::str::FromStr for Chosen {
@@ -52,9 +63,12 @@ pub fn candidates(chosen: &Chosen) -> Result<Vec<Box<dyn Model>>, UnknownModel> 
     let mut models = every();
     if let Chosen::Named(names) = chosen {
         for name in names {
+            if name == MEDIAN_AND_TAIL {
+                return Err(UnknownModel::NotOfOneSeries(MEDIAN_AND_TAIL));
+            }
             if !models.iter().any(|model| model.name() == name) {
                 let known = models.iter().map(|model| model.name()).collect::<Vec<_>>().join(", ");
-                return Err(UnknownModel { given: name.clone(), known });
+                return Err(UnknownModel::NoSuch { given: name.clone(), known });
             }
         }
         models.retain(|model| names.iter().any(|name| name == model.name()));

@@ -10,7 +10,7 @@ use super::{
 use foremesh_core::{
     forecast::{
         HoltWinters,
-        model::{History, Model},
+        model::{History, MEDIAN_AND_TAIL, Model},
     },
     live::{LiveSeries, Surroundings},
     policy::RelocationPolicy,
@@ -168,11 +168,13 @@ pub fn dear_models() -> Vec<Box<dyn Model>> {
     all
 }
 
-/// Models that policies name for a series; empty for the planner's own choice.
+/// Models that policies name for a series; empty for the planner's own choice. One that the series cannot have is not
+/// among them.
 pub(super) fn chosen(id: &SeriesId, policies: &[RelocationPolicy]) -> Vec<String> {
     let SeriesId::Service(service, _) = id else { return Vec::new() };
     let of_service = policies.iter().filter(|policy| policy.selects(service));
     let mut names: Vec<String> = of_service.flat_map(|policy| policy.models.iter().cloned()).collect();
+    names.retain(|name| name != MEDIAN_AND_TAIL || id.has_tail());
     names.sort_unstable();
     names.dedup();
     names

@@ -5,6 +5,7 @@ use foremesh_core::{
     gauge::GaugeMetric,
     history::Metric,
     ids::{NodeId, ServiceId, WorkloadId},
+    live::UpperQuantile,
     series::Series,
 };
 use serde::{Serialize, Serializer};
@@ -67,6 +68,22 @@ impl SeriesId {
             Self::Workload(workload, _) => {
                 Subject { service: None, node: None, workload: Some(workload.as_str()), metric }
             }
+        }
+    }
+
+    /// Whether it is a latency above the median, which has a tail.
+    pub(super) const fn has_tail(&self) -> bool {
+        matches!(self, Self::Service(_, Metric::Latency(1..)))
+    }
+
+    /// The median and the tail of its service, if it is a latency above the median.
+    pub(super) fn parts<'a>(&self, observed: &'a Observed) -> Option<UpperQuantile<'a>> {
+        match self {
+            Self::Service(service, Metric::Latency(at @ 1..)) => {
+                let history = observed.service(service)?;
+                Some(UpperQuantile { history, at: *at, window: observed.tail_steps() })
+            }
+            _ => None,
         }
     }
 

@@ -291,6 +291,11 @@ impl Effects {
         (acting.variance + by_factors * by_factors * acting.log_variance).sqrt()
     }
 
+    /// Whether an event has an effect between `from`, inclusive, and `to`, exclusive.
+    pub fn acts(&self, from: Timestamp, to: Timestamp) -> bool {
+        self.overlapping(from, to).any(|one| self.by_tag.contains_key(one.occurrence.tag()))
+    }
+
     /// Events with an effect between `from`, inclusive, and `to`, exclusive, in the order of their start.
     pub fn in_force(&self, from: Timestamp, to: Timestamp) -> Vec<InForce> {
         let named = |one: &Placed| {

@@ -19,21 +19,41 @@ pub struct UpperQuantile<'a> {
     pub history: &'a ServiceHistory,
     /// Place of the quantile in [`crate::history::KEPT_QUANTILES`].
     pub at: usize,
+    /// Steps whose histograms are merged into the tail of the last of them.
+    pub window: usize,
+}
+
+/// One step of the quantile's series.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Quantile {
+    /// Start of the step.
+    pub(super) start: Timestamp,
+    /// As measured.
+    pub(super) measured: f64,
+    /// Without the effects of events and regressors.
+    pub(super) cleaned: f64,
+    /// Whether the tail's window holds steps of another place, or such that an event acted on. Merged with others they
+    /// are further apart than any of them alone, so the step's own ratio is the better one then.
+    pub(super) mixed: bool,
 }
 
 impl UpperQuantile<'_> {
-    /// Logarithms of the median and of the ratio to it in the step that starts at `start`, of which `raw` was measured at
-    /// the quantile and `cleaned` is left without the effects of events and regressors.
+    /// Logarithms of the median and of the ratio to it, without the effects of events and regressors.
     ///
     /// Effects are learned on the quantile, and all of them is taken out of the median: the sum then is that of the
     /// cleaned quantile. What an event does to the tail alone stays in both, with opposite signs.
-    pub(super) fn parts(self, start: Timestamp, raw: f64, cleaned: f64) -> [f64; 2] {
+    pub(super) fn parts(self, quantile: &Quantile) -> [f64; 2] {
         let history = self.history;
-        let step = usize::try_from(history.step.count(history.start, start)).ok();
+        let step = usize::try_from(history.step.count(history.start, quantile.start)).ok();
         let step = step.and_then(|index| history.steps.get(index)).and_then(Option::as_ref);
         let parts = step.and_then(|step| {
-            let log_median = step.log_median()? + (cleaned / raw).ln();
-            Some([log_median, step.tail.log_ratio_of(self.at, step.requests)?])
+            let log_median = step.log_median()?;
+            let log_ratio = if quantile.mixed {
+                quantile.measured.ln() - log_median
+            } else {
+                step.tail.log_ratio_of(self.at, step.requests)?
+            };
+            Some([log_median + (quantile.cleaned / quantile.measured).ln(), log_ratio])
         });
         parts.filter(|parts| parts.iter().all(|part| part.is_finite())).unwrap_or([f64::NAN; 2])
     }
@@ -97,3 +117,6 @@ impl Fitted for MedianAndTail {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

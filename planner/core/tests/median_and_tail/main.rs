@@ -58,7 +58,7 @@ fn errors(setting: &Setting, horizon: usize, ahead: usize, services: u64) -> ([[
             regressors: &[],
             parts: None,
         };
-        let with = Surroundings { parts: Some(UpperQuantile { history: &world.history, at: P99 }), ..without };
+        let with = Surroundings { parts: Some(UpperQuantile { history: &world.history, at: P99, window: setting.day / 24 }), ..without };
         let total = measured.values().len();
         // From the third day on, about two times an hour, at an interval that does not fall together with the season.
         for origin in (2 * setting.day..total - ahead).step_by((setting.day / 48).max(1) + 1) {

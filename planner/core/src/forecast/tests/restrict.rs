@@ -3,7 +3,7 @@ use super::super::{
     Forecaster, HoltWinters, Shape,
     candidates::NAMES,
     cheap_models,
-    model::{Fitted, History, MODEL_NAMES, Model as _, Prediction},
+    model::{Fitted, History, MEDIAN_AND_TAIL, MODEL_NAMES, Model as _, Prediction},
 };
 use crate::time::{Step, Timestamp};
 
@@ -34,6 +34,9 @@ fn every_name_that_policies_may_give_is_of_a_model_in_the_forecaster_or_of_its_o
         assert!(cheap.contains(name), "{name} is a cheap model");
         assert!(NAMES.contains(name) || *name == HoltWinters.name(), "{name} can be chosen");
     }
+    // That one needs more than the values of a series; a live series of a latency brings it along.
+    assert_eq!(MODEL_NAMES[7], MEDIAN_AND_TAIL);
+    assert!(!cheap.contains(&MEDIAN_AND_TAIL));
 }
 
 #[test]
