@@ -61,7 +61,7 @@ pub struct BacktestArgs {
     #[arg(long, default_value = "default")]
     pub models: Chosen,
     /// CPU seconds that the refits of one dear model on one series may take, by the model's own statement.
-    #[arg(long, default_value_t = 2.0)]
+    #[arg(long, default_value_t = 1.0)]
     pub refit_seconds: f64,
     /// Windows that the recurrent net is trained on, once for all series.
     #[arg(long, default_value_t = 100_000, value_parser = positive)]

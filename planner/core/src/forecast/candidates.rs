@@ -25,7 +25,7 @@ pub(super) const REFERENCE: usize = 2;
 pub(super) const RIDGE: usize = CANDIDATES - 1;
 
 /// A gap to the profile falls to its `e`-th part over so many steps.
-const GAP: f32 = 24.0;
+const GAP: f32 = 6.0;
 
 /// The trend of Theta is damped by this share for each step.
 const DAMPING: f32 = 0.98;

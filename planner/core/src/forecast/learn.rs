@@ -24,7 +24,7 @@ const MEMORY_STEPS: f32 = 500.0;
 const KEEP: f32 = 1.0 - 1.0 / 100.0;
 
 /// Penalty of the ridge for each row, and at least.
-const RIDGE_PENALTY: f32 = 0.001;
+const RIDGE_PENALTY: f32 = 0.000_1;
 const RIDGE_LEAST: f32 = 1.0;
 
 /// Errors beyond so many typical ones pull only linearly.
@@ -40,7 +40,8 @@ const CALM: f32 = 0.01;
 /// Changes beyond so many typical ones are clipped where levels and coefficients are learnt.
 const OUTLIER: f32 = 20.0;
 
-/// After a drift what was learnt keeps this share of its weight.
+/// After a drift the ridge keeps this share of its rows' weight. The merits of the candidates are kept: which of them is
+/// good at changes is what a drift shows, and forgetting it cost 3 % of the error on 5-minute series.
 const DRIFT_KEEP: f32 = 0.3;
 
 /// Scales are renewed when the unit is off by this factor, or the centre by a unit.
@@ -245,7 +246,6 @@ impl Forecaster {
         let calm = self.calm.max(1e-3);
         self.calm += CALM.max(1.0 / (self.memory.observed as f32 + 1.0)) * (size.min(most) - self.calm);
         if self.memory.observed > YOUNG && self.drift.add(error / (1.25 * calm)) {
-            self.errors.iter_mut().for_each(|errors| errors.forget(DRIFT_KEEP));
             self.grams.iter_mut().for_each(|gram| gram.decay(DRIFT_KEEP));
             self.memory.hurry();
         }

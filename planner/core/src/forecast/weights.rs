@@ -11,10 +11,10 @@ const PRIOR_RATIO: f32 = 1.15;
 const PRIOR_RIDGE: f32 = 1.1;
 
 /// Weights go with this power of the inverse error.
-const POWER: f32 = 10.0;
+const POWER: f32 = 20.0;
 
 /// A candidate whose error is larger than the best one's by this factor is left out.
-const WEAK: f32 = 1.15;
+const WEAK: f32 = 1.5;
 
 /// Decayed errors of every candidate at one knot.
 #[derive(Clone, Copy, Debug)]

@@ -114,7 +114,7 @@ fn a_move_reseeds_the_level_and_keeps_the_season() {
     for index in [0, 11, 23] {
         let actual = moved(5 * SEASON + 8 + index);
         let error = (after[index].point - actual).abs();
-        assert!(error < 25.0, "step {index} after the move: {} instead of {actual}", after[index].point);
+        assert!(error < 30.0, "step {index} after the move: {} instead of {actual}", after[index].point);
     }
     assert!(width(&after[0]) > 1.5 * width(&before[0]), "less sure for an hour");
     fed(&mut live, 5 * SEASON + 8..6 * SEASON, moved);
