@@ -7,6 +7,7 @@ mod cgroup;
 mod containers;
 mod guard;
 mod history;
+mod kubelet;
 mod live;
 mod partial;
 mod pushed;

@@ -88,6 +88,16 @@ pub(crate) async fn prometheus_with(directory: &Path, port: u16, scrapes: &str, 
     child
 }
 
+/// Makes a server's past of a text in the format of OpenMetrics.
+pub(crate) fn blocks(file: &Path, into: &Path) {
+    let made = std::process::Command::new("/usr/bin/promtool")
+        .args(["tsdb", "create-blocks-from", "openmetrics"])
+        .args([file, into])
+        .output()
+        .expect("promtool is there; run `scripts/setup signals`");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+}
+
 async fn listens(port: u16) {
     until(&format!("port {port} to be listened on"), SOON, async || {
         let address = SocketAddr::from(([127, 0, 0, 1], port));

@@ -149,7 +149,8 @@ async fn only_the_right_authority_and_password_are_enough() {
 fn an_authority_that_cannot_be_read_is_told_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ca.pem");
-    for (content, want) in [(None, "No such file"), (Some("no certificate"), "it has no certificate in PEM")] {
+    for (content, want) in [(None, "No such file"), (Some("no certificate"), "it has no certificate in PEM")]
+    {
         if let Some(content) = content {
             fs::write(&file, content).unwrap();
         }
