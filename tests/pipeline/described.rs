@@ -49,11 +49,7 @@ async fn a_source_that_fails_is_counted_and_says_why() {
         "name": "prometheus", "reads": 0, "failures": 0, "gauges": 0, "left_out": 0, "last_read": null,
         "newest": null, "age_ms": null, "error": null, "warnings": []
     });
-    assert_eq!(
-        before["sources"].as_array().map(|all| all.iter().any(|one| *one == fresh)),
-        Some(true),
-        "{before}"
-    );
+    assert_eq!(before["sources"].as_array().map(|all| all.contains(&fresh)), Some(true), "{before}");
 
     let push = Request::post("/v1/metrics").header("content-type", "application/x-protobuf");
     let push = push.body(Body::from("nonsense")).expect("a request");

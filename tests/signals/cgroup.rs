@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     thread::sleep,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// Controllers of version 1, which may each have a tree of their own.
@@ -127,15 +127,7 @@ impl Cgroup {
         for root in roots {
             let inner = root.join(&self.inner);
             for group in inner.ancestors().take_while(|group| group.starts_with(&root)) {
-                let began = Instant::now();
-                // A group is empty only when the kernel is done with what was ended.
-                while fs::remove_dir(group).is_err() && group.exists() {
-                    if began.elapsed() > Duration::from_secs(5) {
-                        eprintln!("{} is left behind; remove it with rmdir", group.display());
-                        break;
-                    }
-                    sleep(Duration::from_millis(20));
-                }
+                remove_empty(group);
             }
         }
     }
@@ -145,6 +137,18 @@ impl Drop for Cgroup {
     fn drop(&mut self) {
         self.remove();
     }
+}
+
+/// Removes a group, which is empty only when the kernel is done with what was ended: within five seconds.
+#[allow(clippy::disallowed_methods, reason = "a drop cannot await")]
+fn remove_empty(group: &Path) {
+    for _ in 0..250 {
+        if fs::remove_dir(group).is_ok() || !group.exists() {
+            return;
+        }
+        sleep(Duration::from_millis(20));
+    }
+    eprintln!("{} is left behind; remove it with rmdir", group.display());
 }
 
 /// The number that follows a word.

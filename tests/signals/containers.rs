@@ -26,6 +26,8 @@ const MEBIBYTES: u64 = 64;
 /// Devices that cAdvisor leaves out.
 const INNER_NETWORKS: [&str; 4] = ["lo", "veth", "docker", "nerdctl"];
 
+type Counter = fn(&Look) -> f64;
+
 /// One look at the kernel's counters.
 #[derive(Clone, Copy, Debug)]
 struct Look {
@@ -72,7 +74,7 @@ impl Kernel {
     }
 
     /// Mean growth of a counter by second over the window that ends at a time; `None` where it was not watched.
-    fn rate(&self, end: Timestamp, counter: fn(&Look) -> f64) -> Option<f64> {
+    fn rate(&self, end: Timestamp, counter: Counter) -> Option<f64> {
         let looks = self.looks.lock().expect("no look panics");
         let from = end.plus_ms(-WINDOW_MS);
         let (first, last) =
@@ -131,7 +133,7 @@ async fn containers_by_cadvisor_agree_with_the_kernel() {
     );
     let running = Running::start(folder.path(), STEP_MS, &settings).await;
 
-    let counters: [(&str, GaugeMetric, fn(&Look) -> f64, f64); 3] = [
+    let counters: [(&str, GaugeMetric, Counter, f64); 3] = [
         ("test/web", GaugeMetric::CpuUsedMillicores, |look| look.group.cpu_seconds * 1e3, 10.0),
         ("test/web", GaugeMetric::DiskIoBytesPerSecond, |look| look.group.disk_bytes, 50e3),
         ("test/wires", GaugeMetric::NetworkBytesPerSecond, |look| look.network_bytes, 5e3),

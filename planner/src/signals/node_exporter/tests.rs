@@ -1,8 +1,11 @@
 use super::*;
 use crate::clock::{Clock, ManualClock};
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    fmt::Write as _,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -157,7 +160,7 @@ async fn ten_thousand_series_are_read_and_only_what_is_needed_is_kept() {
     let mut text = answer(1.0);
     for n in 0..10_000 {
         let name = if n < 5000 { "node_systemd_unit_state" } else { "node_network_transmit_bytes_total" };
-        text += &format!("{name}{{device=\"eth{n}\",name=\"unit-{n}.service\",state=\"active\"}} {n}\n");
+        writeln!(text, "{name}{{device=\"eth{n}\",name=\"unit-{n}.service\",state=\"active\"}} {n}").unwrap();
     }
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", text.len());
     let (url, _) = serve(head, text.into_bytes(), 1).await;
