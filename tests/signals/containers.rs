@@ -5,6 +5,7 @@
 use super::{
     cgroup::{Cgroup, Counted},
     rig::{Running, SOON, cadvisor, now, port, prometheus_with},
+    wire::Wire,
 };
 use foremesh::store::{GaugeMetric, GaugeStep, GaugeSubject};
 use foremesh_core::time::Timestamp;
@@ -49,8 +50,9 @@ fn network_bytes() -> f64 {
     counted.map(|(_, fields)| bytes(fields)).sum()
 }
 
-/// Looks at the counters of the kernel, and sends a little to an address that nobody has (RFC 5737), until it is dropped.
+/// Looks at the counters of the kernel, and sends a little over a wire, until it is dropped.
 struct Kernel {
+    _wire: Wire,
     looks: Arc<Mutex<Vec<Look>>>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -59,6 +61,8 @@ impl Kernel {
     fn watch(group: Arc<Cgroup>) -> Self {
         let looks = Arc::<Mutex<Vec<Look>>>::default();
         let into = Arc::clone(&looks);
+        let wire = Wire::lay();
+        let far = wire.far();
         let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
         let task = tokio::spawn(async move {
             let mut ticks = tokio::time::interval(Duration::from_millis(100));
@@ -67,12 +71,12 @@ impl Kernel {
                 let look = Look { at: now(), group: group.counted(), network_bytes: network_bytes() };
                 into.lock().expect("no look panics").push(look);
                 for _ in 0..5 {
-                    // Where there is no route there is less traffic, and that is to be found out too.
-                    let _ = socket.send_to(&[0; 1000], "192.0.2.1:9");
+                    // The far end answers that nobody listens, which is an error of the next call only.
+                    let _ = socket.send_to(&[0; 1000], far);
                 }
             }
         });
-        Self { looks, task }
+        Self { _wire: wire, looks, task }
     }
 
     /// Mean growth of a counter by second over the window that ends at a time; `None` where it was not watched.
