@@ -159,7 +159,7 @@ fn each_reason_follows_from_one_change() {
         (
             "moving costs more than the breach",
             |w| w.settings.disruption = 5.0,
-            "staying costs 44.16, the cheapest move, to `b`, costs 253.20",
+            "staying costs 44.15, the cheapest move, to `b`, costs 253.12",
         ),
         (
             "the target has its own noon",
