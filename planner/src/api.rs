@@ -13,6 +13,7 @@ mod regressors;
 mod relocations;
 mod routes;
 mod services;
+mod signals;
 mod time_text;
 
 pub(crate) use time_text::{parse as parse_time, rfc3339};
@@ -20,7 +21,7 @@ pub(crate) use time_text::{parse as parse_time, rfc3339};
 use crate::{
     audit::Audit, calendar::Calendars, clock::Clock, metrics::Metrics, observed::SharedObserved,
     problem::Problem, published::Published, published::View, regressors::Regressors, rollout::Rollouts,
-    store::SeriesStore,
+    signals::status::Statuses, store::SeriesStore,
 };
 use axum::{
     Json, Router,
@@ -53,6 +54,8 @@ pub struct ApiState {
     pub calendars: Arc<Calendars>,
     /// Series that explain ours.
     pub regressors: Arc<Regressors>,
+    /// How those do who measure beside the proxies.
+    pub signals: Statuses,
     /// How forecasts are made, the same as in the loop.
     pub forecast: ForecastSettings,
     /// A pass older than this, in milliseconds, means that the planner is not ready.
@@ -105,6 +108,7 @@ fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(routes::list))
         .routes(routes!(nodes::list))
         .routes(routes!(nodes::proxies))
+        .routes(routes!(signals::list))
         .routes(routes!(decisions::plans))
         .routes(routes!(decisions::plan))
         .routes(routes!(decisions::last))

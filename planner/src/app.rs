@@ -192,8 +192,9 @@ impl Assembled {
         };
         let addresses = parts.inventory.addresses();
         let (series, ticking) = (Arc::clone(&parts.store), clock.clone());
-        let signals = Signals::new(&settings.signals, &addresses, series, ticking, statuses)?;
-        let router = router(settings, &control_settings, &parts, ingest_metrics).merge(signals.router());
+        let signals = Signals::new(&settings.signals, &addresses, series, ticking, statuses.clone())?;
+        let router = router(settings, &control_settings, &parts, statuses, ingest_metrics);
+        let router = router.merge(signals.router());
         let control = Control::new(parts, control_settings)?;
         let kept = AuditRetention {
             plans_ms: settings.retention.moves.ms(),
@@ -211,7 +212,13 @@ impl Assembled {
 }
 
 /// Ingest and API over the same parts as the loop.
-fn router(settings: &Settings, control: &ControlSettings, parts: &Parts, metrics: IngestMetrics) -> Router {
+fn router(
+    settings: &Settings,
+    control: &ControlSettings,
+    parts: &Parts,
+    signals: Statuses,
+    metrics: IngestMetrics,
+) -> Router {
     let state = ApiState {
         clock: parts.clock.clone(),
         published: Arc::clone(&parts.published),
@@ -222,6 +229,7 @@ fn router(settings: &Settings, control: &ControlSettings, parts: &Parts, metrics
         metrics: Arc::clone(&parts.metrics),
         calendars: Arc::clone(&parts.calendars),
         regressors: Arc::clone(&parts.regressors),
+        signals,
         forecast: control.forecast(),
         pass_limit_ms: settings.stale_after.ms().max(settings.interval.ms().saturating_mul(3)),
     };

@@ -209,6 +209,13 @@ pub struct AbortArgs {
     pub query: QueryArgs,
 }
 
+impl Command {
+    /// Whether it asks, prints and is done. The others serve, or have children that they must take down.
+    pub const fn answers_and_ends(&self) -> bool {
+        !matches!(self, Self::Serve(_) | Self::Demo(_) | Self::DemoPart(_) | Self::Bench(_))
+    }
+}
+
 /// What `foremesh bench` can measure.
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {

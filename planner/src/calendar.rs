@@ -21,6 +21,7 @@ pub use table::{MadeEvent, StateFileError};
 use crate::{
     causes::chain,
     clock::Clock,
+    due::refresh_until,
     regressors::{NAME_LIMIT, is_name},
 };
 use fetch::{Fetched, Fetcher, Validators};
@@ -33,7 +34,6 @@ use std::{
     collections::BTreeMap,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
-    time::Duration,
 };
 use table::Table;
 
@@ -41,8 +41,6 @@ use table::Table;
 pub const MAX_MADE_EVENTS: usize = 1000;
 /// Feeds that are read at the same time.
 const FETCHES_AT_ONCE: usize = 4;
-/// Time between two looks at what is due.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Why an event was not made, changed or cancelled.
 #[derive(Debug, thiserror::Error)]
@@ -186,19 +184,8 @@ impl Calendars {
     }
 
     /// Reads what is due, again and again, until `stop` says so.
-    pub async fn run(self: Arc<Self>, mut stop: tokio::sync::watch::Receiver<bool>) {
-        let mut looks = tokio::time::interval(LOOK_EVERY);
-        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-        loop {
-            tokio::select! {
-                _ = looks.tick() => {}
-                _ = stop.changed() => return,
-            }
-            tokio::select! {
-                () = self.refresh() => {}
-                _ = stop.changed() => return,
-            }
-        }
+    pub async fn run(self: Arc<Self>, stop: tokio::sync::watch::Receiver<bool>) {
+        refresh_until(stop, || self.refresh()).await;
     }
 
     /// Reads every file and feed that is due. Whatever fails leaves in force what was read before.

@@ -16,6 +16,7 @@ pub mod client;
 pub mod clock;
 pub mod control;
 pub mod demo;
+mod due;
 pub mod durations;
 pub mod forecasts;
 pub mod gates;

@@ -14,6 +14,10 @@ async fn main() -> ExitCode {
         eprintln!("foremesh: {error:#}");
         return ExitCode::from(2);
     }
+    if args.command.answers_and_ends() {
+        // `foremesh … | head` ends as other tools do when nobody reads on. Whatever serves or has children must live on.
+        sigpipe::reset();
+    }
     run(args.command).await.unwrap_or_else(|error| {
         eprintln!("foremesh: {error:#}");
         ExitCode::FAILURE

@@ -14,7 +14,10 @@ pub use set::{OnGrid, Regressor, RegressorSet, Source};
 pub(crate) use settings::{NAME_LIMIT, is_name};
 pub use settings::{RegressorSettings, RegressorSettingsError};
 
-use crate::{causes::chain, clock::Clock, signals::prometheus::PrometheusError, state_file::StateFileError};
+use crate::{
+    causes::chain, clock::Clock, due::refresh_until, signals::prometheus::PrometheusError,
+    state_file::StateFileError,
+};
 use foremesh_core::{
     calendar::Scope,
     time::{Step, Timestamp},
@@ -25,7 +28,6 @@ use std::{
     collections::BTreeMap,
     path::Path,
     sync::{Arc, Mutex, PoisonError, RwLock},
-    time::Duration,
 };
 use table::Table;
 
@@ -37,8 +39,6 @@ pub const MAX_PUSH_POINTS: usize = 50_000;
 pub const MAX_POINTS: usize = 100_000;
 /// Points of all regressors together; they are kept in memory, about 24 bytes each.
 pub const MAX_ALL_POINTS: usize = 2_000_000;
-/// Time between two looks at what is due.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Regressors that are read at the same time.
 const READS_AT_ONCE: usize = 4;
 /// Regressors that are pushed.
@@ -172,19 +172,8 @@ impl Regressors {
     }
 
     /// Reads what is due, again and again, until `stop` says so.
-    pub async fn run(self: Arc<Self>, mut stop: tokio::sync::watch::Receiver<bool>) {
-        let mut looks = tokio::time::interval(LOOK_EVERY);
-        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-        loop {
-            tokio::select! {
-                _ = looks.tick() => {}
-                _ = stop.changed() => return,
-            }
-            tokio::select! {
-                () = self.refresh() => {}
-                _ = stop.changed() => return,
-            }
-        }
+    pub async fn run(self: Arc<Self>, stop: tokio::sync::watch::Receiver<bool>) {
+        refresh_until(stop, || self.refresh()).await;
     }
 
     /// Reads every regressor that is due by its expression. One that cannot be read keeps what it has.

@@ -12,13 +12,12 @@ pub mod status;
 pub use node_exporter::ScrapeError;
 
 use crate::{clock::Clock, store::SeriesStore};
-use axum::{Json, Router, extract::State, routing::get};
-use foremesh_core::{ids::NodeId, time::Timestamp};
+use axum::Router;
+use foremesh_core::ids::NodeId;
 use node_exporter::NodeExporter;
 use prometheus::{PrometheusError, PrometheusSource};
-use serde_json::{Value, json};
 use settings::SignalSettings;
-use status::{SourceStatus, Statuses};
+use status::Statuses;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinHandle, time::MissedTickBehavior};
 
@@ -69,8 +68,7 @@ impl Signals {
             let exporter = NodeExporter::new(node, how.url.clone(), how.timeout.duration(), http, step);
             exporters.push((name, exporter, how.interval.duration()));
         }
-        let mut router =
-            Router::new().route("/api/v1/signals", get(list)).with_state((statuses.clone(), clock.clone()));
+        let mut router = Router::new();
         if settings.otlp.enabled {
             let (store, clock, statuses) = (Arc::clone(&store), clock.clone(), statuses.clone());
             router = router.merge(otlp::router(store, clock, statuses, step, settings.otlp.max_body_bytes));
@@ -78,7 +76,7 @@ impl Signals {
         Ok(Self { prometheus, exporters, store, clock, statuses, router })
     }
 
-    /// The routes: how the sources do, and the receiver of OTLP where it is enabled.
+    /// The receiver of OTLP, where it is enabled.
     pub fn router(&self) -> Router {
         self.router.clone()
     }
@@ -152,22 +150,4 @@ async fn scrape(
             Err(error) => statuses.failed(&name, &error),
         }
     }
-}
-
-/// How every source does, with the age of its newest number.
-async fn list(State((statuses, clock)): State<(Statuses, Clock)>) -> Json<Value> {
-    let now = clock.now();
-    Json(json!({ "sources": shown(&statuses.all(), now) }))
-}
-
-fn shown(all: &BTreeMap<String, SourceStatus>, now: Timestamp) -> Vec<Value> {
-    let one = |(name, status): (&String, &SourceStatus)| {
-        let mut value = serde_json::to_value(status).unwrap_or_default();
-        if let Some(fields) = value.as_object_mut() {
-            fields.insert("name".to_owned(), json!(name));
-            fields.insert("ageMs".to_owned(), json!(status.age_ms(now)));
-        }
-        value
-    };
-    all.iter().map(one).collect()
 }

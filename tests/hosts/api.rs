@@ -8,13 +8,14 @@ const WITHIN: Duration = Duration::from_secs(30);
 const PROBLEM: &str = "application/problem+json";
 
 /// Every path that a planner serves, with a method and a request that it understands.
-const SERVED: [(&str, &str, &str); 34] = [
+const SERVED: [(&str, &str, &str); 35] = [
     ("get", "/api/v1/services", "/api/v1/services"),
     ("get", "/api/v1/services/{id}", "/api/v1/services/shop"),
     ("get", "/api/v1/services/{id}/forecast", "/api/v1/services/shop/forecast"),
     ("get", "/api/v1/services/{id}/history", "/api/v1/services/shop/history"),
     ("get", "/api/v1/nodes", "/api/v1/nodes"),
     ("get", "/api/v1/proxies", "/api/v1/proxies"),
+    ("get", "/api/v1/signals", "/api/v1/signals"),
     ("get", "/api/v1/plans", "/api/v1/plans"),
     ("get", "/api/v1/plans/{id}", "/api/v1/plans/none"),
     ("get", "/api/v1/decisions", "/api/v1/decisions"),

@@ -15,6 +15,7 @@ use foremesh::{
     policies,
     rollout::Rollouts,
     settings::Settings,
+    signals::Signals,
 };
 use foremesh_core::{
     ids::{NodeId, ReplicaId, ServiceId, WorkloadId},
@@ -32,6 +33,7 @@ use std::{
     path::Path,
     sync::{Arc, Mutex},
 };
+use tokio::sync::watch;
 use tower::ServiceExt as _;
 
 const HOSTS: [(&str, f64); 3] = [("host-a", 4000.0), ("host-b", 4000.0), ("host-c", 1000.0)];
@@ -197,6 +199,9 @@ pub(crate) struct World {
     router: Router,
     control: Control,
     rollouts: Arc<Rollouts>,
+    signals: Option<Signals>,
+    /// Dropped with the world, which ends what reads its signals.
+    reading: Option<watch::Sender<bool>>,
     minutes: i64,
     sequences: BTreeMap<String, (u64, u64)>,
     sent: u64,
@@ -275,13 +280,15 @@ impl World {
         let assembled = Assembled::new(&settings, policies, ports, Clock::Manual(clock.clone()))
             .await
             .expect("the planner can be assembled");
-        let Assembled { router, control, rollouts, .. } = assembled;
+        let Assembled { router, control, rollouts, signals, .. } = assembled;
         Self {
             clock,
             platform,
             router,
             control,
             rollouts,
+            signals: Some(signals),
+            reading: None,
             minutes: 0,
             sequences: BTreeMap::new(),
             sent: 0,
@@ -395,6 +402,15 @@ impl World {
         for (number, part) in windows.chunks(2500).enumerate() {
             self.push(&format!("edge-{number}"), now_ms, part.len() as u64, part.to_vec()).await;
         }
+    }
+
+    /// Begins to read who else measures, in real time.
+    pub(crate) fn read_signals(&mut self) {
+        let (stop, stopped) = watch::channel(false);
+        if let Some(signals) = self.signals.take() {
+            signals.start(&stopped);
+        }
+        self.reading = Some(stop);
     }
 
     /// Everything that is served, for tests that need a real port.

@@ -1,12 +1,12 @@
 //! A long past, made by promtool, in a server with narrow limits.
-use super::rig::{Running, SOON, now, port, prometheus};
+use super::rig::{Running, SOON, blocks, now, port, prometheus};
 use foremesh::{
     signals::prometheus::{ClientSettings, PrometheusClient, PrometheusError},
     store::GaugeMetric,
 };
 use foremesh_core::time::{Step, Timestamp};
 use foremesh_tests::until;
-use std::{fmt::Write as _, fs, path::Path, process::Command};
+use std::{fmt::Write as _, fs, path::Path};
 
 /// More than a server gives of one series at once.
 const SAMPLES: i64 = 12_000;
@@ -32,12 +32,7 @@ fn write_past(directory: &Path) -> Timestamp {
     text.push_str("# EOF\n");
     let file = directory.join("past.om");
     fs::write(&file, text).unwrap();
-    let made = Command::new("/usr/bin/promtool")
-        .args(["tsdb", "create-blocks-from", "openmetrics"])
-        .args([&file, &directory.join("tsdb")])
-        .output()
-        .expect("promtool is there; run `scripts/setup signals`");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    blocks(&file, &directory.join("tsdb"));
     begin
 }
 

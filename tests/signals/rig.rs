@@ -12,7 +12,15 @@ use foremesh::{
 use foremesh_core::time::{Step, Timestamp};
 use foremesh_demo::{Child, ChildSpec, free_ports, unix_ms};
 use foremesh_tests::until;
-use std::{collections::BTreeMap, ffi::OsString, fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{net::TcpListener, sync::watch};
 
 pub(crate) const SOON: Duration = Duration::from_secs(60);
@@ -25,10 +33,10 @@ pub(crate) fn port() -> u16 {
     free_ports(1).expect("loopback has a free port")[0]
 }
 
-async fn start(name: &str, directory: &Path, program: &str, arguments: Vec<OsString>) -> Child {
+async fn start(name: &str, directory: &Path, program: impl Into<PathBuf>, arguments: Vec<OsString>) -> Child {
     let spec = ChildSpec {
         name: name.to_owned(),
-        program: format!("/usr/bin/{program}").into(),
+        program: program.into(),
         arguments,
         log: directory.join(format!("{name}.log")),
     };
@@ -38,7 +46,20 @@ async fn start(name: &str, directory: &Path, program: &str, arguments: Vec<OsStr
 /// A node-exporter that answers.
 pub(crate) async fn node_exporter(directory: &Path, port: u16) -> Child {
     let arguments = vec![format!("--web.listen-address=127.0.0.1:{port}").into()];
-    let child = start("node-exporter", directory, "prometheus-node-exporter", arguments).await;
+    let child = start("node-exporter", directory, "/usr/bin/prometheus-node-exporter", arguments).await;
+    listens(port).await;
+    child
+}
+
+/// cAdvisor for the root and the groups below this path; it reads them each second.
+pub(crate) async fn cadvisor(directory: &Path, port: u16, cgroup: &str) -> Child {
+    let arguments = vec![
+        format!("--listen=127.0.0.1:{port}").into(),
+        format!("--cgroup={cgroup}").into(),
+        "--every=1s".into(),
+    ];
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../build/bin/cadvisor");
+    let child = start("cadvisor", directory, program, arguments).await;
     listens(port).await;
     child
 }
@@ -46,10 +67,14 @@ pub(crate) async fn node_exporter(directory: &Path, port: u16) -> Child {
 /// A Prometheus that answers; it scrapes the exporter on `exporter` each second.
 pub(crate) async fn prometheus(directory: &Path, port: u16, exporter: Option<u16>, more: &[&str]) -> Child {
     let targets = exporter.map(|port| format!("'127.0.0.1:{port}'")).unwrap_or_default();
+    let node = format!("[{{job_name: node, static_configs: [{{targets: [{targets}]}}]}}]");
+    prometheus_with(directory, port, &node, more).await
+}
+
+/// The same with these `scrape_configs`.
+pub(crate) async fn prometheus_with(directory: &Path, port: u16, scrapes: &str, more: &[&str]) -> Child {
     let config = directory.join("prometheus.yml");
-    let text = format!(
-        "global: {{scrape_interval: 1s}}\nscrape_configs: [{{job_name: node, static_configs: [{{targets: [{targets}]}}]}}]\n"
-    );
+    let text = format!("global: {{scrape_interval: 1s}}\nscrape_configs: {scrapes}\n");
     fs::write(&config, text).expect("files can be written");
     let mut arguments: Vec<OsString> = vec![
         format!("--config.file={}", config.display()).into(),
@@ -58,9 +83,19 @@ pub(crate) async fn prometheus(directory: &Path, port: u16, exporter: Option<u16
         format!("--web.listen-address=127.0.0.1:{port}").into(),
     ];
     arguments.extend(more.iter().map(Into::into));
-    let child = start("prometheus", directory, "prometheus", arguments).await;
+    let child = start("prometheus", directory, "/usr/bin/prometheus", arguments).await;
     listens(port).await;
     child
+}
+
+/// Makes a server's past of a text in the format of OpenMetrics.
+pub(crate) fn blocks(file: &Path, into: &Path) {
+    let made = std::process::Command::new("/usr/bin/promtool")
+        .args(["tsdb", "create-blocks-from", "openmetrics"])
+        .args([file, into])
+        .output()
+        .expect("promtool is there; run `scripts/setup signals`");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
 
 async fn listens(port: u16) {

@@ -10,11 +10,12 @@ use crate::{
 };
 use foremesh_core::{
     calendar::{ExpectedEffect, Scope},
+    document::{Kind, Problems, SpecProblem},
     duration::{format_ms, parse_ms},
-    policy::{ServiceGlob, SpecProblem, spec::API_VERSION},
+    policy::ServiceGlob,
     time::Timestamp,
 };
-use std::{collections::BTreeSet, fmt};
+use std::collections::BTreeSet;
 
 /// Most events of one calendar.
 const MOST_EVENTS: usize = 1_000;
@@ -27,46 +28,34 @@ const LOOKED_AT_MS: i64 = 31 * 86_400_000;
 const SOME_MONTH: Timestamp = Timestamp::from_unix_ms(1_767_225_600_000);
 const REFRESH_MS: i64 = 3_600_000;
 
-/// Problems found so far. Values that had a problem are left out of what the methods return.
+/// The check of one calendar. Values that had a problem are left out of what the methods return.
 #[derive(Default)]
 pub(crate) struct Check {
-    pub(crate) problems: Vec<SpecProblem>,
+    pub(crate) problems: Problems,
 }
 
 impl Check {
-    fn problem(&mut self, path: &str, value: impl fmt::Display, limit: &str, remedy: &str) {
-        self.problems.push(SpecProblem {
-            path: path.to_owned(),
-            value: value.to_string(),
-            limit: limit.to_owned(),
-            remedy: remedy.to_owned(),
-        });
-    }
-
     pub(crate) fn head(&mut self, document: &CalendarDocument) {
-        if document.api_version != API_VERSION {
-            let remedy = format!("write `apiVersion: {API_VERSION}`");
-            self.problem("apiVersion", quoted(&document.api_version), "no other version is known", &remedy);
-        }
-        if document.kind != KIND {
-            let remedy = format!("write `kind: {KIND}`");
-            self.problem("kind", quoted(&document.kind), "a calendar has another kind", &remedy);
-        }
-        if document.metadata.name.trim().is_empty() {
-            self.problem(
-                "metadata.name",
-                "empty",
-                "a calendar needs a name",
-                "name it after whose events it holds",
-            );
-        }
+        let wanted = Kind {
+            name: KIND,
+            other: "a calendar has another kind",
+            unnamed: "a calendar needs a name",
+            naming: "name it after whose events it holds",
+            quoted,
+        };
+        self.problems.head(&document.api_version, &document.kind, &document.metadata, &wanted);
     }
 
     pub(crate) fn events(&mut self, document: &CalendarDocument) -> Vec<Event> {
         let specs = &document.spec.events;
         if specs.len() > MOST_EVENTS {
             let limit = format!("a calendar has at most {MOST_EVENTS}");
-            self.problem("spec.events", format!("{} events", specs.len()), &limit, "split it, or use rules");
+            self.problems.add(
+                "spec.events",
+                format!("{} events", specs.len()),
+                &limit,
+                "split it, or use rules",
+            );
             return Vec::new();
         }
         let zone = self.zone("spec.zone", &document.spec.zone);
@@ -76,7 +65,7 @@ impl Check {
             let path = format!("spec.events[{index}]");
             if spec.name.trim().is_empty() || !names.insert(spec.name.as_str()) {
                 let limit = "each event has a name of its own, which forecasts are explained by";
-                self.problem(&format!("{path}.name"), quoted(&spec.name), limit, "give it another name");
+                self.problems.add(&format!("{path}.name"), quoted(&spec.name), limit, "give it another name");
             }
             let zone = match &spec.zone {
                 Some(name) => self.zone(&format!("{path}.zone"), name),
@@ -96,7 +85,12 @@ impl Check {
         for (index, tag) in spec.tags.iter().enumerate() {
             if tag.trim().is_empty() {
                 let limit = "a tag is a word that effects are learned by";
-                self.problem(&format!("{path}.tags[{index}]"), "empty", limit, "write one, or leave it out");
+                self.problems.add(
+                    &format!("{path}.tags[{index}]"),
+                    "empty",
+                    limit,
+                    "write one, or leave it out",
+                );
             }
         }
         let expected = spec.expected_effect.as_deref().and_then(|text| {
@@ -104,7 +98,7 @@ impl Check {
             if effect.is_none() {
                 let limit = "an effect is a factor from x0.001 to x1000 or a difference";
                 let remedy = "write for example x1.8, +200 or \"+200 ms\"";
-                self.problem(&format!("{path}.expectedEffect"), quoted(text), limit, remedy);
+                self.problems.add(&format!("{path}.expectedEffect"), quoted(text), limit, remedy);
             }
             effect
         });
@@ -134,7 +128,7 @@ impl Check {
         let given = given.iter().filter(|given| **given).count();
         if given != 1 {
             let limit = "an event has exactly one of at, cron, rrule, ical";
-            self.problem(
+            self.problems.add(
                 path,
                 format!("{given} of them"),
                 limit,
@@ -145,7 +139,7 @@ impl Check {
         let needed = at.as_ref().is_some_and(|at| matches!(at, AtSpec::Start(_))) || cron.is_some();
         if needed && spec.duration.is_none() {
             let path = path.replace(".when", ".duration");
-            self.problem(
+            self.problems.add(
                 &path,
                 "missing",
                 "an event that states no end needs a length",
@@ -161,7 +155,7 @@ impl Check {
                 Err(error) => {
                     let limit =
                         format!("a pattern has the five fields minute, hour, day, month, weekday: {error}");
-                    self.problem(
+                    self.problems.add(
                         &format!("{path}.cron"),
                         quoted(text),
                         &limit,
@@ -177,7 +171,7 @@ impl Check {
                 Ok(recurrence) => Some(When::Recurrence(recurrence)),
                 Err(problem) => {
                     let problem = problem_of("", ical::Unreadable { event: String::new(), ..problem });
-                    self.problems.push(SpecProblem { path: format!("{path}.rrule"), ..problem });
+                    self.problems.extend([SpecProblem { path: format!("{path}.rrule"), ..problem }]);
                     None
                 }
             };
@@ -207,7 +201,7 @@ impl Check {
                     let limit =
                         format!("it must be after the start, and at most {} after it", format_ms(LONGEST_MS));
                     let remedy = "correct one of them; a change that lasts longer needs no event";
-                    self.problem(&format!("{path}.end"), quoted(&window.end), &limit, remedy);
+                    self.problems.add(&format!("{path}.end"), quoted(&window.end), &limit, remedy);
                     return None;
                 }
                 Some(ical::once(start, ms))
@@ -227,7 +221,7 @@ impl Check {
                 if !(url.starts_with("https://") || url.starts_with("http://")) {
                     let limit = "an address begins with https:// or http://";
                     let remedy = "write `https://` for `webcal://`, or use `file`";
-                    self.problem(&format!("{path}.url"), quoted(url), limit, remedy);
+                    self.problems.add(&format!("{path}.url"), quoted(url), limit, remedy);
                     return None;
                 }
                 (Some(FeedSource::Url(url.clone())), None)
@@ -235,7 +229,7 @@ impl Check {
             (None, None, Some(text)) => (None, Some(text)),
             _ => {
                 let limit = "it has exactly one of file, url, text";
-                self.problem(path, "not one of them", limit, "say where the calendar is");
+                self.problems.add(path, "not one of them", limit, "say where the calendar is");
                 return None;
             }
         };
@@ -264,7 +258,7 @@ impl Check {
         if count > MOST_IN_A_MONTH {
             let limit = format!("an event takes place at most {MOST_IN_A_MONTH} times in 31 days");
             let remedy = "what goes on all the time is learnt as the season; name only what stands out";
-            self.problem(&format!("{path}.when"), format!("{count} times or more"), &limit, remedy);
+            self.problems.add(&format!("{path}.when"), format!("{count} times or more"), &limit, remedy);
         }
     }
 
@@ -277,7 +271,7 @@ impl Check {
                 // Only the empty pattern matches the empty name without matching others too.
                 if pattern.matches("") && *pattern == ServiceGlob::new("") {
                     let path = format!("{path}.{list}[{index}]");
-                    self.problem(
+                    self.problems.add(
                         &path,
                         "empty",
                         "a pattern names something",
@@ -292,7 +286,12 @@ impl Check {
         let zone = Zone::named(name);
         if zone.is_none() {
             let limit = "no such time zone is known";
-            self.problem(path, quoted(name), limit, "name it as IANA does, such as Europe/Berlin or UTC");
+            self.problems.add(
+                path,
+                quoted(name),
+                limit,
+                "name it as IANA does, such as Europe/Berlin or UTC",
+            );
         }
         zone
     }
@@ -301,7 +300,7 @@ impl Check {
         let time = Written::from_document(text);
         if time.is_none() {
             let remedy = "write 2026-11-27, 2026-11-27T08:00 or 2026-11-27T08:00:00Z";
-            self.problem(path, quoted(text), "it must be a time from 1970 to 2200", remedy);
+            self.problems.add(path, quoted(text), "it must be a time from 1970 to 2200", remedy);
         }
         time
     }
@@ -311,7 +310,7 @@ impl Check {
         if ms.is_none() {
             let limit =
                 format!("it must be a duration from {} to {}", format_ms(least_ms), format_ms(most_ms));
-            self.problem(
+            self.problems.add(
                 path,
                 quoted(text),
                 &limit,

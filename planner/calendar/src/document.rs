@@ -24,9 +24,9 @@
 //!       when: {ical: {url: "https://calendar.example/campaigns.ics", refresh: 1h}}
 //! ```
 use crate::{check::Check, event_calendar::EventCalendar};
-use foremesh_core::{calendar::Scope, policy::SpecProblem};
+pub use foremesh_core::document::Metadata;
+use foremesh_core::{calendar::Scope, document::SpecProblem};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// The only kind that is understood. The version is that of policies.
 pub const KIND: &str = "EventCalendar";
@@ -43,20 +43,6 @@ pub struct CalendarDocument {
     pub metadata: Metadata,
     /// The events.
     pub spec: CalendarSpec,
-}
-
-/// Name of a calendar, and what other tools write beside it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Metadata {
-    /// Its name, unique among the calendars.
-    pub name: String,
-    /// For other tools; not read.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
-    /// For other tools; not read.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, String>,
 }
 
 /// What a calendar says, before it is checked.
@@ -168,9 +154,5 @@ pub fn validate(document: &CalendarDocument) -> Result<EventCalendar, Vec<SpecPr
     let mut check = Check::default();
     check.head(document);
     let events = check.events(document);
-    if check.problems.is_empty() {
-        Ok(EventCalendar { name: document.metadata.name.clone(), events })
-    } else {
-        Err(check.problems)
-    }
+    check.problems.or(|| EventCalendar { name: document.metadata.name.clone(), events })
 }

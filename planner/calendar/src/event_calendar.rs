@@ -8,7 +8,7 @@ use crate::{
 };
 use foremesh_core::{
     calendar::{ExpectedEffect, Occurrence, Scope, Subject},
-    policy::SpecProblem,
+    document::SpecProblem,
     time::Timestamp,
 };
 

@@ -15,6 +15,7 @@ pub mod calendar;
 pub mod counter;
 pub mod covariate;
 pub mod decide;
+pub mod document;
 pub mod duration;
 pub mod forecast;
 pub mod gauge;

@@ -11,7 +11,7 @@ pub(crate) use breach::breach_order;
 pub use breach::{Assessment, Breach, Healthy, RuleVerdict, UnknownReason, Verdict, assess, assess_rule};
 pub use cooldown::{Cooldown, LONGEST_COOLDOWN_MS, PastMove, cooldown};
 pub use glob::ServiceGlob;
-pub use spec::{PolicyDocument, SpecProblem, validate};
+pub use spec::{PolicyDocument, validate};
 
 use crate::{
     ids::{PolicyId, ServiceId},

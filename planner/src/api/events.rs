@@ -16,8 +16,9 @@ use crate::{
 use axum::{
     Json,
     body::Body,
-    extract::{Path, State},
+    extract::{FromRequest, FromRequestParts as _, Path, Request, State},
     http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
 };
 use foremesh_calendar::EventSpec;
 use foremesh_core::time::Timestamp;
@@ -50,6 +51,7 @@ pub(super) struct EventsQuery {
 
 /// Who changes something, for the audit trail.
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ByQuery {
     /// Who.
@@ -257,12 +259,9 @@ pub(super) async fn remove(
 )]
 pub(super) async fn cancel(
     State(state): State<ApiState>,
-    Path(id): Path<String>,
-    Query(query): Query<ByQuery>,
-    headers: HeaderMap,
-    body: Body,
+    change: Change,
 ) -> Result<Json<OccurrenceView>, Problem> {
-    change(&state, &id, query.by.as_deref(), (&headers, body), true).await
+    change.make(&state, true).await
 }
 
 /// Takes a cancellation back.
@@ -275,25 +274,40 @@ pub(super) async fn cancel(
 )]
 pub(super) async fn restore(
     State(state): State<ApiState>,
-    Path(id): Path<String>,
-    Query(query): Query<ByQuery>,
-    headers: HeaderMap,
-    body: Body,
+    change: Change,
 ) -> Result<Json<OccurrenceView>, Problem> {
-    change(&state, &id, query.by.as_deref(), (&headers, body), false).await
+    change.make(&state, false).await
 }
 
-async fn change(
-    state: &ApiState,
-    id: &str,
-    by: Option<&str>,
-    (headers, body): (&HeaderMap, Body),
-    cancel: bool,
-) -> Result<Json<OccurrenceView>, Problem> {
-    let start: Start = payload::json(&payload::read(headers, body, MAX_BODY_BYTES).await?)?;
-    let start = time("start", &start.start)?;
-    let found = state.calendars.cancel(id, start, cancel).await.map_err(|error| problem(&error))?;
-    let what = if cancel { "calendar_occurrence_cancelled" } else { "calendar_occurrence_restored" };
-    note(state, what, id, by, &json!({"start": rfc3339(start)}))?;
-    Ok(Json(occurrence(found, &state.calendars.learned(), None)))
+/// A change of one occurrence: which one, and who makes it.
+pub(super) struct Change {
+    id: String,
+    by: Option<String>,
+    start: Timestamp,
+}
+
+impl FromRequest<ApiState> for Change {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &ApiState) -> Result<Self, Response> {
+        let (mut parts, body) = request.into_parts();
+        let Path(id) =
+            Path::from_request_parts(&mut parts, state).await.map_err(IntoResponse::into_response)?;
+        let read = async {
+            let Query(ByQuery { by }) = Query::from_request_parts(&mut parts, state).await?;
+            let start: Start = payload::json(&payload::read(&parts.headers, body, MAX_BODY_BYTES).await?)?;
+            Ok(Self { id, by, start: time("start", &start.start)? })
+        };
+        read.await.map_err(|problem: Problem| problem.into_response())
+    }
+}
+
+impl Change {
+    async fn make(self, state: &ApiState, cancel: bool) -> Result<Json<OccurrenceView>, Problem> {
+        let Self { id, by, start } = self;
+        let found = state.calendars.cancel(&id, start, cancel).await.map_err(|error| problem(&error))?;
+        let what = if cancel { "calendar_occurrence_cancelled" } else { "calendar_occurrence_restored" };
+        note(state, what, &id, by.as_deref(), &json!({"start": rfc3339(start)}))?;
+        Ok(Json(occurrence(found, &state.calendars.learned(), None)))
+    }
 }

@@ -1,7 +1,7 @@
 //! Calendar files: reading them, and one clear error for each thing that is wrong.
 use super::{settings::CalendarSettings, table::StateFileError};
 use foremesh_calendar::{CalendarDocument, EventCalendar, validate};
-use foremesh_core::policy::SpecProblem;
+use foremesh_core::document::SpecProblem;
 use std::{
     fmt::Write as _,
     path::{Path, PathBuf},

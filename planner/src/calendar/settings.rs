@@ -5,15 +5,13 @@ use crate::{
     settings::Span,
 };
 use foremesh_calendar::{CalendarDocument, CalendarSpec, EventSpec, IcalSpec, KIND, Metadata, WhenSpec};
-use foremesh_core::calendar::Scope;
+use foremesh_core::{calendar::Scope, document::API_VERSION};
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
-/// Version of calendar documents, that of policies.
-const API_VERSION: &str = "foremesh.dev/v1alpha1";
 /// Most often that a source is read.
 const MIN_REFRESH_MS: i64 = 1000;
 

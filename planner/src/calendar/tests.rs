@@ -5,7 +5,7 @@ mod made;
 use super::*;
 use crate::clock::ManualClock;
 use foremesh_core::calendar::Subject;
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 /// 2026-11-24T00:00:00Z.
 const NOW: i64 = 1_795_478_400_000;

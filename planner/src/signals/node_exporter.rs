@@ -6,6 +6,7 @@ pub(super) use quantities::{is_disk, is_network, left_out_devices};
 
 use super::rates::Rates;
 use crate::store::{Gauge, GaugeMetric, GaugeSource, GaugeSubject};
+use exposition::Bad;
 use foremesh_core::{
     ids::NodeId,
     time::{Step, Timestamp},
@@ -15,6 +16,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 /// Largest answer that is read; a node with a thousand devices answers with about 1 MB.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
+/// So much of a broken line is shown.
+const SHOWN_CHARS: usize = 80;
 
 /// Why a node-exporter could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +34,35 @@ pub enum ScrapeError {
         /// The cause.
         #[source]
         source: reqwest::Error,
+    },
+    /// The answer ended before its end.
+    #[error(
+        "the answer of the node-exporter at {url} was cut off after {bytes} bytes and is not used; check the exporter and \
+         what is between"
+    )]
+    Cut {
+        /// Its address.
+        url: String,
+        /// What had come.
+        bytes: usize,
+        /// The cause.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// Lines of the answer are not of the text format.
+    #[error(
+        "the answer of the node-exporter at {url} is broken in {lines} lines, first in line {line}: `{text}`; nothing of it is \
+         used, because a part would pass for the whole; check the exporter and what is between"
+    )]
+    Broken {
+        /// Its address.
+        url: String,
+        /// Number of the first such line.
+        line: usize,
+        /// Its begin.
+        text: String,
+        /// How many there are.
+        lines: usize,
     },
     /// It answers with something else.
     #[error(
@@ -86,7 +118,16 @@ impl NodeExporter {
             return Err(wrong(response.status().to_string()));
         }
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+        loop {
+            let chunk = match response.chunk().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break,
+                Err(error) if error.is_timeout() => return Err(unreachable(error)),
+                Err(error) => {
+                    let (url, bytes, source) = (self.url.clone(), body.len(), error.without_url());
+                    return Err(ScrapeError::Cut { url, bytes, source });
+                }
+            };
             if body.len() + chunk.len() > MAX_ANSWER_BYTES {
                 return Err(wrong(format!("more than {MAX_ANSWER_BYTES} bytes")));
             }
@@ -96,24 +137,24 @@ impl NodeExporter {
     }
 
     fn gauges(&mut self, text: &str, at: Timestamp) -> Result<Vec<Gauge>, ScrapeError> {
-        let (samples, bad) = exposition::parse(text);
+        self.check(text)?;
         let subject = GaugeSubject::Node(self.node.clone());
         let mut measured: BTreeMap<GaugeMetric, f64> = BTreeMap::new();
-        let mut known = 0_usize;
-        for part in samples.iter().flat_map(quantities::parts) {
-            known += 1;
+        let mut free: BTreeMap<GaugeMetric, f64> = BTreeMap::new();
+        for part in exposition::parse(text).flatten().flat_map(|sample| quantities::parts(&sample)) {
             match part {
                 Part::Counted(metric, name, value) => {
                     self.rates.read(&(subject.clone(), metric), name, None, at, value);
                 }
                 Part::Measured(metric, value) => *measured.entry(metric).or_default() += value,
+                Part::Free(metric, value) => *free.entry(metric).or_default() += value,
             }
         }
-        if known == 0 {
-            let problem = format!("{} samples and {bad} other lines, none of them of a node", samples.len());
-            return Err(ScrapeError::Answer { url: self.url.clone(), problem });
-        }
-        let levels = measured.into_iter().filter(|(_, value)| value.is_finite() && *value >= 0.0);
+        let levels = measured.into_iter().filter_map(|(metric, value)| {
+            let free = free.get(&metric).copied().or((!quantities::has_free(metric)).then_some(0.0))?;
+            Some((metric, value - free))
+        });
+        let levels = levels.filter(|(_, value)| value.is_finite() && *value >= 0.0);
         let mut gauges: Vec<Gauge> = levels
             .map(|(metric, value)| Gauge {
                 subject: subject.clone(),
@@ -126,60 +167,36 @@ impl NodeExporter {
         gauges.extend(self.rates.take());
         Ok(gauges)
     }
+
+    /// Refuses a text that is not of a node, or not whole: the sum of what is left of it would be a wrong number.
+    fn check(&self, text: &str) -> Result<(), ScrapeError> {
+        let (mut samples, mut known, mut bad, mut first) = (0_usize, 0_usize, 0_usize, None);
+        for line in exposition::parse(text) {
+            match line {
+                Ok(sample) => {
+                    samples += 1;
+                    known += quantities::parts(&sample).len();
+                }
+                Err(line) => {
+                    bad += 1;
+                    first.get_or_insert(line);
+                }
+            }
+        }
+        let url = self.url.clone();
+        if known == 0 {
+            let problem = format!("{samples} samples and {bad} other lines, none of them of a node");
+            return Err(ScrapeError::Answer { url, problem });
+        }
+        match first {
+            None => Ok(()),
+            Some(Bad { line, text }) => {
+                let text = text.chars().take(SHOWN_CHARS).collect();
+                Err(ScrapeError::Broken { url, line, text, lines: bad })
+            }
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn exporter() -> NodeExporter {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().build().unwrap();
-        NodeExporter::new(
-            "n1".into(),
-            "http://n1:9100/metrics".into(),
-            Duration::from_secs(1),
-            http,
-            Step::MINUTE,
-        )
-    }
-
-    fn answer(busy_seconds: f64) -> String {
-        format!(
-            "node_cpu_seconds_total{{cpu=\"0\",mode=\"idle\"}} 5\nnode_cpu_seconds_total{{cpu=\"1\",mode=\"idle\"}} 5\n\
-             node_cpu_seconds_total{{cpu=\"0\",mode=\"user\"}} {busy_seconds}\n\
-             node_cpu_seconds_total{{cpu=\"1\",mode=\"iowait\"}} {busy_seconds}\n\
-             node_memory_MemTotal_bytes 100\nnode_memory_MemAvailable_bytes 30\n\
-             node_disk_read_bytes_total{{device=\"sda\"}} {}\nnode_disk_read_bytes_total{{device=\"dm-0\"}} 9e9\n\
-             node_network_receive_bytes_total{{device=\"lo\"}} 9e9\n",
-            busy_seconds * 10.0
-        )
-    }
-
-    #[test]
-    fn levels_come_at_once_and_rates_step_by_step() {
-        let mut exporter = exporter();
-        let mut got: BTreeMap<GaugeMetric, Vec<f64>> = BTreeMap::new();
-        for s in (0..=75).step_by(15) {
-            let gauges = exporter.gauges(&answer(s as f64 / 2.0), Timestamp::from_unix_ms(s * 1000)).unwrap();
-            for gauge in gauges {
-                got.entry(gauge.metric).or_default().push(gauge.value);
-            }
-        }
-        assert_eq!(
-            got[&GaugeMetric::CpuUsedMillicores],
-            [500.0],
-            "half a core, for the one step that is complete"
-        );
-        assert_eq!(got[&GaugeMetric::DiskIoBytesPerSecond], [5.0]);
-        assert_eq!(got[&GaugeMetric::MemoryUsedBytes], [70.0; 6]);
-        assert_eq!(got[&GaugeMetric::CpuCapacityMillicores], [2000.0; 6]);
-        assert!(!got.contains_key(&GaugeMetric::NetworkBytesPerSecond), "loopback is not the network");
-    }
-
-    #[test]
-    fn an_answer_of_something_else_is_an_error() {
-        let error = exporter().gauges("<html>\nup 1\n", Timestamp::default()).unwrap_err();
-        assert!(error.to_string().contains("1 samples and 1 other lines, none of them of a node"), "{error}");
-    }
-}
+mod tests;

@@ -10,13 +10,14 @@ mod mapping;
 mod queries;
 mod range;
 mod source;
+mod transport;
 
 pub use answer::{Answer, PromSeries};
-pub(super) use client::http_client;
 pub use client::{Auth, ClientSettings, PrometheusClient};
 pub use error::PrometheusError;
 pub(super) use mapping::owner_of;
 pub(super) use source::PrometheusSource;
+pub(super) use transport::http_client;
 
 use super::settings::PrometheusSettings;
 

@@ -58,6 +58,12 @@ impl Rates {
         self.refused
     }
 
+    /// Counters that are followed now.
+    #[cfg(test)]
+    pub(super) fn followed(&self) -> usize {
+        self.groups.values().map(|group| group.counters.len()).sum()
+    }
+
     /// Takes a reading of a counter that only grows; `since` is when it began to count, where that is known.
     pub(super) fn read(
         &mut self,

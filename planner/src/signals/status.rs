@@ -6,15 +6,13 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
-use serde::Serialize;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
 };
 
 /// How one source does.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceStatus {
     /// Reads, or pushes, that worked.
     pub reads: u64,
@@ -24,9 +22,9 @@ pub struct SourceStatus {
     pub gauges: u64,
     /// What was left out: series that name no node or workload, pushed points that cannot be used.
     pub left_out: u64,
-    /// When it was read last with success, in milliseconds since 1970.
+    /// When it was read last with success.
     pub last_read: Option<Timestamp>,
-    /// Time of the newest number that it gave, in milliseconds since 1970.
+    /// Time of the newest number that it gave.
     pub newest: Option<Timestamp>,
     /// Why the last read failed; missing when it worked.
     pub error: Option<String>,

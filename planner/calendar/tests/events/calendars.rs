@@ -1,6 +1,6 @@
 //! Short ways to make calendars and to ask them.
 use foremesh_calendar::{CalendarDocument, EventCalendar, validate};
-use foremesh_core::{calendar::Occurrence, policy::SpecProblem, time::Timestamp};
+use foremesh_core::{calendar::Occurrence, document::SpecProblem, time::Timestamp};
 
 /// The document with one event, given as the inside of a YAML map.
 pub(crate) fn document(event: &str) -> String {

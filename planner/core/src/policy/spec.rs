@@ -24,20 +24,20 @@ mod trial;
 pub use trial::{TrialSpec, WaiverSpec};
 
 use super::{Margin, Mode, RelocationPolicy, ServiceGlob};
-use crate::ids::PolicyId;
+use crate::{
+    document::{Metadata, SpecProblem},
+    ids::PolicyId,
+};
 use check::Check;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
-/// The only version that is understood.
-pub const API_VERSION: &str = "foremesh.dev/v1alpha1";
 /// The only kind that is understood.
 pub const KIND: &str = "RelocationPolicy";
 /// A whole policy document.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct PolicyDocument {
-    /// Must be [`API_VERSION`].
+    /// Must be [`API_VERSION`](crate::document::API_VERSION).
     pub api_version: String,
     /// Must be [`KIND`].
     pub kind: String,
@@ -45,20 +45,6 @@ pub struct PolicyDocument {
     pub metadata: Metadata,
     /// The policy.
     pub spec: PolicySpec,
-}
-
-/// Name of a policy, and what other tools write beside it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Metadata {
-    /// Its name, unique among the policies.
-    pub name: String,
-    /// For other tools; not read.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
-    /// For other tools; not read.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, String>,
 }
 
 /// What the policy says, before it is checked.
@@ -195,20 +181,6 @@ fn default_ramp() -> Vec<i64> {
     vec![10, 25, 50, 100]
 }
 
-/// Something in a policy that cannot be accepted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("{path} is {value}, but {limit}; {remedy}")]
-pub struct SpecProblem {
-    /// The field, such as `spec.rules[0].predictedLatency.above`.
-    pub path: String,
-    /// What was given.
-    pub value: String,
-    /// What is allowed.
-    pub limit: String,
-    /// What to do.
-    pub remedy: String,
-}
-
 /// Checks a policy as written.
 ///
 /// # Errors
@@ -226,10 +198,7 @@ pub fn validate(document: &PolicyDocument) -> Result<RelocationPolicy, Vec<SpecP
     let ramp_percent = check.ramp(&spec.ramp);
     let waiver = check.trial(mode, spec.trial.as_ref());
     check.models(&spec.forecast.models);
-    if !check.problems.is_empty() {
-        return Err(check.problems);
-    }
-    Ok(RelocationPolicy {
+    check.problems.or(|| RelocationPolicy {
         id: PolicyId::new(&document.metadata.name),
         services: spec.selector.services.iter().map(ServiceGlob::new).collect(),
         mode: mode.unwrap_or(Mode::Observe),

@@ -229,7 +229,7 @@ fn the_twin_refuses_a_breach_on_the_target_and_what_it_does_not_know() {
         (
             "the target got a noon of its own",
             |w| w.node("b", |m| if noon(m) { 880.0 } else { 200.0 }),
-            "workload `cart` would reach 958.1 ms on `b`, but the objective is 250.0 ms",
+            "workload `cart` would reach 925.5 ms on `b`, but the objective is 250.0 ms",
         ),
         (
             "the target would be full",

@@ -2,6 +2,7 @@
 //! its value must be.
 use super::*;
 use std::process::Stdio;
+use std::time::Duration;
 use tokio::process::{Child, Command};
 
 const WITHIN: Duration = Duration::from_secs(60);

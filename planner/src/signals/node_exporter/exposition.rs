@@ -1,7 +1,7 @@
 //! The text format that exporters answer with: `name{label="value",…} number [milliseconds]`, one sample a line.
 //!
-//! As in <https://prometheus.io/docs/instrumenting/exposition_formats/>. A line that is not of the format is counted and
-//! left out: one bad collector must not hide the others.
+//! As in <https://prometheus.io/docs/instrumenting/exposition_formats/>. Lines are read one at a time, so that a text needs no
+//! memory beside its own, however many series it has.
 use std::borrow::Cow;
 
 /// One sample.
@@ -19,16 +19,19 @@ impl Sample<'_> {
     }
 }
 
-/// All samples of an answer, and the number of lines that are none.
-pub(super) fn parse(text: &str) -> (Vec<Sample<'_>>, usize) {
-    let mut bad = 0;
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let samples = lines.filter_map(|line| {
-        let parsed = sample(line);
-        bad += usize::from(parsed.is_none());
-        parsed
-    });
-    (samples.collect(), bad)
+/// A line that is not of the format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bad<'a> {
+    /// Its number, from 1.
+    pub(super) line: usize,
+    pub(super) text: &'a str,
+}
+
+/// Every line that should be a sample, in order.
+pub(super) fn parse(text: &str) -> impl Iterator<Item = Result<Sample<'_>, Bad<'_>>> {
+    let lines = text.lines().map(str::trim).zip(1..);
+    let samples = lines.filter(|(line, _)| !line.is_empty() && !line.starts_with('#'));
+    samples.map(|(text, line)| sample(text).ok_or(Bad { line, text }))
 }
 
 fn sample(line: &str) -> Option<Sample<'_>> {
@@ -101,16 +104,23 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn sorted(text: &str) -> (Vec<Sample<'_>>, Vec<Bad<'_>>) {
+        let (samples, bad): (Vec<_>, Vec<_>) = parse(text).partition(Result::is_ok);
+        (samples.into_iter().flatten().collect(), bad.into_iter().filter_map(Result::err).collect())
+    }
+
     #[test]
     fn lines_of_the_format_and_others() {
-        let (samples, bad) = parse(concat!(
+        let (samples, bad) = sorted(concat!(
             "# HELP node_load1 1m load average.\n# TYPE node_load1 gauge\nnode_load1 0.5\n\n",
             "node_cpu_seconds_total{cpu=\"0\",mode=\"idle\"} 1.5e+06 1700000000000\n",
             "path{ dir = \"C:\\\\DIR\\n\" , q=\"say \\\"hi\\\"\", } +Inf\n",
             "openmetrics_total 3 # {trace=\"a\"} 1\n",
             "no_value\nbad{a=\"b} 1\n1digit 2\nword five\nword 5 six\n",
         ));
-        assert_eq!(bad, 5);
+        let lines: Vec<usize> = bad.iter().map(|bad| bad.line).collect();
+        assert_eq!(lines, [8, 9, 10, 11, 12]);
+        assert_eq!(bad[0].text, "no_value");
         let values: Vec<(&str, f64)> = samples.iter().map(|sample| (sample.name, sample.value)).collect();
         assert_eq!(
             values,
@@ -142,8 +152,8 @@ mod tests {
         ) {
             let written: Vec<String> = labels.iter().map(|(label, value)| format!("{label}=\"{}\"", escaped(value))).collect();
             let text = format!("{name}{{{}}} {value:?}\n", written.join(","));
-            let (samples, bad) = parse(&text);
-            prop_assert_eq!((samples.len(), bad), (1, 0), "{}", text);
+            let (samples, bad) = sorted(&text);
+            prop_assert_eq!((samples.len(), bad.len()), (1, 0), "{}", text);
             prop_assert_eq!(samples[0].name, &name);
             prop_assert_eq!(samples[0].value.to_bits(), value.to_bits());
             for (label, value) in &labels {
@@ -153,8 +163,7 @@ mod tests {
 
         #[test]
         fn no_bytes_break_it(text in "\\PC{0,80}|[a-z{}=\",\\\\ 0-9.\n]{0,80}") {
-            let (samples, bad) = parse(&text);
-            prop_assert!(samples.len() + bad <= text.lines().count());
+            prop_assert!(parse(&text).count() <= text.lines().count());
         }
     }
 }

@@ -17,6 +17,8 @@ pub(super) enum Part {
     Counted(GaugeMetric, String, f64),
     /// A part of a quantity that is measured; parts are added up.
     Measured(GaugeMetric, f64),
+    /// What is to be taken from a quantity that is measured, and without which it is not known.
+    Free(GaugeMetric, f64),
 }
 
 /// Whether a disk counts for itself.
@@ -27,6 +29,11 @@ pub(in crate::signals) fn is_disk(device: &str) -> bool {
 /// Whether a network device is one of the node's own.
 pub(in crate::signals) fn is_network(device: &str) -> bool {
     device != "lo" && !INNER_NETWORKS.iter().skip(1).any(|prefix| device.starts_with(prefix))
+}
+
+/// Whether a quantity is what is there less what is free: one of the two alone would pass for it.
+pub(super) fn has_free(metric: GaugeMetric) -> bool {
+    matches!(metric, GaugeMetric::MemoryUsedBytes | GaugeMetric::FilesystemUsedBytes)
 }
 
 /// What a sample is part of; empty for one that is not needed.
@@ -48,7 +55,7 @@ pub(super) fn parts(sample: &Sample<'_>) -> Vec<Part> {
             Part::Measured(GaugeMetric::MemoryUsedBytes, sample.value),
             Part::Measured(GaugeMetric::MemoryCapacityBytes, sample.value),
         ],
-        "node_memory_MemAvailable_bytes" => vec![Part::Measured(GaugeMetric::MemoryUsedBytes, -sample.value)],
+        "node_memory_MemAvailable_bytes" => vec![Part::Free(GaugeMetric::MemoryUsedBytes, sample.value)],
         "node_disk_read_bytes_total" | "node_disk_written_bytes_total" if is_disk(sample.label("device")) => {
             counted(GaugeMetric::DiskIoBytesPerSecond, sample.label("device"), 1.0)
         }
@@ -62,7 +69,7 @@ pub(super) fn parts(sample: &Sample<'_>) -> Vec<Part> {
             Part::Measured(GaugeMetric::FilesystemCapacityBytes, sample.value),
         ],
         "node_filesystem_free_bytes" if sample.label("mountpoint") == "/" => {
-            vec![Part::Measured(GaugeMetric::FilesystemUsedBytes, -sample.value)]
+            vec![Part::Free(GaugeMetric::FilesystemUsedBytes, sample.value)]
         }
         _ => Vec::new(),
     }

@@ -3,6 +3,7 @@ use super::{
     answer::{Answer, Envelope, PromSeries},
     error::PrometheusError,
     range::Range,
+    transport::{file_error, http_client, is_of_tls},
 };
 use foremesh_core::time::{Step, Timestamp};
 use reqwest::{RequestBuilder, Url};
@@ -262,7 +263,11 @@ impl PrometheusClient {
             return PrometheusError::Timeout { url, query, timeout_ms: self.settings.timeout.as_millis() };
         }
         // Its text would repeat the address with the whole query.
-        PrometheusError::Unreachable { url, query, source: error.without_url() }
+        let source = error.without_url();
+        if is_of_tls(&source) {
+            return PrometheusError::Untrusted { url, query, source };
+        }
+        PrometheusError::Unreachable { url, query, source }
     }
 
     fn nonsense(&self, query: &str, problem: String) -> PrometheusError {
@@ -272,35 +277,6 @@ impl PrometheusClient {
     fn timeout_text(&self) -> String {
         format!("{}ms", self.settings.timeout.as_millis().max(1))
     }
-}
-
-/// An HTTP client with the planner's TLS.
-pub(in crate::signals) fn http_client(
-    url: &str,
-    timeout: Duration,
-    ca_file: Option<&Path>,
-) -> Result<reqwest::Client, PrometheusError> {
-    // One TLS provider for the whole process; whoever comes first sets it.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = reqwest::Client::builder()
-        .timeout(timeout)
-        .connect_timeout(timeout.min(Duration::from_secs(5)))
-        .user_agent(concat!("foremesh/", env!("CARGO_PKG_VERSION")));
-    if let Some(file) = ca_file {
-        let unusable = |problem: String| file_error(url, file, problem);
-        let pem = std::fs::read(file).map_err(|error| unusable(error.to_string()))?;
-        let certificates =
-            reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| unusable(error.to_string()))?;
-        if certificates.is_empty() {
-            return Err(unusable("it has no certificate in PEM".to_owned()));
-        }
-        builder = builder.tls_certs_merge(certificates);
-    }
-    builder.build().map_err(|source| PrometheusError::Client { url: url.to_owned(), source })
-}
-
-fn file_error(url: &str, path: &Path, problem: String) -> PrometheusError {
-    PrometheusError::File { url: url.to_owned(), path: path.to_owned(), problem }
 }
 
 /// Seconds since 1970 with milliseconds, as the API wants them.

@@ -57,6 +57,20 @@ pub enum PrometheusError {
         #[source]
         source: reqwest::Error,
     },
+    /// There is no trust between the two ends of TLS.
+    #[error(
+        "{url} cannot be trusted for the query `{query}`; check the server's certificate, and `caFile` when its authority is not \
+         one that this machine knows"
+    )]
+    Untrusted {
+        /// The server.
+        url: String,
+        /// What was asked.
+        query: String,
+        /// The cause.
+        #[source]
+        source: reqwest::Error,
+    },
     /// No answer came in time.
     #[error(
         "{url} did not answer the query `{query}` within {timeout_ms} ms; make the query cheaper or raise `timeout`"
@@ -123,6 +137,8 @@ impl PrometheusError {
         let remedy = match status {
             401 | 403 => "check `bearerTokenFile` or `basicAuth`",
             404 | 405 => "check the path in `url`: the API is expected below it at /api/v1",
+            // What servers written in Go say to it.
+            400 if message.contains("HTTP request to an HTTPS server") => "write `url` with https://",
             400 => "correct the query",
             422 => "make the query cheaper, or raise the limits of the server",
             429 => "the server limits its clients: raise `interval`",
@@ -162,6 +178,43 @@ impl PrometheusError {
                         .any(|words| message.contains(words))
             }
             _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refusal_has_its_remedy_and_says_whether_to_ask_for_less_or_again() {
+        let resolution = "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution";
+        let samples = "query processing would load too many samples into memory in query execution";
+        let thanos = "the query time range exceeds the limit (query length: 720h)";
+        // (status, kind, message), the remedy, whether a shorter range is answered, whether it may pass.
+        for ((status, kind, message), remedy, less, again) in [
+            ((400, "bad_data", resolution), "correct the query", true, false),
+            ((422, "execution", samples), "cheaper", true, false),
+            ((422, "execution", thanos), "cheaper", true, false),
+            ((503, "timeout", "query timed out in expression evaluation"), "log", true, true),
+            ((413, "", "too large"), "log", true, false),
+            ((400, "bad_data", "parse error"), "correct the query", false, false),
+            (
+                (400, "", "Client sent an HTTP request to an HTTPS server."),
+                "write `url` with https://",
+                false,
+                false,
+            ),
+            ((401, "", "Unauthorized"), "check `bearerTokenFile`", false, false),
+            ((403, "", "no"), "check `bearerTokenFile`", false, false),
+            ((404, "", "page not found"), "check the path in `url`", false, false),
+            ((429, "", "slow down"), "raise `interval`", false, true),
+            ((502, "", "bad gateway"), "log", false, true),
+        ] {
+            let error = PrometheusError::refused("http://p", "up", status, kind, message);
+            let text = error.to_string();
+            assert!(text.contains(remedy) && text.contains("http://p"), "{text}");
+            assert_eq!((error.is_over_a_limit(), error.may_pass()), (less, again), "{text}");
         }
     }
 }

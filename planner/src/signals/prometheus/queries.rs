@@ -105,9 +105,13 @@ fn of_workloads(metric: GaugeMetric, by: &str) -> Option<String> {
         GaugeMetric::MemoryUsedBytes => {
             sum(format!("avg_over_time(container_memory_working_set_bytes{container}[$window])"))
         }
-        GaugeMetric::DiskIoBytesPerSecond => sum(format!(
-            "rate(container_fs_reads_bytes_total{container}[$window]) + rate(container_fs_writes_bytes_total{container}[$window])"
-        )),
+        GaugeMetric::DiskIoBytesPerSecond => {
+            let disks = left_out_devices().0;
+            let disk = format!("{{container!=\"\",container!=\"POD\",device!~\"/dev/({disks})\"}}");
+            sum(format!(
+                "rate(container_fs_reads_bytes_total{disk}[$window]) + rate(container_fs_writes_bytes_total{disk}[$window])"
+            ))
+        }
         GaugeMetric::NetworkBytesPerSecond => sum(
             "rate(container_network_receive_bytes_total{pod!=\"\"}[$window]) + rate(container_network_transmit_bytes_total{pod!=\"\"}[$window])"
                 .to_owned(),

@@ -121,7 +121,7 @@ impl PrometheusSource {
                     Err(error @ ReadError::Store(_)) => return Err(error),
                     Err(error) => {
                         let silent = matches!(&error, ReadError::Prometheus(cause)
-                            if matches!(**cause, PrometheusError::Unreachable { .. }));
+                            if matches!(**cause, PrometheusError::Unreachable { .. } | PrometheusError::Untrusted { .. }));
                         first_error.get_or_insert(error);
                         if silent {
                             return first_error.map_or(Ok(Vec::new()), Err);

@@ -1,62 +1,50 @@
 //! The check of each field: what was given, what is allowed, what to do.
 use super::{
-    API_VERSION, KIND, PolicyDocument, PredictedLatencySpec, RuleSpec, Selector, SpecProblem, SustainedSpec,
-    TrialSpec, WaiverSpec,
+    KIND, PolicyDocument, PredictedLatencySpec, RuleSpec, Selector, SustainedSpec, TrialSpec, WaiverSpec,
 };
 use crate::{
+    document::{Kind, Problems},
     duration::{format_ms, parse_ms},
     forecast::model::MODEL_NAMES,
     history::KEPT_QUANTILES,
     policy::{Condition, Mode, PredictedLatency, Rule, Waiver},
     units::{Probability, Quantile},
 };
-use std::{collections::BTreeSet, fmt};
+use std::collections::BTreeSet;
 
 /// Steps of a `for` at most: more is a mistyped number, not a policy.
 const MOST_STEPS: i64 = 1_000;
 /// Look-ahead and cooldown at most, a week: no forecast says anything about a single step beyond it.
 pub(super) const LONGEST_MS: i64 = 7 * 24 * 3_600_000;
 
-/// Problems found so far. Values that had a problem are left out of what the methods return.
+/// The check of one policy. Values that had a problem are left out of what the methods return.
 #[derive(Default)]
 pub(super) struct Check {
-    pub(super) problems: Vec<SpecProblem>,
+    pub(super) problems: Problems,
 }
 
 impl Check {
-    fn problem(&mut self, path: &str, value: impl fmt::Display, limit: &str, remedy: &str) {
-        self.problems.push(SpecProblem {
-            path: path.to_owned(),
-            value: value.to_string(),
-            limit: limit.to_owned(),
-            remedy: remedy.to_owned(),
-        });
-    }
-
     pub(super) fn head(&mut self, document: &PolicyDocument) {
-        if document.api_version != API_VERSION {
-            let remedy = format!("write `apiVersion: {API_VERSION}`");
-            self.problem("apiVersion", quoted(&document.api_version), "no other version is known", &remedy);
-        }
-        if document.kind != KIND {
-            let remedy = format!("write `kind: {KIND}`");
-            self.problem("kind", quoted(&document.kind), "no other kind is known", &remedy);
-        }
-        if document.metadata.name.trim().is_empty() {
-            self.problem("metadata.name", "empty", "a policy needs a name", "name it after what it protects");
-        }
+        let wanted = Kind {
+            name: KIND,
+            other: "no other kind is known",
+            unnamed: "a policy needs a name",
+            naming: "name it after what it protects",
+            quoted,
+        };
+        self.problems.head(&document.api_version, &document.kind, &document.metadata, &wanted);
     }
 
     pub(super) fn selector(&mut self, selector: &Selector) {
         if selector.services.is_empty() {
             let limit = "a policy must select at least one service";
-            self.problem("spec.selector.services", "empty", limit, "list names, or `\"*\"` for all");
+            self.problems.add("spec.selector.services", "empty", limit, "list names, or `\"*\"` for all");
         }
         for (index, pattern) in selector.services.iter().enumerate() {
             if pattern.trim() != pattern || pattern.is_empty() {
                 let path = format!("spec.selector.services[{index}]");
                 let limit = "a name is not empty and has no space around it";
-                self.problem(
+                self.problems.add(
                     &path,
                     quoted(pattern),
                     limit,
@@ -71,7 +59,7 @@ impl Check {
             "observe" => return Some(Mode::Observe),
             "recommend" => return Some(Mode::Recommend),
             "auto" => return Some(Mode::Auto),
-            "approve" => self.problem(
+            "approve" => self.problems.add(
                 "spec.mode",
                 "`approve`",
                 "approval of single moves is not supported yet",
@@ -79,7 +67,7 @@ impl Check {
             ),
             _ => {
                 let limit = "a mode is one of observe, recommend, auto";
-                self.problem("spec.mode", quoted(word), limit, "choose one of them");
+                self.problems.add("spec.mode", quoted(word), limit, "choose one of them");
             }
         }
         None
@@ -87,7 +75,12 @@ impl Check {
 
     pub(super) fn rules(&mut self, specs: &[RuleSpec]) -> Vec<Rule> {
         if specs.is_empty() {
-            self.problem("spec.rules", "empty", "a policy without a rule never does anything", "add a rule");
+            self.problems.add(
+                "spec.rules",
+                "empty",
+                "a policy without a rule never does anything",
+                "add a rule",
+            );
         }
         let mut names = BTreeSet::new();
         let mut rules = Vec::new();
@@ -95,7 +88,7 @@ impl Check {
             let path = format!("spec.rules[{index}]");
             if spec.name.trim().is_empty() || !names.insert(&spec.name) {
                 let limit = "each rule has a name of its own, which decisions are explained by";
-                self.problem(&format!("{path}.name"), quoted(&spec.name), limit, "give it another name");
+                self.problems.add(&format!("{path}.name"), quoted(&spec.name), limit, "give it another name");
             }
             if let Some(latency) = self.latency(&format!("{path}.predictedLatency"), &spec.predicted_latency)
             {
@@ -110,7 +103,7 @@ impl Check {
         if kept.is_none() {
             let list = KEPT_QUANTILES.map(|quantile| quantile.to_string()).join(", ");
             let limit = format!("latency is kept at {list}");
-            self.problem(&format!("{path}.quantile"), spec.quantile, &limit, "use one of these");
+            self.problems.add(&format!("{path}.quantile"), spec.quantile, &limit, "use one of these");
         }
         let above = self.duration(&format!("{path}.above"), &spec.above, 1, 3_600_000);
         let SustainedSpec { steps, of } = spec.sustained;
@@ -118,14 +111,14 @@ impl Check {
         if !sustained {
             let limit = format!("it must be 1 <= steps <= of <= {MOST_STEPS}");
             let remedy = "write `for: {steps: 3, of: 5}` for 3 of 5 steps";
-            self.problem(&format!("{path}.for"), format!("{steps} of {of}"), &limit, remedy);
+            self.problems.add(&format!("{path}.for"), format!("{steps} of {of}"), &limit, remedy);
         }
         let within = self.duration(&format!("{path}.within"), &spec.within, 1_000, LONGEST_MS);
         let probable = spec.probability > 0.0 && spec.probability < 1.0;
         if !probable {
             let limit = "it must be above 0 and below 1, as no forecast is certain";
             let remedy = "use 0.5 for more likely than not";
-            self.problem(&format!("{path}.probability"), spec.probability, limit, remedy);
+            self.problems.add(&format!("{path}.probability"), spec.probability, limit, remedy);
         }
         if !sustained || !probable {
             return None;
@@ -148,10 +141,10 @@ impl Check {
         let range = format!("it must be from {} to {}", format_ms(least_ms), format_ms(most_ms));
         match parse_ms(text) {
             Ok(ms) if (least_ms..=most_ms).contains(&ms) => return Some(ms),
-            Ok(_) => self.problem(path, quoted(text), &range, "choose a length in this range"),
+            Ok(_) => self.problems.add(path, quoted(text), &range, "choose a length in this range"),
             Err(_) => {
                 let remedy = "write a whole number and a unit, such as 250ms, 30s, 15m, 2h or 1d";
-                self.problem(path, quoted(text), "it must be a duration", remedy);
+                self.problems.add(path, quoted(text), "it must be a duration", remedy);
             }
         }
         None
@@ -160,7 +153,7 @@ impl Check {
     pub(super) fn share(&mut self, path: &str, share: f64) {
         if !(0.0..1.0).contains(&share) {
             let limit = "it must be at least 0 and below 1: a share, 0.2 for 20 %";
-            self.problem(path, share, limit, "write it as a share");
+            self.problems.add(path, share, limit, "write it as a share");
         }
     }
 
@@ -170,7 +163,7 @@ impl Check {
         if !(rising && starts && ramp.last() == Some(&100)) {
             let value = format!("{ramp:?}");
             let limit = "it must rise from at least 1 and end with 100";
-            self.problem("spec.ramp", value, limit, "write for example `ramp: [10, 25, 50, 100]`");
+            self.problems.add("spec.ramp", value, limit, "write for example `ramp: [10, 25, 50, 100]`");
         }
         ramp.iter().filter_map(|percent| u8::try_from(*percent).ok()).collect()
     }
@@ -181,9 +174,9 @@ impl Check {
             let path = format!("spec.forecast.models[{index}]");
             if !MODEL_NAMES.contains(&name.as_str()) {
                 let limit = format!("a model is one of {}", MODEL_NAMES.join(", "));
-                self.problem(&path, quoted(name), &limit, "choose among them, or leave `models` out");
+                self.problems.add(&path, quoted(name), &limit, "choose among them, or leave `models` out");
             } else if !seen.insert(name) {
-                self.problem(&path, quoted(name), "it is named before", "name it once");
+                self.problems.add(&path, quoted(name), "it is named before", "name it once");
             }
         }
     }
@@ -193,20 +186,20 @@ impl Check {
         match trial {
             None if mode == Some(Mode::Auto) => {
                 let limit = "mode auto needs a trial in a staging mesh, which is not supported yet";
-                self.problem("spec.trial", "missing", limit, remedy);
+                self.problems.add("spec.trial", "missing", limit, remedy);
             }
             None => {}
             Some(TrialSpec::Word(word)) if word == "required" => {
-                self.problem("spec.trial", "`required`", "trials are not supported yet", remedy);
+                self.problems.add("spec.trial", "`required`", "trials are not supported yet", remedy);
             }
             Some(TrialSpec::Word(word)) => {
-                self.problem("spec.trial", quoted(word), "it must be `required` or a waiver", remedy);
+                self.problems.add("spec.trial", quoted(word), "it must be `required` or a waiver", remedy);
             }
             Some(TrialSpec::Waived(WaiverSpec { waived_by, reason })) => {
                 for (path, text) in [("spec.trial.waivedBy", waived_by), ("spec.trial.reason", reason)] {
                     if text.trim().is_empty() {
                         let limit = "a waiver names who takes the responsibility, and why";
-                        self.problem(path, "empty", limit, "fill it in");
+                        self.problems.add(path, "empty", limit, "fill it in");
                     }
                 }
                 return Some(Waiver { by: waived_by.clone(), reason: reason.clone() });

@@ -5,6 +5,7 @@
     reason = "tables of exact results"
 )]
 use super::*;
+use crate::document::API_VERSION;
 use serde_json::{Value, json};
 
 fn good() -> Value {
