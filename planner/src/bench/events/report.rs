@@ -160,9 +160,8 @@ fn of_effect(effect: Effect, seed: Option<u64>, tasks: &[(&EventTask, &Forecasts
 
 /// Mean absolute errors of one task over some steps of its horizon, in its unit; `None` where none was measured.
 fn errors(task: &EventTask, made: &Forecasts, concerns: impl Fn(usize) -> bool) -> Option<Row> {
-    let steps: Vec<usize> = (0..made.actual.len())
-        .filter(|ahead| concerns(*ahead) && made.actual[*ahead].is_finite())
-        .collect();
+    let steps: Vec<usize> =
+        (0..made.actual.len()).filter(|ahead| concerns(*ahead) && made.actual[*ahead].is_finite()).collect();
     let error = |forecast: &[f64]| {
         mean(steps.iter().map(|ahead| (forecast[*ahead] - made.actual[*ahead]).abs() / task.scale))
     };

@@ -66,9 +66,8 @@ impl EventTask {
     /// The values with an effect in every event, its noise included.
     pub fn with(&self, effect: Effect) -> Vec<f64> {
         let value = |(index, value): (usize, &f64)| {
-            self.position(index).map_or(*value, |position| {
-                effect.on(*value, position, self.deviation, self.strengths[index])
-            })
+            self.position(index)
+                .map_or(*value, |position| effect.on(*value, position, self.deviation, self.strengths[index]))
         };
         self.values.iter().enumerate().map(value).collect()
     }
