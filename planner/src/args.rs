@@ -216,6 +216,20 @@ impl Command {
     }
 }
 
+/// What `foremesh bench events` does, beyond its options.
+const EVENTS_HELP: &str = "\
+Effects are put into measured series at random times, about every 18 hours: a difference of five robust deviations, a \
+factor of 1.8, and a ramp with a plateau and a tail. One event lies within the horizon. Compared are, on its steps:
+  ours      the forecast of the running planner, which knows when events take place and has learned what they do
+  ignoring  the same without a calendar
+  known     the same on a history without events, with the true effect added: what no learning can beat
+  prophet   our Prophet with a regressor that is 1 within events
+
+Examples:
+  foremesh bench events --data data/forecast --seeds 11,12,13
+  foremesh bench events --data data/forecast --occurrences 2 -o json
+  scripts/bench events --data data/forecast        # also the Python package prophet, on the same tasks";
+
 /// What `foremesh bench` can measure.
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {
@@ -223,6 +237,9 @@ pub enum BenchCommand {
     Ingest(crate::bench::IngestArgs),
     /// CPU and memory of forecasting many series at every step.
     Forecast(crate::bench::ForecastArgs),
+    /// Error within known events, beside Prophet with a regressor and a forecast without a calendar.
+    #[command(after_help = EVENTS_HELP)]
+    Events(crate::bench::EventsArgs),
     /// The server side of `bench ingest`, in a process of its own so that its CPU time is its own.
     #[command(hide = true)]
     IngestServer(crate::bench::IngestServerArgs),

@@ -1,10 +1,13 @@
 //! Benchmarks of the planner's parts, run by `foremesh bench`.
+pub mod events;
 pub mod forecast;
 pub mod ingest;
 
+use crate::backtest::{Selection, read::read};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets::NOTHING};
+use events::EventsBench;
 use forecast::{ForecastBench, ForecastReport};
 use ingest::{IngestBench, IngestReport, server};
 use std::{path::PathBuf, process::ExitCode};
@@ -74,6 +77,47 @@ pub struct ForecastArgs {
     /// Also run end to end with the embedded store.
     #[arg(long)]
     pub store: bool,
+    /// How the result is printed.
+    #[arg(long, short, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+}
+
+/// Arguments of `foremesh bench events`.
+#[derive(Clone, Debug, Args)]
+pub struct EventsArgs {
+    /// Folder with index.csv and the files that it names. Series of 60 and 300 s are used.
+    #[arg(long)]
+    pub data: PathBuf,
+    /// Only series from these sources, such as nab,smd.
+    #[arg(long, value_delimiter = ',')]
+    pub families: Vec<String>,
+    /// Tasks of each seed at most: a series, an origin, and an event within the horizon.
+    #[arg(long, default_value_t = 300)]
+    pub tasks: usize,
+    /// Seeds, each of which draws series, origins and times of events anew.
+    #[arg(long, alias = "seed", value_delimiter = ',', default_values_t = [1])]
+    pub seeds: Vec<u64>,
+    /// Standard deviation of the strength of the effect in each step, as a share of the effect, such as 0.1.
+    #[arg(long, default_value_t = 0.0)]
+    pub noise: f64,
+    /// Past events of each task; when not given, one about every 18 hours, and at least three.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub occurrences: Option<u16>,
+    /// Steps of an event.
+    #[arg(long, default_value_t = 12)]
+    pub length: usize,
+    /// Steps ahead.
+    #[arg(long, default_value_t = 36)]
+    pub horizon: usize,
+    /// Steps of the history at most.
+    #[arg(long, default_value_t = 5_760)]
+    pub history: usize,
+    /// Writes every forecast to this file, and the steps of the history that events changed.
+    #[arg(long)]
+    pub dump: Option<PathBuf>,
+    /// Threads; as many as there are cores when not given. The result does not depend on it.
+    #[arg(long)]
+    pub threads: Option<usize>,
     /// How the result is printed.
     #[arg(long, short, value_enum, default_value_t = Format::Table)]
     pub output: Format,
@@ -190,6 +234,37 @@ fn forecast_text(report: &ForecastReport) -> String {
         report.peak_rss_mib,
         store.unwrap_or_default()
     )
+}
+
+/// Past events without which a task says little of what was learned.
+const FEWEST_EVENTS: usize = 3;
+
+/// Runs `foremesh bench events`.
+///
+/// # Errors
+/// When the data cannot be read or gives no task, or the dump cannot be written.
+pub fn events(args: EventsArgs) -> anyhow::Result<ExitCode> {
+    let selection = Selection { families: args.families, ..Selection::default() };
+    let series = read(&args.data, &selection)?;
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let bench = EventsBench {
+        seeds: args.seeds,
+        tasks: args.tasks,
+        noise: args.noise,
+        occurrences: args.occurrences.map(usize::from),
+        fewest: FEWEST_EVENTS,
+        length: args.length,
+        horizon: args.horizon,
+        history: args.history,
+        dump: args.dump,
+        threads: args.threads.unwrap_or_else(cores),
+    };
+    let report = events::run(&bench, &series)?;
+    match args.output {
+        Format::Json => println!("{}", serde_json::to_string(&report)?),
+        Format::Table => println!("{}", events::render(&report)),
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Runs the process that `foremesh bench ingest` measures.

@@ -46,6 +46,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Backtest(args) => tokio::task::block_in_place(|| backtest::backtest(&args)),
         Command::Bench(BenchCommand::Ingest(args)) => bench::ingest(args).await,
         Command::Bench(BenchCommand::Forecast(args)) => bench::forecast(args).await,
+        Command::Bench(BenchCommand::Events(args)) => bench::events(args),
         Command::Bench(BenchCommand::IngestServer(args)) => bench::ingest_server(args).await,
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "foremesh", &mut std::io::stdout());

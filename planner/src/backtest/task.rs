@@ -103,7 +103,7 @@ fn evenly(first: usize, last: usize, count: usize) -> Vec<usize> {
 }
 
 /// Mean of `|y(t) - y(t - season)|`.
-fn naive_error(values: &[f64], season: usize) -> Option<f64> {
+pub(crate) fn naive_error(values: &[f64], season: usize) -> Option<f64> {
     let errors = values.iter().zip(values.get(season..)?).map(|(before, after)| (after - before).abs());
     super::score::mean(errors.filter(|error| error.is_finite()))
 }

@@ -12,6 +12,8 @@ const CONTROL_SEASONS: usize = 7;
 const FLANK: (usize, usize) = (6, 24);
 /// How far out, in flanks, steps are looked for when the nearest ones are gaps or other events.
 const FLANK_REACH: usize = 4;
+/// Values of which all pairs are looked at.
+const MOST_PAIRED: usize = 48;
 
 /// A series on the scale that differences are taken on, and which of its steps show no event.
 #[derive(Clone, Copy)]
@@ -101,9 +103,20 @@ pub(crate) fn median(values: &mut [f64]) -> Option<f64> {
     (count > 0).then(|| f64::midpoint(values[(count - 1) / 2], values[count / 2]))
 }
 
-/// Centre of a few values: the median of the means of all pairs (Hodges and Lehmann, 1963). It shrugs off a wild value
-/// like the median, and has little more error than the mean, which matters with three occurrences.
+/// Centre of values: the median of the means of all pairs (Hodges and Lehmann, 1963). It shrugs off a wild value like the
+/// median, and has little more error than the mean, which matters with three occurrences. Many values are put together
+/// first, like with like, since pairs are so many.
 pub(super) fn centre(values: &[f64]) -> Option<f64> {
+    let count = values.len();
+    if count > MOST_PAIRED {
+        let mut sorted = values.to_vec();
+        sorted.sort_unstable_by(f64::total_cmp);
+        let group = |nth: usize| {
+            let group = &sorted[nth * count / MOST_PAIRED..(nth + 1) * count / MOST_PAIRED];
+            group.iter().sum::<f64>() / group.len() as f64
+        };
+        return centre(&(0..MOST_PAIRED).map(group).collect::<Vec<f64>>());
+    }
     let pairs = values
         .iter()
         .enumerate()
@@ -116,4 +129,23 @@ pub(super) fn deviation(values: &[f64], centre: f64) -> f64 {
     let mut distances: Vec<f64> = values.iter().map(|value| (value - centre).abs()).collect();
     // 1.4826 makes it that of a normal distribution.
     1.4826 * median(&mut distances).unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_centre_shrugs_off_wild_values_however_many_there_are() {
+        for count in [1, 2, 5, 48, 49, 1_440] {
+            // 0 to 2, and one in ten is a thousand.
+            let value = |nth: usize| if nth % 10 == 9 { 1_000.0 } else { 2.0 * nth as f64 / count as f64 };
+            let values: Vec<f64> = (0..count).map(value).collect();
+            let middle = centre(&values).unwrap();
+            assert!((0.0..=1.5).contains(&middle), "{middle} of {count}");
+        }
+        assert_eq!(centre(&[]), None);
+        let even: Vec<f64> = (0..1_000).map(f64::from).collect();
+        assert!((centre(&even).unwrap() - 499.5).abs() < 1.0);
+    }
 }

@@ -34,6 +34,9 @@ const UNSEEN_SPREAD: f64 = 0.5;
 const LEAST_STEPS: usize = 3;
 /// Values beyond this are errors of whoever sent them.
 const LARGEST: f64 = 1e100;
+/// Share of the usual value below which a value counts as that in a logarithm: logarithms near zero are wild, and of zero
+/// there is none.
+const LEAST_SHARE: f64 = 0.1;
 /// Share of a step that an event must cover for its value to be learnt from.
 const COVERED: f64 = 0.5;
 
@@ -147,6 +150,13 @@ pub(super) fn as_log_factor(kind: EffectKind, size: f64, level: f64) -> Option<f
     }
 }
 
+/// Logarithms of values that are usually around `level`; `NaN` for gaps and where there is none.
+fn logarithms(values: &[f64], level: f64) -> Vec<f64> {
+    let least = level * LEAST_SHARE;
+    let log = |value: &f64| if *value >= 0.0 && least > 0.0 { value.max(least).ln() } else { f64::NAN };
+    values.iter().map(log).collect()
+}
+
 impl History<'_> {
     /// The values, without those whose squares are no numbers any more.
     fn possible(&self) -> Vec<f64> {
@@ -168,11 +178,9 @@ impl History<'_> {
         past.drain(..past.len().saturating_sub(MOST_LEARNT));
         let mut all: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
         let level = median(&mut all).unwrap_or(0.0);
-        // Logarithms of values near zero are wild; a series that has them has no factor.
-        let logs: Vec<f64> =
-            values.iter().map(|value| if *value > 0.0 { value.ln() } else { f64::NAN }).collect();
-        let positive = logs.iter().filter(|log| log.is_finite()).count();
-        let factors = positive > 0 && positive == all.len();
+        let logs = logarithms(&values, level);
+        // What can be negative has no factor.
+        let factors = level > 0.0 && all.iter().all(|value| *value >= 0.0);
         let mut kinds = vec![EffectKind::Additive, EffectKind::Factor];
         if prior.known.is_some_and(|(kind, _)| kind == EffectKind::Factor) {
             kinds.reverse();
@@ -195,7 +203,7 @@ impl History<'_> {
                     let way = Way { kind, bent, phases };
                     let error = left_out_error(&differences, way);
                     let least = best.as_ref().map(|(least, known, _)| {
-                        if known.kind == kind || past.len() < KINDS_FROM {
+                        if known.kind == kind || past.len() < KINDS_FROM || prior.known.is_some() {
                             least * (1.0 - BETTER_BY)
                         } else {
                             *least
@@ -247,9 +255,7 @@ impl History<'_> {
         effects.subtract(&mut values, self.start);
         let clean = self.clean(tag, &values, effects);
         if effect.kind == EffectKind::Factor {
-            for value in &mut values {
-                *value = if *value > 0.0 { value.ln() } else { f64::NAN };
-            }
+            values = logarithms(&values, effect.level);
         }
         let scene = Scene { values: &values, clean: &clean, season: self.season };
         let energy =

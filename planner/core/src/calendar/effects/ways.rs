@@ -50,10 +50,11 @@ pub(super) fn left_out_error(all: &Differences, way: Way) -> f64 {
     if all.len() < 2 {
         return f64::INFINITY;
     }
+    let seen: Vec<Vec<Option<f64>>> = all.iter().map(|one| in_phases(one, way.phases)).collect();
     let mut total = 0.0;
     for (left_out, one) in all.iter().enumerate() {
-        let others = all.iter().enumerate().filter(|(index, _)| *index != left_out).map(|(_, other)| other);
-        let phases = profile(others, way.phases);
+        let others = seen.iter().enumerate().filter(|(index, _)| *index != left_out).map(|(_, other)| other);
+        let phases = over_occurrences(others, way.phases);
         let error = |step: &Difference| {
             let predicted = step.baseline + phases[phase_of(step.position, way.phases)];
             let actual = step.baseline + step.difference;
@@ -71,22 +72,31 @@ fn phase_of(position: f64, phases: usize) -> usize {
     ((position * phases as f64) as usize).min(phases.saturating_sub(1))
 }
 
-/// Effect in each phase: the centre over occurrences of the mean over its steps. A phase that was never seen has the
+/// Effect in each phase: the centre over occurrences of the centre over its steps. A phase that was never seen has the
 /// effect of the one before it.
-pub(super) fn profile<'a>(all: impl IntoIterator<Item = &'a Vec<Difference>>, phases: usize) -> Vec<f64> {
-    let mut seen: Vec<Vec<f64>> = vec![Vec::new(); phases];
-    for one in all {
-        let mut sums = vec![(0.0, 0.0); phases];
-        for step in one {
-            let (sum, count) = &mut sums[phase_of(step.position, phases)];
-            *sum += step.difference;
-            *count += 1.0;
-        }
-        for (phase, (sum, count)) in sums.into_iter().enumerate().filter(|(_, (_, count))| *count > 0.0) {
-            seen[phase].push(sum / count);
+pub(super) fn profile(all: &Differences, phases: usize) -> Vec<f64> {
+    let seen: Vec<Vec<Option<f64>>> = all.iter().map(|one| in_phases(one, phases)).collect();
+    over_occurrences(&seen, phases)
+}
+
+/// The centre of the differences in each phase of one occurrence: the line below is one of medians, and in a skewed series
+/// a mean is off that without any event.
+fn in_phases(one: &[Difference], phases: usize) -> Vec<Option<f64>> {
+    let mut steps: Vec<Vec<f64>> = vec![Vec::new(); phases];
+    for step in one {
+        steps[phase_of(step.position, phases)].push(step.difference);
+    }
+    steps.iter().map(|differences| centre(differences)).collect()
+}
+
+fn over_occurrences<'a>(seen: impl IntoIterator<Item = &'a Vec<Option<f64>>>, phases: usize) -> Vec<f64> {
+    let mut of_phases: Vec<Vec<f64>> = vec![Vec::new(); phases];
+    for one in seen {
+        for (of_phase, effect) in of_phases.iter_mut().zip(one) {
+            of_phase.extend(effect);
         }
     }
-    let centres: Vec<Option<f64>> = seen.iter().map(|values| centre(values)).collect();
+    let centres: Vec<Option<f64>> = of_phases.iter().map(|values| centre(values)).collect();
     let mut last = centres.iter().flatten().next().copied().unwrap_or(0.0);
     let mut filled = |phase: Option<f64>| {
         last = phase.unwrap_or(last);
@@ -95,12 +105,12 @@ pub(super) fn profile<'a>(all: impl IntoIterator<Item = &'a Vec<Difference>>, ph
     centres.into_iter().map(&mut filled).collect()
 }
 
-/// Standard deviation between occurrences of their mean difference from the profile. One or two tell little of it, so
+/// Standard deviation between occurrences of their usual difference from the profile. One or two tell little of it, so
 /// it starts from a usual one that counts like one occurrence.
 pub(super) fn deviation_between(all: &Differences, phases: &[f64], mean: f64) -> f64 {
     let rest = |one: &Vec<Difference>| {
         let rests = one.iter().map(|step| step.difference - phases[phase_of(step.position, phases.len())]);
-        rests.sum::<f64>() / one.len() as f64
+        centre(&rests.collect::<Vec<f64>>()).unwrap_or(0.0)
     };
     let rests: Vec<f64> = all.iter().map(rest).collect();
     let count = rests.len() as f64;
@@ -113,8 +123,8 @@ pub(super) fn deviation_between(all: &Differences, phases: &[f64], mean: f64) ->
     (((count - 1.0) * observed * observed + usual * usual) / count).sqrt()
 }
 
-/// Standard deviation of what is seen in windows without an event: the mean difference of as many steps from the same
-/// kind of baseline.
+/// Standard deviation of what is seen in windows without an event: the centre of the differences of as many steps from
+/// the same kind of baseline.
 pub(super) fn placebo_deviation(scene: &Scene<'_>, lengths: impl Iterator<Item = usize>, bent: bool) -> f64 {
     let mut lengths: Vec<f64> = lengths.map(|length| length as f64).collect();
     let length = median(&mut lengths).unwrap_or(1.0).max(1.0) as usize;
@@ -126,7 +136,7 @@ pub(super) fn placebo_deviation(scene: &Scene<'_>, lengths: impl Iterator<Item =
         let baseline = scene.baseline(&steps, bent)?;
         let rests = steps.zip(baseline).map(|(index, baseline)| scene.values[index] - baseline);
         let rests: Vec<f64> = rests.filter(|rest| rest.is_finite()).collect();
-        (!rests.is_empty()).then(|| rests.iter().sum::<f64>() / rests.len() as f64)
+        centre(&rests)
     };
     let windows: Vec<f64> = (0..PLACEBOS).filter_map(window).collect();
     deviation(&windows, 0.0)
