@@ -18,7 +18,10 @@ use median_and_tail::{MedianAndTail, Quantile};
 use crate::{
     calendar::{Effects, InForce, Occurrence, Priors},
     covariate::{self, Future, Regressor, RegressorEffects},
-    forecast::{Excluded, Forecast, ForecastError, ForecastSettings, Forecaster, Shape, model::{Fitted, MEDIAN_AND_TAIL}},
+    forecast::{
+        Excluded, Forecast, ForecastError, ForecastSettings, Forecaster, Shape,
+        model::{Fitted, MEDIAN_AND_TAIL},
+    },
     series::Series,
     time::{Step, Timestamp},
 };

@@ -66,7 +66,8 @@ pub(crate) fn world(setting: &Setting, service: u64) -> World {
     let (mut steps, mut log_p99) = (Vec::new(), Vec::new());
     for index in 0..setting.day * setting.days {
         let angle = TAU * index as f64 / setting.day as f64;
-        median_off = median_keep * median_off + 0.08 * (1.0 - median_keep * median_keep).sqrt() * random.normal();
+        median_off =
+            median_keep * median_off + 0.08 * (1.0 - median_keep * median_keep).sqrt() * random.normal();
         tail_off = tail_keep * tail_off + 0.25 * (1.0 - tail_keep * tail_keep).sqrt() * random.normal();
         let log_median = log_base + height * (angle + phase).sin() + median_off;
         let spread = usual_spread * (tail_height * (angle + tail_phase).sin() + tail_off).exp();
@@ -84,7 +85,9 @@ pub(crate) fn world(setting: &Setting, service: u64) -> World {
             window.pop_front();
         }
         let mut merged = Accumulator::new();
-        window.iter().for_each(|step| merged.merge(step));
+        for step in window.iter() {
+            merged.merge(step);
+        }
         let tail = Tail::of(merged.quantiles(KEPT_QUANTILES).unwrap().map(|us| us as f64));
         let own = ServiceStep::new(requests, 0, own.map(|us| (us as f64 / 1000.0) as f32));
         steps.push(Some(ServiceStep { tail, ..own }));

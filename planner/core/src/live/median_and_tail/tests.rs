@@ -158,8 +158,8 @@ fn an_event_that_slows_all_requests_or_the_tail_alone_is_known_ahead_and_leaves_
         let history = history(700, |step| if within(step) { (50.0 * of_all, of_tail) } else { (50.0, 1.0) });
         // Before, during and for some hours after the last two.
         let origins = 560..680;
-        let (expert, raw) = (error(&history, origins.clone(), &nights, true), error(&history, origins, &nights, false));
-        println!("{name}: expert {expert:.4}, raw {raw:.4}");
+        let (expert, raw) =
+            (error(&history, origins.clone(), &nights, true), error(&history, origins, &nights, false));
         assert!(expert < 0.04 && expert < 1.3 * raw + 0.005, "{name}: {expert} against {raw}");
     }
 }
@@ -168,12 +168,8 @@ fn an_event_that_slows_all_requests_or_the_tail_alone_is_known_ahead_and_leaves_
 fn a_move_starts_both_parts_anew_although_the_window_holds_the_old_place() {
     const MOVED: usize = 4 * DAY;
     // At the old place slow, with a long tail.
-    let history =
-        history(MOVED + 40, |step| if step < MOVED { (90.0, 3.0) } else { (30.0, 1.0) });
-    let around = Around {
-        moves: vec![Excluded { from: at(MOVED - 3), to: at(MOVED) }],
-        ..Around::nothing()
-    };
+    let history = history(MOVED + 40, |step| if step < MOVED { (90.0, 3.0) } else { (30.0, 1.0) });
+    let around = Around { moves: vec![Excluded { from: at(MOVED - 3), to: at(MOVED) }], ..Around::nothing() };
     let mut live = live(true);
     outlook(&mut live, &history, MOVED - 3, &Around::nothing(), true);
     for after in 1..40 {
@@ -221,14 +217,17 @@ fn parts_add_up_to_the_cleaned_quantile_where_the_window_is_mixed_and_are_gaps_w
     history.steps[3] = None;
     let latency = UpperQuantile { history: &history, at: P99, window: WINDOW };
     let quantile = |step: usize, cleaned: f64, mixed: bool| {
-        let measured = history.steps.get(step).and_then(Option::as_ref).map_or(f64::NAN, |_| p99(&history, step));
+        let measured =
+            history.steps.get(step).and_then(Option::as_ref).map_or(f64::NAN, |_| p99(&history, step));
         latency.parts(&Quantile { start: at(step), measured, cleaned: measured * cleaned, mixed })
     };
     let [log_median, log_ratio] = quantile(10, 0.5, true);
     assert!((log_median + log_ratio - (0.5 * p99(&history, 10)).ln()).abs() < 1e-9);
     let [_, of_window] = quantile(10, 0.5, false);
     assert!(of_window > log_ratio + 0.2, "merged with faster steps: {of_window} against {log_ratio}");
-    for (name, step, cleaned) in [("a gap", 3, 1.0), ("before the history", 99, 1.0), ("no number left", 5, 0.0)] {
+    for (name, step, cleaned) in
+        [("a gap", 3, 1.0), ("before the history", 99, 1.0), ("no number left", 5, 0.0)]
+    {
         assert!(quantile(step, cleaned, false).iter().all(|part| part.is_nan()), "{name}");
     }
 }
