@@ -75,7 +75,14 @@ fn ours(task: &EventTask, values: &[f64], occurrences: &[Occurrence]) -> Option<
     let mut shape = settings.shape(task.step);
     shape.horizon += MOST_AWAITED;
     let priors = Priors::default();
-    let around = Surroundings { metric: "value", occurrences, priors: &priors, moves: &[], regressors: &[] };
+    let around = Surroundings {
+        metric: "value",
+        occurrences,
+        priors: &priors,
+        moves: &[],
+        regressors: &[],
+        parts: None,
+    };
     let mut live = LiveSeries::new(shape, task.start, None);
     let before = |event: &&Range<usize>| event.end <= task.origin;
     let last_end = task.events.iter().rev().find(before).map_or(0, |event| event.end);
