@@ -15,6 +15,7 @@ use crate::{
     calendar::Calendars,
     causes::chain,
     clock::Clock,
+    common_net::{CommonNet, NetSettings},
     forecasts::{Experts, ExpertsSettings, Forecasts, dear_models},
     metrics::Metrics,
     observed::SharedObserved,
@@ -40,6 +41,7 @@ use foremesh_core::{
 use serde_json::json;
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -98,6 +100,10 @@ pub struct ControlSettings {
     pub experts: ExpertsSettings,
     /// Names of the dear models that every series may get.
     pub usual_models: Vec<String>,
+    /// How the net that all series share is trained.
+    pub net: NetSettings,
+    /// Where it is kept.
+    pub net_file: PathBuf,
     /// What the operators want.
     pub policies: Vec<RelocationPolicy>,
 }
@@ -143,6 +149,7 @@ pub struct Control {
     recorded: BTreeMap<String, (u64, String)>,
     watch: SilenceWatch,
     forecasts: Arc<Mutex<Forecasts>>,
+    net: CommonNet,
 }
 
 impl Control {
@@ -154,9 +161,13 @@ impl Control {
         let newest = parts.audit.last_generation()?.map(|(plan, generation)| (PlanId::new(plan), generation));
         let watch = SilenceWatch::new(settings.silent_after_ms);
         let experts = Experts::new(settings.experts, dear_models(), settings.usual_models.clone());
-        let forecasts =
-            Arc::new(Mutex::new(Forecasts::new(settings.forecast(), settings.settling_steps, experts)));
-        Ok(Self { parts, settings, pass: 0, newest, recorded: BTreeMap::new(), watch, forecasts })
+        let mut forecasts = Forecasts::new(settings.forecast(), settings.settling_steps, experts);
+        let net = CommonNet::open(&settings.net_file, forecasts.horizon(), settings.net);
+        if let Some(model) = net.model() {
+            forecasts.replace_model(model);
+        }
+        let forecasts = Arc::new(Mutex::new(forecasts));
+        Ok(Self { parts, settings, pass: 0, newest, recorded: BTreeMap::new(), watch, forecasts, net })
     }
 
     /// Runs passes until `stop` says so.
@@ -189,8 +200,15 @@ impl Control {
         let now = self.parts.clock.now();
         let snapshot = self.parts.inventory.snapshot().await?;
         let newest = self.newest.clone();
-        let (inputs, forecasts) =
-            gather::gather(&self.parts, &self.settings, &self.forecasts, snapshot, newest, now).await?;
+        let gathered = gather::gather(
+            &self.parts,
+            &self.settings,
+            (&self.forecasts, &mut self.net),
+            snapshot,
+            newest,
+            now,
+        );
+        let (inputs, forecasts) = gathered.await?;
         let inputs = Arc::new(inputs);
         self.parts.latest.replace(Arc::clone(&inputs));
 
