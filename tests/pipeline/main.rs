@@ -7,6 +7,7 @@ mod events;
 mod inputs;
 mod known_ahead;
 mod load;
+mod net;
 mod readme;
 mod world;
 

@@ -30,7 +30,7 @@ use foremesh_summary::{
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 use tokio::sync::watch;
@@ -209,7 +209,7 @@ pub(crate) struct World {
     slow: Vec<i64>,
     /// Minutes in which there are three times as many requests.
     busy: Vec<std::ops::Range<i64>>,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 const SETTINGS: &str = "
@@ -295,7 +295,7 @@ impl World {
             muted: false,
             slow: Vec::new(),
             busy: Vec::new(),
-            _directory: directory,
+            directory,
         }
     }
 
@@ -477,6 +477,19 @@ impl World {
             }
             trail.extend(entries.iter().cloned());
         }
+    }
+
+    /// A file of the state directory, which may not be there.
+    pub(crate) fn state_file(&self, name: &str) -> PathBuf {
+        self.directory.path().join("state").join(name)
+    }
+
+    /// An answer as text.
+    pub(crate) async fn get_text(&self, path: &str) -> String {
+        let request = Request::get(path).body(Body::empty()).expect("a request");
+        let response = self.router.clone().oneshot(request).await.expect("an answer");
+        let body = to_bytes(response.into_body(), usize::MAX).await.expect("a body");
+        String::from_utf8_lossy(&body).into_owned()
     }
 
     /// Status of an answer.
