@@ -3,6 +3,9 @@
 //! The budget is spent by what models say they cost ([`foremesh_core::forecast::model::Cost`]), not by a clock, so that
 //! the same passes fit the same models. Series that are most likely to breach an objective come first, then those that
 //! have waited longest.
+#[cfg(test)]
+mod tests;
+
 use super::{
     SeriesId,
     guard::{self, ModelCounts, Tally},
