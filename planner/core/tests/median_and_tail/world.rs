@@ -85,7 +85,7 @@ pub(crate) fn world(setting: &Setting, service: u64) -> World {
             window.pop_front();
         }
         let mut merged = Accumulator::new();
-        for step in window.iter() {
+        for step in &window {
             merged.merge(step);
         }
         let tail = Tail::of(merged.quantiles(KEPT_QUANTILES).unwrap().map(|us| us as f64));
