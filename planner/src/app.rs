@@ -5,7 +5,6 @@ use crate::{
     audit::{Audit, AuditRetention, Kind},
     calendar::{CalendarMetrics, Calendars, FetchLimits},
     clock::Clock,
-    common_net::NetSettings,
     control::{Control, ControlSettings, LatestInputs, Parts},
     forecasts::ExpertsSettings,
     gates::StoreGates,
@@ -363,21 +362,10 @@ fn control_settings(settings: &Settings, policies: Vec<RelocationPolicy>, step: 
             budget_us: settings.forecast.cpu_share * settings.interval.ms() as f64 * 1e3,
             refit_ms: settings.forecast.refit.map_or(settings.season.ms() / 24, Span::ms).max(1),
         },
-        net: NetSettings {
-            every_ms: settings.forecast.lstm.train_every.ms(),
-            windows: settings.forecast.lstm.windows,
-            wanted: names_lstm(&settings.forecast.models)
-                || policies.iter().any(|policy| names_lstm(&policy.models)),
-        },
-        net_file: settings.state_directory.join("lstm.json"),
         usual_models: settings.forecast.models.clone(),
         caution: Caution { default_move_duration_ms, ..settings.planning },
         policies,
     }
-}
-
-fn names_lstm(models: &[String]) -> bool {
-    models.iter().any(|model| model == "lstm")
 }
 
 /// Ready when the process is asked to stop: Ctrl-C, or SIGTERM as supervisors send it.

@@ -15,7 +15,6 @@ use crate::{
     calendar::Calendars,
     causes::chain,
     clock::Clock,
-    common_net::{CommonNet, NetSettings},
     forecasts::{Experts, ExpertsSettings, Forecasts, dear_models},
     metrics::Metrics,
     observed::SharedObserved,
@@ -41,7 +40,6 @@ use foremesh_core::{
 use serde_json::json;
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -100,10 +98,6 @@ pub struct ControlSettings {
     pub experts: ExpertsSettings,
     /// Names of the dear models that every series may get.
     pub usual_models: Vec<String>,
-    /// How the net that all series share is trained.
-    pub net: NetSettings,
-    /// Where it is kept.
-    pub net_file: PathBuf,
     /// What the operators want.
     pub policies: Vec<RelocationPolicy>,
 }
@@ -149,7 +143,6 @@ pub struct Control {
     recorded: BTreeMap<String, (u64, String)>,
     watch: SilenceWatch,
     forecasts: Arc<Mutex<Forecasts>>,
-    net: CommonNet,
 }
 
 impl Control {
@@ -161,13 +154,9 @@ impl Control {
         let newest = parts.audit.last_generation()?.map(|(plan, generation)| (PlanId::new(plan), generation));
         let watch = SilenceWatch::new(settings.silent_after_ms);
         let experts = Experts::new(settings.experts, dear_models(), settings.usual_models.clone());
-        let mut forecasts = Forecasts::new(settings.forecast(), settings.settling_steps, experts);
-        let net = CommonNet::open(&settings.net_file, forecasts.horizon(), settings.net);
-        if let Some(model) = net.model() {
-            forecasts.replace_model(model);
-        }
-        let forecasts = Arc::new(Mutex::new(forecasts));
-        Ok(Self { parts, settings, pass: 0, newest, recorded: BTreeMap::new(), watch, forecasts, net })
+        let forecasts =
+            Arc::new(Mutex::new(Forecasts::new(settings.forecast(), settings.settling_steps, experts)));
+        Ok(Self { parts, settings, pass: 0, newest, recorded: BTreeMap::new(), watch, forecasts })
     }
 
     /// Runs passes until `stop` says so.
@@ -200,15 +189,8 @@ impl Control {
         let now = self.parts.clock.now();
         let snapshot = self.parts.inventory.snapshot().await?;
         let newest = self.newest.clone();
-        let gathered = gather::gather(
-            &self.parts,
-            &self.settings,
-            (&self.forecasts, &mut self.net),
-            snapshot,
-            newest,
-            now,
-        );
-        let (inputs, forecasts) = gathered.await?;
+        let (inputs, forecasts) =
+            gather::gather(&self.parts, &self.settings, &self.forecasts, snapshot, newest, now).await?;
         let inputs = Arc::new(inputs);
         self.parts.latest.replace(Arc::clone(&inputs));
 

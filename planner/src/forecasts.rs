@@ -16,7 +16,6 @@ pub use series_id::SeriesId;
 
 use crate::{
     calendar::{CalendarSet, LearnedEffect},
-    common_net::{Lesson, MOST_SERIES, NetReport},
     control::moves_of,
     observed::Observed,
     regressors::{OnGrid, RegressorSet},
@@ -26,8 +25,7 @@ use foremesh_core::{
     calendar::{Effects, InForce, Occurrence, Priors},
     covariate::{Future, Regressor},
     forecast::{
-        Excluded, Forecast, ForecastError, ForecastSettings, LEVELS, Shape, forecast,
-        model::{BreachWindow, Model},
+        Excluded, Forecast, ForecastError, ForecastSettings, LEVELS, Shape, forecast, model::BreachWindow,
     },
     gauge::GaugeMetric,
     history::Metric,
@@ -44,9 +42,6 @@ use std::{collections::BTreeMap, sync::Arc};
 
 /// Steps that the newest values may be later than usual before the far end of the horizon is not forecast.
 const LATE_STEPS: usize = 4;
-
-/// A net learns from series with so many horizons of values at least.
-const LESSON_HORIZONS: usize = 4;
 
 /// What a pass knows around the series.
 #[derive(Clone, Debug)]
@@ -110,8 +105,6 @@ pub struct PassForecasts {
     pub fallbacks: u64,
     /// Resources of nodes that may run out within the horizon.
     pub exhausted: Vec<Exhausted>,
-    /// What became of the trainings of the net that all series share.
-    pub net: NetReport,
 }
 
 /// Keeps every series forecast.
@@ -166,37 +159,8 @@ impl Forecasts {
             models: self.experts.counts(),
             fallbacks: self.fallbacks,
             exhausted: exhaustion::exhausted(&all, observed, known),
-            net: NetReport::default(),
             all,
         }
-    }
-
-    /// Puts a model in the place of the one of its name, or adds it; see [`Experts::replace`].
-    pub fn replace_model(&mut self, model: Box<dyn Model>) {
-        self.experts.replace(model);
-    }
-
-    /// What a net for all series can learn from: the histories as the models see them, at most [`MOST_SERIES`] of them,
-    /// evenly over all that have a season, or as many values where there is none.
-    pub fn lessons(&self, observed: &Observed, known: &Known) -> Vec<Lesson> {
-        let long = |live: &LiveSeries| {
-            let shape = live.forecaster().shape();
-            live.forecaster().observed() >= shape.season.unwrap_or(0).max(LESSON_HORIZONS * shape.horizon)
-        };
-        let long: Vec<&SeriesId> =
-            self.kept.iter().filter(|(_, live)| long(live)).map(|(id, _)| id).collect();
-        let chosen = long.iter().step_by(long.len().div_ceil(MOST_SERIES).max(1));
-        let unknown_futures = self.forecast_regressors(known);
-        let lesson = |id: &&SeriesId| {
-            let (live, series) = (self.kept.get(*id)?, id.values(observed)?);
-            let around = Around::of(id, &series, known, &unknown_futures, self.horizon());
-            let regressors = around.regressors();
-            let priors = Priors::default();
-            let around = around.surroundings(&priors, &regressors, None);
-            let (start, values) = live.training(&series, &around);
-            Some(Lesson { start, shape: *live.forecaster().shape(), values })
-        };
-        chosen.filter_map(lesson).collect()
     }
 
     /// Who gets dear models first: whoever was most likely to breach an objective, then who has waited longest.
@@ -227,7 +191,14 @@ impl Forecasts {
             (priors, _) => priors.cloned().unwrap_or_default(),
         };
         let regressors = around.regressors();
-        let around = around.surroundings(&priors, &regressors, parts);
+        let around = Surroundings {
+            metric: &around.metric,
+            occurrences: &around.occurrences,
+            priors: &priors,
+            moves: &around.moves,
+            regressors: &regressors,
+            parts,
+        };
         let new = match self.kept.remove(id) {
             Some(live) => live,
             None => LiveSeries::new(shape, series.start(), self.like(id)),
@@ -249,7 +220,7 @@ impl Forecasts {
 
     /// Steps that are looked ahead: the horizon, and the steps that a forecast may begin late because the newest values
     /// are not there yet.
-    pub(crate) fn horizon(&self) -> usize {
+    fn horizon(&self) -> usize {
         self.how.horizon + self.settling_steps + LATE_STEPS
     }
 
@@ -424,22 +395,6 @@ impl Around {
             })
             .collect();
         Self { metric, occurrences, moves, regressors }
-    }
-
-    fn surroundings<'a>(
-        &'a self,
-        priors: &'a Priors,
-        regressors: &'a [(Regressor<'a>, Future<'a>)],
-        parts: Option<UpperQuantile<'a>>,
-    ) -> Surroundings<'a> {
-        Surroundings {
-            metric: &self.metric,
-            occurrences: &self.occurrences,
-            priors,
-            moves: &self.moves,
-            regressors,
-            parts,
-        }
     }
 
     fn regressors(&self) -> Vec<(Regressor<'_>, Future<'_>)> {

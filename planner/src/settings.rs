@@ -120,35 +120,11 @@ pub struct ForecastEffort {
     pub cpu_share: f64,
     /// Time after which a model is fitted again; a 24th of the season when left out.
     pub refit: Option<Span>,
-    /// How the model `lstm` is trained, which all series share.
-    pub lstm: LstmTraining,
 }
 
 impl Default for ForecastEffort {
     fn default() -> Self {
-        Self {
-            models: vec!["extra_trees".to_owned()],
-            cpu_share: 0.05,
-            refit: None,
-            lstm: LstmTraining::default(),
-        }
-    }
-}
-
-/// How the recurrent net is trained on the planner's own history. It is trained only when `models` or a policy names
-/// `lstm`; before the first training each series has a small net of its own.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
-pub struct LstmTraining {
-    /// Time between two trainings.
-    pub train_every: Span,
-    /// Windows to learn from in each training, at some 90 microseconds of CPU each.
-    pub windows: usize,
-}
-
-impl Default for LstmTraining {
-    fn default() -> Self {
-        Self { train_every: Span::from_secs(86_400), windows: 100_000 }
+        Self { models: vec!["extra_trees".to_owned()], cpu_share: 0.05, refit: None }
     }
 }
 
@@ -323,14 +299,6 @@ impl Settings {
                 effort.cpu_share.to_string(),
                 "from 0 to 1".into(),
                 "0.05 spends a twentieth of one core on dear models",
-            );
-        }
-        if effort.lstm.windows == 0 || effort.lstm.train_every.ms() <= 0 {
-            return refuse(
-                "forecast.lstm",
-                format!("{} windows every {}", effort.lstm.windows, effort.lstm.train_every),
-                "at least one window, and some time between two trainings".into(),
-                "leave it out for 100000 windows every day; the model is trained only when it is named",
             );
         }
         if self.interval.ms() < 50 {

@@ -1,6 +1,5 @@
 //! The first half of a pass: from the store and the platform to the inputs of the decision.
 use super::{ControlSettings, Parts, PassError, moves};
-use crate::common_net::CommonNet;
 use crate::forecasts::{Forecasts, Known, PassForecasts};
 use crate::store::{Gauge, GaugeMetric, GaugeSource, GaugeSubject};
 use foremesh_core::{
@@ -70,7 +69,7 @@ impl PassInputs {
 pub(super) async fn gather(
     parts: &Parts,
     settings: &ControlSettings,
-    (forecasts, net): (&Arc<Mutex<Forecasts>>, &mut CommonNet),
+    forecasts: &Arc<Mutex<Forecasts>>,
     snapshot: Snapshot,
     newest: Option<(PlanId, u64)>,
     now: Timestamp,
@@ -94,20 +93,13 @@ pub(super) async fn gather(
         cpu_millicores: snapshot.nodes.iter().map(|(id, node)| (id.clone(), node.capacity.get())).collect(),
     };
     let (forecasts, observed) = (Arc::clone(forecasts), Arc::clone(&parts.observed));
-    let (newly_trained, due) = (net.finished(), net.due(now));
-    let (mut made, (services, nodes), lessons) = tokio::task::spawn_blocking(move || {
+    let (made, (services, nodes)) = tokio::task::spawn_blocking(move || {
         let observed = observed.blocking_read();
-        let mut forecasts = forecasts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(model) = newly_trained {
-            forecasts.replace_model(model);
-        }
-        let made = forecasts.pass(&observed, &known);
+        let made = forecasts.lock().unwrap_or_else(PoisonError::into_inner).pass(&observed, &known);
         let inputs = made.inputs(&observed);
-        (made, inputs, due.then(|| forecasts.lessons(&observed, &known)))
+        (made, inputs)
     })
     .await?;
-    net.train(now, lessons.unwrap_or_default());
-    made.net = net.report();
     parts.calendars.set_learned(made.effects.clone());
 
     let inputs = PassInputs {

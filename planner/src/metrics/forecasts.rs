@@ -7,10 +7,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
-use std::{
-    collections::BTreeMap,
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 /// Series that are named, the worst first.
 const NAMED: usize = 20;
@@ -45,11 +42,6 @@ struct OfNode {
     metric: &'static str,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfTraining {
-    result: &'static str,
-}
-
 #[derive(Debug, Default)]
 pub(super) struct ForecastMetrics {
     relative_error: FloatGauge<OfMetric>,
@@ -65,9 +57,6 @@ pub(super) struct ForecastMetrics {
     bad_predictions: Family<OfModel, Counter>,
     exhaustion: FloatGauge<OfNode>,
     exhaustion_likely: FloatGauge<OfNode>,
-    net_trained: Gauge<f64, AtomicU64>,
-    net_cpu: Gauge<f64, AtomicU64>,
-    net_trainings: Family<OfTraining, Counter>,
 }
 
 impl ForecastMetrics {
@@ -125,21 +114,6 @@ impl ForecastMetrics {
             self.bad_predictions.clone(),
         );
         registry.register(
-            "lstm_trained_time_seconds",
-            "When the recurrent net in use was trained, in seconds since 1970; 0 without one",
-            self.net_trained.clone(),
-        );
-        registry.register(
-            "lstm_training_cpu_seconds",
-            "CPU time of the newest training of the recurrent net",
-            self.net_cpu.clone(),
-        );
-        registry.register(
-            "lstm_trainings",
-            "Trainings of the recurrent net by result",
-            self.net_trainings.clone(),
-        );
-        registry.register(
             "node_exhaustion_probability_ratio",
             "Probability that a resource of a node runs out within the horizon; missing when nothing is in sight",
             self.exhaustion.clone(),
@@ -164,13 +138,6 @@ impl ForecastMetrics {
             }
             let bad = self.bad_predictions.get_or_create(&OfModel { model: (*model).to_owned() });
             bad.inner().store(counts.bad_predictions, Ordering::Relaxed);
-        }
-        let net = &forecasts.net;
-        self.net_trained.set(net.trained_at.map_or(0.0, |at| at.unix_ms() as f64 / 1e3));
-        self.net_cpu.set(net.cpu_seconds);
-        for (result, count) in [("succeeded", net.succeeded), ("failed", net.failed)] {
-            let counter = self.net_trainings.get_or_create(&OfTraining { result });
-            counter.inner().store(count, Ordering::Relaxed);
         }
         self.exhaustion.clear();
         self.exhaustion_likely.clear();
