@@ -120,13 +120,46 @@ pub struct ForecastEffort {
     pub cpu_share: f64,
     /// Time after which a model is fitted again; a 24th of the season when left out.
     pub refit: Option<Span>,
+    /// CPU time for learning events and regressors again, as `cpuShare`: when an event ends, the series that it concerns
+    /// are learned anew over as many passes as that takes, those most likely to breach an objective first. One series is
+    /// learned in each pass at least.
+    pub relearn_share: f64,
+    /// How the common net of the LSTM is trained.
+    pub lstm: LstmTraining,
 }
 
 impl Default for ForecastEffort {
     fn default() -> Self {
-        Self { models: vec!["extra_trees".to_owned()], cpu_share: 0.05, refit: None }
+        Self {
+            models: vec!["extra_trees".to_owned(), "lstm".to_owned()],
+            cpu_share: 0.05,
+            refit: None,
+            relearn_share: 0.2,
+            lstm: LstmTraining::default(),
+        }
     }
 }
+
+/// How the common net of the LSTM is trained: one for all series, on what was observed, by one thread of the lowest
+/// priority. Nothing is trained when neither `models` nor a policy names `lstm`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct LstmTraining {
+    /// Time between two trainings. The first one begins when a series has a whole season and three horizons after it.
+    pub train_every: Span,
+    /// Windows that one training learns from, and at most four for each observed step: about 85 µs of CPU time each, so
+    /// 17 s for the default. 0 trains no net.
+    pub windows: usize,
+}
+
+impl Default for LstmTraining {
+    fn default() -> Self {
+        Self { train_every: Span::from_secs(24 * 3600), windows: 200_000 }
+    }
+}
+
+/// Windows that one training of the net may learn from: three minutes of CPU time.
+const MOST_WINDOWS: usize = 2_000_000;
 
 /// How long steps are kept after their start, by their length, and records after they were written.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -299,6 +332,30 @@ impl Settings {
                 effort.cpu_share.to_string(),
                 "from 0 to 1".into(),
                 "0.05 spends a twentieth of one core on dear models",
+            );
+        }
+        if !(0.0..=1.0).contains(&effort.relearn_share) {
+            return refuse(
+                "forecast.relearnShare",
+                effort.relearn_share.to_string(),
+                "from 0 to 1".into(),
+                "0.2 spends a fifth of one core when an event that concerns many series has ended",
+            );
+        }
+        if effort.lstm.train_every.ms() < 60_000 {
+            return refuse(
+                "forecast.lstm.trainEvery",
+                effort.lstm.train_every.to_string(),
+                "1m or more".into(),
+                "24h trains the net once a day; `windows: 0` trains none",
+            );
+        }
+        if effort.lstm.windows > MOST_WINDOWS {
+            return refuse(
+                "forecast.lstm.windows",
+                effort.lstm.windows.to_string(),
+                format!("{MOST_WINDOWS} or less"),
+                "200000 take 17 s of CPU time once a day",
             );
         }
         if self.interval.ms() < 50 {
