@@ -1,5 +1,7 @@
+mod pass;
+
 use super::*;
-use foremesh_core::{ids::ServiceId, time::Step};
+use foremesh_core::{ids::ServiceId, series::Series, time::Step};
 
 const HORIZON: usize = 4;
 
