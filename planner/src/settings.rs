@@ -317,6 +317,33 @@ impl Settings {
                 "60m suits most policies; no policy can look further ahead than this",
             );
         }
+        self.check_forecast(path)?;
+        if self.interval.ms() < 50 {
+            return refuse(
+                "interval",
+                self.interval.to_string(),
+                "50ms or more".into(),
+                "30s suits most meshes",
+            );
+        }
+        if self.retention.moves.ms() < REMEMBERED_MS {
+            return refuse(
+                "retention.moves",
+                self.retention.moves.to_string(),
+                "7d or more".into(),
+                "the cooldown of the next move counts the moves of a week; 400d suits most audits",
+            );
+        }
+        Regressors::check(&self.regressors)
+            .map_err(|problem| SettingsError::Regressor { path: path.to_owned(), problem })?;
+        self.signals.check().map_err(|problem| SettingsError::Signals { path: path.to_owned(), problem })?;
+        self.rollout.check().map_err(|problem| SettingsError::Rollout { path: path.to_owned(), problem })
+    }
+
+    fn check_forecast(&self, path: &Path) -> Result<(), SettingsError> {
+        let refuse = |field, value: String, limit: String, remedy| {
+            Err(SettingsError::Limit { path: path.to_owned(), field, value, limit, remedy })
+        };
         let effort = &self.forecast;
         if let Some(unknown) = effort.models.iter().find(|name| !MODEL_NAMES.contains(&name.as_str())) {
             return refuse(
@@ -358,26 +385,7 @@ impl Settings {
                 "200000 take 17 s of CPU time once a day",
             );
         }
-        if self.interval.ms() < 50 {
-            return refuse(
-                "interval",
-                self.interval.to_string(),
-                "50ms or more".into(),
-                "30s suits most meshes",
-            );
-        }
-        if self.retention.moves.ms() < REMEMBERED_MS {
-            return refuse(
-                "retention.moves",
-                self.retention.moves.to_string(),
-                "7d or more".into(),
-                "the cooldown of the next move counts the moves of a week; 400d suits most audits",
-            );
-        }
-        Regressors::check(&self.regressors)
-            .map_err(|problem| SettingsError::Regressor { path: path.to_owned(), problem })?;
-        self.signals.check().map_err(|problem| SettingsError::Signals { path: path.to_owned(), problem })?;
-        self.rollout.check().map_err(|problem| SettingsError::Rollout { path: path.to_owned(), problem })
+        Ok(())
     }
 
     /// The hosts file's path.

@@ -16,7 +16,9 @@ impl Forecaster {
     pub(crate) fn carry_on(&mut self, carried: Carried, missed: &[f64]) {
         let Some(scale) = self.scale else { return };
         for mut expert in carried.0 {
-            missed.iter().for_each(|value| expert.update(*value));
+            for value in missed {
+                expert.update(*value);
+            }
             expert.forget_pending();
             // What it says now is said at another count of steps, and on another scale.
             if !expert.predict(self.memory.steps, &scale) {

@@ -533,7 +533,7 @@ fn what_is_put_off_is_learned_later_and_until_then_all_stays_as_it_was() {
     assert!(!later.relearning_waits());
     assert_eq!(factor(&later), Some(2));
     assert_eq!(later.forecaster().observed(), 230);
-    let mut said = |live: &mut LiveSeries| {
+    let said = |live: &mut LiveSeries| {
         mean(&live.outlook("cart", &around.as_known(), at(230), &settings()).unwrap(), 232, 250)
     };
     let (at_once, later) = (said(&mut at_once), said(&mut later));

@@ -119,7 +119,7 @@ impl NetTraining {
             let kept = network.as_ref().is_ok_and(|network| {
                 file::write(&path, network, at)
                     .inspect_err(|error| {
-                        tracing::warn!(error = chain(error), "the net would not outlive a restart")
+                        tracing::warn!(error = chain(error), "the net would not outlive a restart");
                     })
                     .is_ok()
             });
