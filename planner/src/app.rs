@@ -6,7 +6,7 @@ use crate::{
     calendar::{CalendarMetrics, Calendars, FetchLimits},
     clock::Clock,
     control::{Control, ControlSettings, LatestInputs, Parts},
-    forecasts::ExpertsSettings,
+    forecasts::{ExpertsSettings, NetSettings, NetTraining},
     gates::StoreGates,
     hosts::HostsPlatform,
     ingest::{self, IngestSettings, IngestState, metrics::IngestMetrics},
@@ -347,6 +347,8 @@ fn control_settings(settings: &Settings, policies: Vec<RelocationPolicy>, step: 
     let waits_ms = settings.rollout.revalidate_after.saturating_add(waits_ms);
     let default_move_duration_ms = settings.planning.default_move_duration_ms.max(waits_ms);
     let steps = |ms: i64| usize::try_from(ms / step.ms()).unwrap_or(usize::MAX);
+    let mut named = settings.forecast.models.iter().chain(policies.iter().flat_map(|policy| &policy.models));
+    let uses_net = named.any(|name| name == NetTraining::MODEL);
     ControlSettings {
         interval: settings.interval.duration(),
         step,
@@ -362,6 +364,12 @@ fn control_settings(settings: &Settings, policies: Vec<RelocationPolicy>, step: 
             budget_us: settings.forecast.cpu_share * settings.interval.ms() as f64 * 1e3,
             refit_ms: settings.forecast.refit.map_or(settings.season.ms() / 24, Span::ms).max(1),
         },
+        net: NetSettings {
+            file: settings.state_directory.join("lstm.json"),
+            train_every_ms: settings.forecast.lstm.train_every.ms(),
+            windows: if uses_net { settings.forecast.lstm.windows } else { 0 },
+        },
+        relearn_us: settings.forecast.relearn_share * settings.interval.ms() as f64 * 1e3,
         usual_models: settings.forecast.models.clone(),
         caution: Caution { default_move_duration_ms, ..settings.planning },
         policies,

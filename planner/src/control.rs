@@ -15,7 +15,7 @@ use crate::{
     calendar::Calendars,
     causes::chain,
     clock::Clock,
-    forecasts::{Experts, ExpertsSettings, Forecasts, dear_models},
+    forecasts::{Experts, ExpertsSettings, Forecasts, NetSettings, NetTraining, dear_models},
     metrics::Metrics,
     observed::SharedObserved,
     platform::{Inventory, PlatformError},
@@ -40,7 +40,7 @@ use foremesh_core::{
 use serde_json::json;
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -98,6 +98,10 @@ pub struct ControlSettings {
     pub experts: ExpertsSettings,
     /// Names of the dear models that every series may get.
     pub usual_models: Vec<String>,
+    /// How the common net of the LSTM is trained.
+    pub net: NetSettings,
+    /// CPU time in each pass for learning events and regressors again, in microseconds.
+    pub relearn_us: f64,
     /// What the operators want.
     pub policies: Vec<RelocationPolicy>,
 }
@@ -143,6 +147,7 @@ pub struct Control {
     recorded: BTreeMap<String, (u64, String)>,
     watch: SilenceWatch,
     forecasts: Arc<Mutex<Forecasts>>,
+    net: NetTraining,
 }
 
 impl Control {
@@ -153,10 +158,17 @@ impl Control {
     pub fn new(parts: Parts, settings: ControlSettings) -> Result<Self, AuditError> {
         let newest = parts.audit.last_generation()?.map(|(plan, generation)| (PlanId::new(plan), generation));
         let watch = SilenceWatch::new(settings.silent_after_ms);
-        let experts = Experts::new(settings.experts, dear_models(), settings.usual_models.clone());
+        let mut experts = Experts::new(settings.experts, dear_models(), settings.usual_models.clone());
+        let (net, kept) = NetTraining::open(settings.net.clone(), parts.clock.clone());
+        match kept {
+            Some(model) => experts.replace(Box::new(model)),
+            // One that is trained on each series alone is dear, and knows nothing of new ones.
+            None => experts.stand_in(NetTraining::MODEL),
+        }
         let forecasts =
-            Arc::new(Mutex::new(Forecasts::new(settings.forecast(), settings.settling_steps, experts)));
-        Ok(Self { parts, settings, pass: 0, newest, recorded: BTreeMap::new(), watch, forecasts })
+            Forecasts::new(settings.forecast(), settings.settling_steps, experts, settings.relearn_us);
+        let forecasts = Arc::new(Mutex::new(forecasts));
+        Ok(Self { parts, settings, pass: 0, newest, recorded: BTreeMap::new(), watch, forecasts, net })
     }
 
     /// Runs passes until `stop` says so.
@@ -189,8 +201,15 @@ impl Control {
         let now = self.parts.clock.now();
         let snapshot = self.parts.inventory.snapshot().await?;
         let newest = self.newest.clone();
-        let (inputs, forecasts) =
-            gather::gather(&self.parts, &self.settings, &self.forecasts, snapshot, newest, now).await?;
+        if let Some(model) = self.net.finished() {
+            self.forecasts.lock().unwrap_or_else(PoisonError::into_inner).replace_model(Box::new(model));
+        }
+        let salt = self.net.due(now).then(|| self.net.salt());
+        let (inputs, mut forecasts, corpus) =
+            gather::gather(&self.parts, &self.settings, &self.forecasts, snapshot, newest, (now, salt))
+                .await?;
+        self.net.begin(corpus);
+        forecasts.net = self.net.state();
         let inputs = Arc::new(inputs);
         self.parts.latest.replace(Arc::clone(&inputs));
 

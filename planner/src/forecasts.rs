@@ -1,9 +1,12 @@
 //! Keeps every series forecast: in each pass it takes in what is new, and gives what the decision, the API and the
 //! metrics show. What a series is made of is pure ([`LiveSeries`]); this brings it what is known around it.
 mod accuracy;
+mod around;
 mod exhaustion;
 mod experts;
 mod guard;
+mod net;
+mod relearning;
 mod series_id;
 #[cfg(test)]
 mod tests;
@@ -12,33 +15,37 @@ pub use accuracy::{Accuracy, accuracies};
 pub use exhaustion::Exhausted;
 pub use experts::{Experts, ExpertsSettings, dear_models};
 pub use guard::ModelCounts;
+pub use net::{NetSettings, NetState, NetTraining, TrainingSeries};
 pub use series_id::SeriesId;
 
 use crate::{
     calendar::{CalendarSet, LearnedEffect},
-    control::moves_of,
     observed::Observed,
-    regressors::{OnGrid, RegressorSet},
+    regressors::RegressorSet,
 };
+use around::{Around, Occurrences};
 use experts::chosen;
 use foremesh_core::{
-    calendar::{Effects, InForce, Occurrence, Priors},
-    covariate::{Future, Regressor},
+    calendar::{Effects, InForce, Priors},
     forecast::{
-        Excluded, Forecast, ForecastError, ForecastSettings, LEVELS, Shape, forecast, model::BreachWindow,
+        Forecast, ForecastSettings, Shape, forecast,
+        model::{BreachWindow, Model},
     },
     gauge::GaugeMetric,
     history::Metric,
     ids::{NodeId, ServiceId},
     inputs::{MaybeForecast, Measured, ServiceInputs, metrics_needed},
-    live::{LiveSeries, Surroundings, UpperQuantile},
+    live::{LiveSeries, Surroundings},
     policy::{Condition, RelocationPolicy, Rule},
     rollout::RolloutRecord,
-    series::Series,
     time::{Step, Timestamp},
     units::Probability,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use relearning::Relearning;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// Steps that the newest values may be later than usual before the far end of the horizon is not forecast.
 const LATE_STEPS: usize = 4;
@@ -78,18 +85,6 @@ pub struct Shown {
     pub fell_back: bool,
 }
 
-impl Shown {
-    /// A forecast that was made for an answer, with nothing known around it.
-    pub(crate) const fn alone() -> Self {
-        Self {
-            forecast: Err(ForecastError::Empty),
-            events: Vec::new(),
-            regressors: Vec::new(),
-            fell_back: false,
-        }
-    }
-}
-
 /// All forecasts of one pass.
 #[derive(Clone, Debug, Default)]
 pub struct PassForecasts {
@@ -105,6 +100,10 @@ pub struct PassForecasts {
     pub fallbacks: u64,
     /// Resources of nodes that may run out within the horizon.
     pub exhausted: Vec<Exhausted>,
+    /// Series that an event or a regressor has to be learned again for, and whose turn has not come yet.
+    pub relearning: usize,
+    /// What became of trainings of the common net.
+    pub net: NetState,
 }
 
 /// Keeps every series forecast.
@@ -119,12 +118,17 @@ pub struct Forecasts {
     priors: BTreeMap<String, Priors>,
     /// Highest probability of a breach in the last pass, for those that a rule looks at.
     risks: BTreeMap<SeriesId, f64>,
+    relearning: Relearning,
+    occurrences: Occurrences,
+    /// Forecasts of regressors whose future nobody knows.
+    futures: BTreeMap<String, Forecast>,
     fallbacks: u64,
 }
 
 impl Forecasts {
-    /// Knows no series yet. Steps are shown `settling_steps` after their end.
-    pub fn new(how: ForecastSettings, settling_steps: usize, experts: Experts) -> Self {
+    /// Knows no series yet. Steps are shown `settling_steps` after their end. In each pass so much CPU time may be spent
+    /// on learning events and regressors again, in microseconds; one series is always learned.
+    pub fn new(how: ForecastSettings, settling_steps: usize, experts: Experts, relearn_us: f64) -> Self {
         Self {
             how,
             settling_steps,
@@ -132,25 +136,39 @@ impl Forecasts {
             kept: BTreeMap::new(),
             priors: BTreeMap::new(),
             risks: BTreeMap::new(),
+            relearning: Relearning::new(relearn_us),
+            occurrences: Occurrences::default(),
+            futures: BTreeMap::new(),
             fallbacks: 0,
         }
     }
 
-    /// Takes in what is new, and forecasts everything. Takes milliseconds for each series that is new or whose events
-    /// have to be learned again, microseconds for each other one, and what the experts' budget allows.
+    /// Replaces a dear model by a newer one of the same name; see [`Experts::replace`].
+    pub fn replace_model(&mut self, model: Box<dyn Model>) {
+        self.experts.replace(model);
+    }
+
+    /// Takes in what is new, and forecasts everything. Takes milliseconds for each series that is new, microseconds for
+    /// each other one, and what the budgets of the experts and of relearning allow.
     pub fn pass(&mut self, observed: &Observed, known: &Known) -> PassForecasts {
         let wanted = wanted(observed, &known.policies);
-        self.kept.retain(|id, _| wanted.contains_key(id));
-        self.experts.begin_pass(known.now, |id| wanted.contains_key(id));
-        let unknown_futures = self.forecast_regressors(known);
+        self.kept.retain(|id, _| wanted.contains(id));
+        self.experts.begin_pass(known.now, |id| wanted.contains(id));
+        self.relearning.begin_pass(|id| wanted.contains(id));
+        self.futures = self.forecast_regressors(known);
         let mut all = BTreeMap::new();
-        for (id, series) in self.in_order(&wanted) {
-            let around = Around::of(id, series, known, &unknown_futures, self.horizon());
-            let shown = self.one(id, series, &around, id.parts(observed), known);
-            all.insert(id.clone(), shown);
+        for id in self.in_order(&wanted) {
+            all.extend(self.one(id, observed, known, false).map(|shown| (id.clone(), shown)));
         }
-        self.risks =
-            all.iter().filter_map(|(id, shown)| Some((id.clone(), risk(id, shown, known)?))).collect();
+        self.look_at_risks(&all, known);
+        for id in self.relearning.in_order(&self.risks) {
+            let Some(live) = self.kept.get(&id) else { continue };
+            if !self.relearning.spend(live.relearning_cost_us()) {
+                break;
+            }
+            all.extend(self.one(&id, observed, known, true).map(|shown| (id, shown)));
+        }
+        self.look_at_risks(&all, known);
         self.fallbacks += all.values().filter(|shown: &&Shown| shown.fell_back).count() as u64;
         self.learn_priors();
         PassForecasts {
@@ -159,30 +177,36 @@ impl Forecasts {
             models: self.experts.counts(),
             fallbacks: self.fallbacks,
             exhausted: exhaustion::exhausted(&all, observed, known),
+            relearning: self.relearning.waiting(),
+            net: NetState::default(),
             all,
         }
     }
 
-    /// Who gets dear models first: whoever was most likely to breach an objective, then who has waited longest.
-    fn in_order<'w>(&self, wanted: &'w BTreeMap<SeriesId, Series>) -> Vec<(&'w SeriesId, &'w Series)> {
-        let mut order: Vec<_> = wanted.iter().collect();
-        order.sort_by(|(a, _), (b, _)| {
-            let risk = |id: &SeriesId| self.risks.get(id).copied().unwrap_or(0.0);
-            let since = |id: &SeriesId| self.experts.waiting_since(id);
-            risk(b).total_cmp(&risk(a)).then_with(|| since(a).cmp(&since(b)))
-        });
-        order
+    fn look_at_risks(&mut self, all: &BTreeMap<SeriesId, Shown>, known: &Known) {
+        self.risks =
+            all.iter().filter_map(|(id, shown)| Some((id.clone(), risk(id, shown, known)?))).collect();
     }
 
-    fn one(
-        &mut self,
-        id: &SeriesId,
-        series: &Series,
-        around: &Around,
-        parts: Option<UpperQuantile<'_>>,
-        known: &Known,
-    ) -> Shown {
-        let shape = Shape { horizon: self.horizon(), highest: id.highest(), ..self.how.shape(series.step()) };
+    /// Who gets dear models first: whoever was most likely to breach an objective, then who has waited longest.
+    fn in_order<'w>(&self, wanted: &'w BTreeSet<SeriesId>) -> Vec<&'w SeriesId> {
+        let mut order: Vec<_> = wanted
+            .iter()
+            .map(|id| (self.risks.get(id).copied().unwrap_or(0.0), self.experts.waiting_since(id), id))
+            .collect();
+        order.sort_by(|(risk_a, since_a, _), (risk_b, since_b, _)| {
+            risk_b.total_cmp(risk_a).then_with(|| since_a.cmp(since_b))
+        });
+        order.into_iter().map(|(.., id)| id).collect()
+    }
+
+    /// Takes in what is new in one series, and forecasts it; `None` when nothing was observed of it. What would replay
+    /// its history is put off unless it is to `relearn`.
+    fn one(&mut self, id: &SeriesId, observed: &Observed, known: &Known, relearn: bool) -> Option<Shown> {
+        let series = &*id.values(observed)?;
+        let horizon = self.horizon();
+        let around = Around::of(id, series, known, &mut self.occurrences, &self.futures, horizon);
+        let shape = Shape { horizon, highest: id.highest(), ..self.how.shape(series.step()) };
         // What it did itself is no news from like series.
         let priors = match (self.priors.get(&around.metric), self.kept.get(id).and_then(LiveSeries::effects))
         {
@@ -197,7 +221,7 @@ impl Forecasts {
             priors: &priors,
             moves: &around.moves,
             regressors: &regressors,
-            parts,
+            parts: id.parts(observed),
         };
         let new = match self.kept.remove(id) {
             Some(live) => live,
@@ -206,16 +230,24 @@ impl Forecasts {
         let live = self.kept.entry(id.clone()).or_insert(new);
         let chosen = chosen(id, &known.policies);
         live.restrict(&chosen);
-        live.advance(series, &around);
-        self.experts.look_at(id, live, series, &around, &chosen);
+        if relearn {
+            live.advance(series, &around);
+        } else {
+            live.advance_only(series, &around);
+        }
+        self.relearning.note(id, live.relearning_waits(), known.now);
+        if !live.relearning_waits() {
+            // A fit to what is about to be cleaned otherwise would be in vain.
+            self.experts.look_at(id, live, series, &around, &chosen);
+        }
         let forecast = live.outlook(id.subject(), &around, known.now, &self.how);
         let end = forecast.as_ref().map_or(known.now, Forecast::end);
-        Shown {
+        Some(Shown {
             fell_back: forecast.is_ok() && live.forecaster().fell_back(),
             forecast,
             events: live.in_force(known.now, end),
             regressors: live.regressors().effects().iter().map(|effect| effect.name.clone()).collect(),
-        }
+        })
     }
 
     /// Steps that are looked ahead: the horizon, and the steps that a forecast may begin late because the newest values
@@ -330,14 +362,14 @@ fn risk(id: &SeriesId, shown: &Shown, known: &Known) -> Option<f64> {
     risks.map(Probability::get).reduce(f64::max)
 }
 
-/// Every series that somebody needs, with its values.
-fn wanted(observed: &Observed, policies: &[RelocationPolicy]) -> BTreeMap<SeriesId, Series> {
-    let mut ids = Vec::new();
+/// Every series that somebody needs.
+fn wanted(observed: &Observed, policies: &[RelocationPolicy]) -> BTreeSet<SeriesId> {
+    let mut ids = BTreeSet::new();
     for history in observed.services() {
         let service = &history.service;
         let metrics = metrics_needed(policies, service);
         ids.extend(metrics.into_iter().map(|metric| SeriesId::Service(service.clone(), metric)));
-        ids.push(SeriesId::Service(service.clone(), Metric::Availability));
+        ids.insert(SeriesId::Service(service.clone(), Metric::Availability));
     }
     let used = |metric: &&GaugeMetric| !metric.is_capacity();
     for history in observed.nodes() {
@@ -348,80 +380,5 @@ fn wanted(observed: &Observed, policies: &[RelocationPolicy]) -> BTreeMap<Series
         let metrics = history.gauges.keys().filter(used);
         ids.extend(metrics.map(|metric| SeriesId::Workload(history.workload.clone(), *metric)));
     }
-    ids.into_iter().filter_map(|id| Some((id.clone(), id.values(observed)?))).collect()
-}
-
-/// What is known around one series, owned.
-struct Around {
-    metric: String,
-    occurrences: Vec<Occurrence>,
-    moves: Vec<Excluded>,
-    regressors: Vec<OneRegressor>,
-}
-
-struct OneRegressor {
-    name: String,
-    past: Vec<f64>,
-    points: Vec<f64>,
-    /// `None` when the points are known, as of a plan.
-    bands: Option<Vec<[f64; LEVELS.len()]>>,
-}
-
-impl Around {
-    fn of(
-        id: &SeriesId,
-        series: &Series,
-        known: &Known,
-        unknown_futures: &BTreeMap<String, Forecast>,
-        horizon: usize,
-    ) -> Self {
-        let metric = id.metric();
-        let subject = id.event_subject(&metric);
-        let step = series.step();
-        let end = step.floor(known.now).plus_ms(step.times(horizon));
-        let occurrences = known.calendars.occurrences(&subject, series.start(), end);
-        let moves = match id {
-            SeriesId::Service(service, _) if id.depends_on_place() => moves_of(&known.rollouts, service),
-            _ => Vec::new(),
-        };
-        let on_grid = known.regressors.on_grid(&subject, series.start(), known.now, step, horizon);
-        let regressors = on_grid
-            .into_iter()
-            .filter_map(|one| {
-                let future = unknown_futures.get(&one.regressor.name);
-                let known_future = one.regressor.knows_future;
-                (known_future || future.is_some())
-                    .then(|| OneRegressor::new(one, series.values().len(), future))
-            })
-            .collect();
-        Self { metric, occurrences, moves, regressors }
-    }
-
-    fn regressors(&self) -> Vec<(Regressor<'_>, Future<'_>)> {
-        let borrowed = self.regressors.iter().map(|one| {
-            let future = match &one.bands {
-                None => Future::Known(&one.points),
-                Some(bands) => Future::Forecast { points: &one.points, bands },
-            };
-            (Regressor { name: &one.name, values: &one.past }, future)
-        });
-        borrowed.collect()
-    }
-}
-
-impl OneRegressor {
-    /// Splits it where the series ends, which may be some steps before now.
-    fn new(one: OnGrid, length: usize, future: Option<&Forecast>) -> Self {
-        let mut past = one.past.values().to_vec();
-        let mut late = past.split_off(length.min(past.len()));
-        let bands = future.map(|forecast| {
-            let held = late.iter().map(|value| [*value; LEVELS.len()]);
-            held.chain(forecast.steps.iter().map(|step| step.quantiles)).collect()
-        });
-        match future {
-            Some(forecast) => late.extend(forecast.steps.iter().map(|step| step.point)),
-            None => late.extend(one.future),
-        }
-        Self { name: one.regressor.name.clone(), past, points: late, bands }
-    }
+    ids
 }

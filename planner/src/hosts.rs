@@ -17,7 +17,7 @@ use std::{path::Path, sync::Arc};
 
 mod command;
 pub mod config;
-mod durable;
+pub(crate) mod durable;
 pub mod eds;
 mod inventory;
 mod placements;

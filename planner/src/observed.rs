@@ -84,6 +84,25 @@ impl Observed {
         Ok(observed)
     }
 
+    /// Histories of services that were never stored, for tests of who reads them.
+    #[cfg(test)]
+    pub(crate) fn of_services(store: Arc<dyn SeriesStore>, histories: Vec<ServiceHistory>) -> Self {
+        Self {
+            step: store.levels().base().step,
+            store,
+            settings: ObservedSettings::default(),
+            end: histories
+                .iter()
+                .map(|one| one.start.plus_ms(one.step.times(one.steps.len())))
+                .max()
+                .unwrap_or_default(),
+            services: histories.into_iter().map(|history| (history.service.clone(), history)).collect(),
+            nodes: BTreeMap::new(),
+            workloads: BTreeMap::new(),
+            stale: false,
+        }
+    }
+
     /// Takes in what changed in the store, and shows every step that has settled at `now`.
     ///
     /// # Errors

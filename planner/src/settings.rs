@@ -120,13 +120,46 @@ pub struct ForecastEffort {
     pub cpu_share: f64,
     /// Time after which a model is fitted again; a 24th of the season when left out.
     pub refit: Option<Span>,
+    /// CPU time for learning events and regressors again, as `cpuShare`: when an event ends, the series that it concerns
+    /// are learned anew over as many passes as that takes, those most likely to breach an objective first. One series is
+    /// learned in each pass at least.
+    pub relearn_share: f64,
+    /// How the common net of the LSTM is trained.
+    pub lstm: LstmTraining,
 }
 
 impl Default for ForecastEffort {
     fn default() -> Self {
-        Self { models: vec!["extra_trees".to_owned()], cpu_share: 0.05, refit: None }
+        Self {
+            models: vec!["extra_trees".to_owned()],
+            cpu_share: 0.05,
+            refit: None,
+            relearn_share: 0.2,
+            lstm: LstmTraining::default(),
+        }
     }
 }
+
+/// How the common net of the LSTM is trained: one for all series, on what was observed, by one thread of the lowest
+/// priority. Nothing is trained when neither `models` nor a policy names `lstm`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct LstmTraining {
+    /// Time between two trainings. The first one begins when a series has a whole season and three horizons after it.
+    pub train_every: Span,
+    /// Windows that one training learns from, and at most four for each observed step: about 85 µs of CPU time each, so
+    /// 17 s for the default. 0 trains no net.
+    pub windows: usize,
+}
+
+impl Default for LstmTraining {
+    fn default() -> Self {
+        Self { train_every: Span::from_secs(24 * 3600), windows: 200_000 }
+    }
+}
+
+/// Windows that one training of the net may learn from: three minutes of CPU time.
+const MOST_WINDOWS: usize = 2_000_000;
 
 /// How long steps are kept after their start, by their length, and records after they were written.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -284,23 +317,7 @@ impl Settings {
                 "60m suits most policies; no policy can look further ahead than this",
             );
         }
-        let effort = &self.forecast;
-        if let Some(unknown) = effort.models.iter().find(|name| !MODEL_NAMES.contains(&name.as_str())) {
-            return refuse(
-                "forecast.models",
-                format!("`{unknown}`"),
-                format!("one of {}", MODEL_NAMES.join(", ")),
-                "leave it out for the usual ones",
-            );
-        }
-        if !(0.0..=1.0).contains(&effort.cpu_share) {
-            return refuse(
-                "forecast.cpuShare",
-                effort.cpu_share.to_string(),
-                "from 0 to 1".into(),
-                "0.05 spends a twentieth of one core on dear models",
-            );
-        }
+        self.check_forecast(path)?;
         if self.interval.ms() < 50 {
             return refuse(
                 "interval",
@@ -321,6 +338,54 @@ impl Settings {
             .map_err(|problem| SettingsError::Regressor { path: path.to_owned(), problem })?;
         self.signals.check().map_err(|problem| SettingsError::Signals { path: path.to_owned(), problem })?;
         self.rollout.check().map_err(|problem| SettingsError::Rollout { path: path.to_owned(), problem })
+    }
+
+    fn check_forecast(&self, path: &Path) -> Result<(), SettingsError> {
+        let refuse = |field, value: String, limit: String, remedy| {
+            Err(SettingsError::Limit { path: path.to_owned(), field, value, limit, remedy })
+        };
+        let effort = &self.forecast;
+        if let Some(unknown) = effort.models.iter().find(|name| !MODEL_NAMES.contains(&name.as_str())) {
+            return refuse(
+                "forecast.models",
+                format!("`{unknown}`"),
+                format!("one of {}", MODEL_NAMES.join(", ")),
+                "leave it out for the usual ones",
+            );
+        }
+        if !(0.0..=1.0).contains(&effort.cpu_share) {
+            return refuse(
+                "forecast.cpuShare",
+                effort.cpu_share.to_string(),
+                "from 0 to 1".into(),
+                "0.05 spends a twentieth of one core on dear models",
+            );
+        }
+        if !(0.0..=1.0).contains(&effort.relearn_share) {
+            return refuse(
+                "forecast.relearnShare",
+                effort.relearn_share.to_string(),
+                "from 0 to 1".into(),
+                "0.2 spends a fifth of one core when an event that concerns many series has ended",
+            );
+        }
+        if effort.lstm.train_every.ms() < 60_000 {
+            return refuse(
+                "forecast.lstm.trainEvery",
+                effort.lstm.train_every.to_string(),
+                "1m or more".into(),
+                "24h trains the net once a day; `windows: 0` trains none",
+            );
+        }
+        if effort.lstm.windows > MOST_WINDOWS {
+            return refuse(
+                "forecast.lstm.windows",
+                effort.lstm.windows.to_string(),
+                format!("{MOST_WINDOWS} or less"),
+                "200000 take 17 s of CPU time once a day",
+            );
+        }
+        Ok(())
     }
 
     /// The hosts file's path.

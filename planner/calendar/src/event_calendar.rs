@@ -129,6 +129,11 @@ impl EventCalendar {
         found
     }
 
+    /// For each event whether it concerns `subject`.
+    pub fn concerning<'c>(&'c self, subject: &'c Subject<'c>) -> impl Iterator<Item = bool> + use<'c> {
+        self.events.iter().map(move |event| event.scope.selects(subject))
+    }
+
     /// Like [`Self::occurrences`], but of all events, whatever they have an effect on.
     pub fn all_occurrences(&self, from: Timestamp, to: Timestamp) -> Vec<Occurrence> {
         sorted(self.events.iter(), from, to)

@@ -7,6 +7,7 @@
 mod ahead;
 mod calibration;
 mod candidates;
+mod carried;
 mod combined;
 mod drift;
 mod experts;

@@ -6,6 +6,7 @@ mod ahead;
 mod events;
 mod judged;
 mod median_and_tail;
+mod relearn;
 #[cfg(test)]
 mod tests;
 
@@ -63,6 +64,8 @@ pub struct LiveSeries {
     events: Events,
     regressors: RegressorEffects,
     regressors_learned_at: Option<Timestamp>,
+    /// Whether regressors are to be learned again, and that was put off.
+    regressors_wait: bool,
     names: Vec<String>,
     judged: Judged,
     /// Steps with a value, those at places before the present one included.
@@ -99,6 +102,7 @@ impl LiveSeries {
             events: Events::default(),
             regressors: RegressorEffects::default(),
             regressors_learned_at: None,
+            regressors_wait: false,
             names: Vec::new(),
             judged: Judged::default(),
             seen: 0,
@@ -112,6 +116,10 @@ impl LiveSeries {
     /// has ended since, or one that had begun was called off: then all is learned anew. A missing newest value is
     /// awaited for [`MOST_AWAITED`] steps.
     pub fn advance(&mut self, series: &Series, around: &Surroundings<'_>) {
+        self.take_in(series, around, true);
+    }
+
+    fn take_in(&mut self, series: &Series, around: &Surroundings<'_>, relearn: bool) {
         let horizon = i64::try_from(self.shape.horizon).unwrap_or(i64::MAX);
         if self.step.count(series.end(), self.fed_to) > horizon {
             // The clock was far ahead. What it said then is worth nothing, and waiting for that time would be silence.
@@ -124,15 +132,18 @@ impl LiveSeries {
             self.start_anew(series, moved);
         }
         self.skip_to(series.start());
-        if self.learn_events(series, around) | self.learn_regressors(series, around) {
-            self.rebuild(self.from.max(series.start()));
-        }
         if around.parts.is_some() && !self.forecaster.has(MEDIAN_AND_TAIL) {
             let mut expert = MedianAndTail::new(self.shape);
             expert.skip(self.phase());
             self.forecaster.attach(MEDIAN_AND_TAIL, Box::new(expert));
         }
-        self.feed(series, around);
+        // Before the first value there is nothing to learn anew.
+        let relearn = relearn || self.forecaster.observed() == 0;
+        if self.learn_events(series, around, relearn) | self.learn_regressors(series, around, relearn) {
+            self.replay(series, around);
+        } else {
+            self.feed(series, around);
+        }
         self.count(series);
     }
 
@@ -201,23 +212,28 @@ impl LiveSeries {
     }
 
     /// Whether the history looks different now.
-    fn learn_events(&mut self, series: &Series, around: &Surroundings<'_>) -> bool {
+    fn learn_events(&mut self, series: &Series, around: &Surroundings<'_>, relearn: bool) -> bool {
         let start = self.from.max(series.start());
         let end = self.fed_to.plus_ms(self.step.times(self.new_values(series, around).len()));
         let history = events::Span { start, end, step: self.step, season: self.shape.season };
         let mut events = std::mem::take(&mut self.events);
         let values = || self.measured(series, start, end, around);
-        let changed = events.learn(history, values, self.fed_to, around);
+        let changed = events.learn(history, values, self.fed_to, around, relearn);
         self.events = events;
         changed && self.fed_to > start
     }
 
-    fn learn_regressors(&mut self, series: &Series, around: &Surroundings<'_>) -> bool {
+    fn learn_regressors(&mut self, series: &Series, around: &Surroundings<'_>, relearn: bool) -> bool {
         let names: Vec<&str> = around.regressors.iter().map(|(regressor, _)| regressor.name).collect();
         let every = self.shape.season.map_or(RELEARN_STEPS, |season| (season / RELEARN_PER_SEASON).max(1));
         let due =
             self.regressors_learned_at.is_none_or(|at| self.step.count(at, series.end()) >= every as i64);
         if self.names == names && (names.is_empty() || !due) {
+            self.regressors_wait = false;
+            return false;
+        }
+        self.regressors_wait = !relearn;
+        if !relearn {
             return false;
         }
         self.names = names.iter().map(|name| (*name).to_owned()).collect();

@@ -3,7 +3,7 @@
 //! The 99th percentile of one step is the worst few of its requests, so with few requests it is mostly chance. The
 //! median is known well from one step; the shape of the tail above it changes slowly, and can be read from the merged
 //! histograms of many steps. The logarithms of the two add up to the logarithm of the quantile.
-use crate::{forecast::ForecastStep, history::KEPT_QUANTILES};
+use crate::history::KEPT_QUANTILES;
 use serde::{Deserialize, Serialize};
 
 /// Quantiles above the median that are kept.
@@ -38,9 +38,7 @@ impl Tail {
             Some(upper) => self.0.get(upper).map(|units| f64::from(*units) / PER_UNIT),
         }
     }
-}
 
-impl Tail {
     /// Natural logarithm of the ratio to the median that the quantile at this place in [`KEPT_QUANTILES`] usually has
     /// when it is read from so many requests alone: half of the times it is above. Of thirty requests the 99th
     /// percentile is the slowest, which more often than not is faster than that of thousands.
@@ -50,60 +48,22 @@ impl Tail {
         // Benard's approximation of the median level of the value at a rank.
         let rank = (quantile * requests).ceil().clamp(1.0, requests);
         let level = ((rank - 0.3) / (requests + 0.4)).max(KEPT_QUANTILES[0]);
-        // Between two quantiles the ratio goes about with the logarithm of the share of requests that are slower.
-        let slower = |level: f64| -(1.0 - level).ln();
+        // Straight between two quantiles for latencies that are exponential or Weibull, and nearly so for log-normal ones.
+        let scale = |level: f64| (-(1.0 - level).ln()).ln();
         let upper = KEPT_QUANTILES.iter().position(|kept| *kept >= level).unwrap_or(TAIL_QUANTILES).max(1);
-        let (low, high) = (slower(KEPT_QUANTILES[upper - 1]), slower(KEPT_QUANTILES[upper]));
-        let share = ((slower(level) - low) / (high - low)).clamp(0.0, 1.0);
+        let (low, high) = (scale(KEPT_QUANTILES[upper - 1]), scale(KEPT_QUANTILES[upper]));
+        let share = ((scale(level) - low) / (high - low)).clamp(0.0, 1.0);
         Some(self.log_ratio(upper - 1)? * (1.0 - share) + self.log_ratio(upper)? * share)
     }
-}
-
-/// Latency of one step, split.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Split {
-    /// Natural logarithm of the median in milliseconds.
-    pub log_p50: f64,
-    /// Natural logarithms of the ratios to the median of the other [`KEPT_QUANTILES`], in their order.
-    pub log_ratios: [f64; TAIL_QUANTILES],
-}
-
-/// Splits latencies in milliseconds at each of [`KEPT_QUANTILES`]; `None` unless they are positive numbers that ascend.
-pub fn split(latency_ms: [f64; KEPT_QUANTILES.len()]) -> Option<Split> {
-    let ascends = latency_ms.windows(2).all(|pair| matches!(pair, [low, high] if low <= high));
-    let [median, upper @ ..] = latency_ms;
-    let last = upper.last().copied().unwrap_or(median);
-    if !(median > 0.0 && last.is_finite() && ascends) {
-        return None;
-    }
-    Some(Split { log_p50: median.ln(), log_ratios: upper.map(|value| (value / median).ln()) })
-}
-
-/// The forecast of an upper quantile in milliseconds, from a forecast of the logarithm of the median (in milliseconds)
-/// and one of the logarithm of the ratio to it, for the same step.
-///
-/// The two errors count as independent: the distance of each level from the point is the root of the sum of the
-/// squares, as for standard deviations. A step that is far off for one cause is seldom far off for the other.
-pub fn joined(log_p50: &ForecastStep, log_ratio: &ForecastStep) -> ForecastStep {
-    let point = log_p50.point + log_ratio.point;
-    let mut quantiles = std::array::from_fn(|level| {
-        let distance = |of: &ForecastStep| of.quantiles.get(level).copied().unwrap_or(of.point) - of.point;
-        let (of_median, of_ratio) = (distance(log_p50), distance(log_ratio));
-        let squares = of_median * of_median.abs() + of_ratio * of_ratio.abs();
-        (point + squares.signum() * squares.abs().sqrt()).exp()
-    });
-    quantiles.sort_unstable_by(f64::total_cmp);
-    ForecastStep { at: log_p50.at, point: point.exp(), quantiles }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{forecast::LEVELS, time::Timestamp};
     use proptest::prelude::*;
 
     #[test]
-    fn what_cannot_be_split_is_refused() {
+    fn the_packed_form_takes_anything() {
         for (name, latency) in [
             ("zero", [0.0, 1.0, 1.0, 1.0, 1.0]),
             ("negative", [-1.0, 1.0, 1.0, 1.0, 1.0]),
@@ -112,24 +72,40 @@ mod tests {
             ("endless", [1.0, 2.0, 3.0, 4.0, f64::INFINITY]),
             ("descending", [2.0, 1.0, 3.0, 4.0, 5.0]),
         ] {
-            assert_eq!(split(latency), None, "case {name}");
-            // The packed form takes anything.
             let packed = Tail::of(latency);
-            assert!(
-                (0..=TAIL_QUANTILES).all(|at| packed.log_ratio(at).is_some_and(f64::is_finite)),
-                "case {name}"
-            );
+            for at in 0..=TAIL_QUANTILES {
+                assert!(packed.log_ratio(at).is_some_and(f64::is_finite), "case {name}");
+                assert!(packed.log_ratio_of(at, 30).is_some_and(f64::is_finite), "case {name}");
+            }
         }
         assert_eq!(Tail::of([1.0; 5]).log_ratio(5), None);
+        assert_eq!(Tail::of([1.0; 5]).log_ratio_of(5, 30), None);
     }
 
-    fn certain(value: f64) -> ForecastStep {
-        ForecastStep { at: Timestamp::from_unix_ms(5), point: value, quantiles: [value; LEVELS.len()] }
+    /// Exponential latencies, of which every quantile is known, and so is the median of the largest of a few.
+    #[test]
+    fn few_requests_show_less_of_a_tail_than_many() {
+        let latency = |level: f64| -(1.0 - level).ln();
+        let tail = Tail::of(KEPT_QUANTILES.map(latency));
+        let ratio_of = |requests: u32| tail.log_ratio_of(3, requests).unwrap();
+        for (requests, off_by) in [(1, 0.001), (3, 0.06), (10, 0.06), (30, 0.02), (99, 0.02)] {
+            let slowest = latency(0.5_f64.powf(1.0 / f64::from(requests)));
+            let want = (slowest / latency(0.5)).ln();
+            assert!(
+                (ratio_of(requests) - want).abs() < off_by,
+                "{requests}: {} not {want}",
+                ratio_of(requests)
+            );
+        }
+        assert!((ratio_of(1_000_000) - tail.log_ratio(3).unwrap()).abs() < 1e-3, "many show it as it is");
+        assert!(
+            ratio_of(0) <= ratio_of(30) && ratio_of(30) < ratio_of(3000) && ratio_of(u32::MAX).is_finite()
+        );
     }
 
     proptest! {
         #[test]
-        fn what_was_split_is_joined_again(
+        fn what_was_packed_is_read_again(
             median in 0.01_f64..100_000.0,
             factors in prop::array::uniform4(1.0_f64..20.0),
         ) {
@@ -137,36 +113,10 @@ mod tests {
             for (at, factor) in factors.into_iter().enumerate() {
                 latency[at + 1] = latency[at] * factor;
             }
-            let parts = split(latency).unwrap();
             let packed = Tail::of(latency);
-            for (at, log_ratio) in parts.log_ratios.into_iter().enumerate() {
-                let again = joined(&certain(parts.log_p50), &certain(log_ratio));
-                prop_assert!((again.point / latency[at + 1] - 1.0).abs() < 1e-9);
-                prop_assert!(again.quantiles.iter().all(|value| (value / again.point - 1.0).abs() < 1e-9));
-                prop_assert!((packed.log_ratio(at + 1).unwrap() - log_ratio).abs() <= 0.5 / PER_UNIT + 1e-12);
-            }
-        }
-
-        #[test]
-        fn joined_bands_ascend_and_hold_the_wider_part(
-            point in -2.0_f64..8.0,
-            ratio in 0.0_f64..3.0,
-            offsets in prop::collection::vec(-1.0_f64..1.0, 2 * LEVELS.len()),
-        ) {
-            let step = |point: f64, offsets: &[f64]| {
-                let mut quantiles: [f64; LEVELS.len()] = std::array::from_fn(|at| point + offsets[at]);
-                quantiles.sort_unstable_by(f64::total_cmp);
-                ForecastStep { at: Timestamp::from_unix_ms(5), point, quantiles }
-            };
-            let (median, tail) = (step(point, &offsets), step(ratio, &offsets[LEVELS.len()..]));
-            let both = joined(&median, &tail);
-            prop_assert!(both.quantiles.is_sorted());
-            let top = LEVELS.len() - 1;
-            let (of_median, of_tail) = (median.quantiles[top] - point, tail.quantiles[top] - ratio);
-            if of_median >= 0.0 && of_tail >= 0.0 {
-                let width = (both.quantiles[top] / both.point).ln();
-                prop_assert!(width >= of_median.max(of_tail) - 1e-9, "{} of {} and {}", width, of_median, of_tail);
-                prop_assert!(width <= of_median + of_tail + 1e-9);
+            for (at, value) in latency.into_iter().enumerate() {
+                let want = (value / median).ln();
+                prop_assert!((packed.log_ratio(at).unwrap() - want).abs() <= 0.5 / PER_UNIT + 1e-12);
             }
         }
     }

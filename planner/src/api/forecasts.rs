@@ -205,7 +205,7 @@ pub(super) async fn of_service(
     };
     if let Some(shown) = shown(&state, &SeriesId::Service(service.clone(), metric)) {
         let made = shown.forecast.as_ref().map_err(refused)?.clone();
-        return Ok(Json(answer(made.up_to(horizon), &shown)));
+        return Ok(Json(answer(made.up_to(horizon), &Nearby::of(&shown))));
     }
     let observed = state.observed.read().await;
     let history = observed
@@ -215,7 +215,7 @@ pub(super) async fn of_service(
     drop(observed);
     let excluded = if metric.depends_on_place() { excluded(&rollouts, &service) } else { Vec::new() };
     let made = now_made(&state, service.as_str(), metric, &series, &excluded);
-    made.map(|made| Json(answer(made.up_to(horizon), &Shown::alone()))).map_err(|error| refused(&error))
+    made.map(|made| Json(answer(made.up_to(horizon), &Nearby::default()))).map_err(|error| refused(&error))
 }
 
 /// The forecast of one metric of one route, made for the answer from the steps that are stored.
@@ -260,7 +260,7 @@ pub(super) async fn of_route(
     let series = Series::new(from, base.step, values);
     let subject = format!("{caller} -> {id} {route}");
     let made = now_made(&state, &subject, metric, &series, &[]);
-    made.map(|made| Json(answer(made, &Shown::alone()))).map_err(|error| {
+    made.map(|made| Json(answer(made, &Nearby::default()))).map_err(|error| {
         Problem::conflict(format!("{} of `{subject}` cannot be forecast: {error}", metric.name()))
     })
 }
@@ -280,8 +280,7 @@ pub(super) async fn of_node(
     Path(id): Path<String>,
     Query(query): Query<GaugeQuery>,
 ) -> Result<Json<ForecastAnswer>, Problem> {
-    let metric = gauge_of(query.metric.as_deref())?;
-    of_gauge(&state, &SeriesId::Node(NodeId::new(id), metric))
+    of_gauge(&state, &query, |metric| SeriesId::Node(NodeId::new(id), metric))
 }
 
 /// The forecast of one quantity of a workload, with bands, models, weights and events.
@@ -299,13 +298,17 @@ pub(super) async fn of_workload(
     Path(id): Path<String>,
     Query(query): Query<GaugeQuery>,
 ) -> Result<Json<ForecastAnswer>, Problem> {
-    let metric = gauge_of(query.metric.as_deref())?;
-    of_gauge(&state, &SeriesId::Workload(WorkloadId::new(id), metric))
+    of_gauge(&state, &query, |metric| SeriesId::Workload(WorkloadId::new(id), metric))
 }
 
-fn of_gauge(state: &ApiState, id: &SeriesId) -> Result<Json<ForecastAnswer>, Problem> {
+fn of_gauge(
+    state: &ApiState,
+    query: &GaugeQuery,
+    id: impl FnOnce(GaugeMetric) -> SeriesId,
+) -> Result<Json<ForecastAnswer>, Problem> {
+    let id = id(gauge_of(query.metric.as_deref())?);
     let (kind, metric) = (id.kind(), id.metric());
-    let shown = shown(state, id).ok_or_else(|| {
+    let shown = shown(state, &id).ok_or_else(|| {
         Problem::not_found(format!(
             "`{metric}` of {kind} `{}` was not measured; /api/v1/accuracy lists every series that is forecast",
             id.subject()
@@ -314,7 +317,7 @@ fn of_gauge(state: &ApiState, id: &SeriesId) -> Result<Json<ForecastAnswer>, Pro
     let made = shown.forecast.as_ref().map_err(|error| {
         Problem::conflict(format!("{metric} of {kind} `{}` cannot be forecast: {error}", id.subject()))
     })?;
-    Ok(Json(answer(made.clone(), &shown)))
+    Ok(Json(answer(made.clone(), &Nearby::of(&shown))))
 }
 
 fn gauge_of(name: Option<&str>) -> Result<GaugeMetric, Problem> {
@@ -359,7 +362,21 @@ fn now_made(
     core_forecast::forecast(subject, &metric.name(), series, excluded, &how, state.clock.now())
 }
 
-fn answer(made: Forecast, around: &Shown) -> ForecastAnswer {
+/// What is known around a forecast; nothing of one that was made for an answer.
+#[derive(Default)]
+struct Nearby<'a> {
+    events: &'a [InForce],
+    regressors: &'a [String],
+    fell_back: bool,
+}
+
+impl<'a> Nearby<'a> {
+    fn of(shown: &'a Shown) -> Self {
+        Self { events: &shown.events, regressors: &shown.regressors, fell_back: shown.fell_back }
+    }
+}
+
+fn answer(made: Forecast, around: &Nearby<'_>) -> ForecastAnswer {
     let levels = |quantiles: [f64; LEVELS.len()]| {
         LEVELS.iter().zip(quantiles).map(|(level, value)| (level.to_string(), value)).collect()
     };
@@ -373,7 +390,7 @@ fn answer(made: Forecast, around: &Shown) -> ForecastAnswer {
         steps: steps.collect(),
         parts: made.parts.iter().map(Part::from).collect(),
         events: around.events.iter().filter(|event| event.start < end).map(EventInForce::from).collect(),
-        regressors: around.regressors.clone(),
+        regressors: around.regressors.to_vec(),
         fell_back: around.fell_back,
         subject: made.subject,
         metric: made.metric,

@@ -158,6 +158,8 @@ fn a_series_is_explained_in_words_and_drawn() {
 fn unknown_models_and_odd_settings_are_refused_with_what_there_is() {
     let said = candidates::candidates(&"theta,magic".parse().unwrap()).unwrap_err().to_string();
     assert!(said.starts_with("there is no model `magic`; there are: last_value, seasonal_naive"), "{said}");
+    let said = candidates::candidates(&"median_and_tail".parse().unwrap()).unwrap_err().to_string();
+    assert!(said.starts_with("`median_and_tail` needs the median and the tail of each step"), "{said}");
     for line in [
         &["--horizons", "0"][..],
         &["--origins", "x"],

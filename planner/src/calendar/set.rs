@@ -93,6 +93,12 @@ impl CalendarSet {
         self.found(ask).into_iter().filter(|found| !found.cancelled).map(|found| found.occurrence).collect()
     }
 
+    /// For each event whether it concerns `subject`: where two subjects of one quantity have the same, what takes place
+    /// is the same too.
+    pub fn concerning(&self, subject: &Subject<'_>) -> Vec<bool> {
+        self.entries.iter().flat_map(|entry| entry.calendar.concerning(subject)).collect()
+    }
+
     /// All that takes place in that time, whatever it has an effect on, and what was cancelled over HTTP.
     pub fn all(&self, from: Timestamp, to: Timestamp) -> Vec<Found> {
         self.found(|calendar| calendar.all_occurrences(from, to))

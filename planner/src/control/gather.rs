@@ -1,6 +1,6 @@
 //! The first half of a pass: from the store and the platform to the inputs of the decision.
 use super::{ControlSettings, Parts, PassError, moves};
-use crate::forecasts::{Forecasts, Known, PassForecasts};
+use crate::forecasts::{Forecasts, Known, PassForecasts, TrainingSeries};
 use crate::store::{Gauge, GaugeMetric, GaugeSource, GaugeSubject};
 use foremesh_core::{
     ids::{NodeId, PlanId, ServiceId, WorkloadId},
@@ -66,14 +66,15 @@ impl PassInputs {
     }
 }
 
+/// With what the net of the LSTM can be trained on, if a `salt` asks for it.
 pub(super) async fn gather(
     parts: &Parts,
     settings: &ControlSettings,
     forecasts: &Arc<Mutex<Forecasts>>,
     snapshot: Snapshot,
     newest: Option<(PlanId, u64)>,
-    now: Timestamp,
-) -> Result<(PassInputs, PassForecasts), PassError> {
+    (now, salt): (Timestamp, Option<u64>),
+) -> Result<(PassInputs, PassForecasts, Vec<TrainingSeries>), PassError> {
     parts.store.append_gauges(gauges(&snapshot)).await?;
     parts.observed.write().await.refresh(now).await?;
 
@@ -93,11 +94,13 @@ pub(super) async fn gather(
         cpu_millicores: snapshot.nodes.iter().map(|(id, node)| (id.clone(), node.capacity.get())).collect(),
     };
     let (forecasts, observed) = (Arc::clone(forecasts), Arc::clone(&parts.observed));
-    let (made, (services, nodes)) = tokio::task::spawn_blocking(move || {
+    let (made, (services, nodes), corpus) = tokio::task::spawn_blocking(move || {
         let observed = observed.blocking_read();
-        let made = forecasts.lock().unwrap_or_else(PoisonError::into_inner).pass(&observed, &known);
+        let mut forecasts = forecasts.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = forecasts.pass(&observed, &known);
         let inputs = made.inputs(&observed);
-        (made, inputs)
+        let corpus = salt.map(|salt| forecasts.corpus(&observed, &known, salt)).unwrap_or_default();
+        (made, inputs, corpus)
     })
     .await?;
     parts.calendars.set_learned(made.effects.clone());
@@ -114,7 +117,7 @@ pub(super) async fn gather(
         settings: settings.caution,
         newest,
     };
-    Ok((inputs, made))
+    Ok((inputs, made, corpus))
 }
 
 fn gauges(snapshot: &Snapshot) -> Vec<Gauge> {

@@ -20,10 +20,10 @@ use foremesh_core::{
     series::Series,
     time::Timestamp,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A new model is judged on so many horizons at the end of the history.
-const JUDGED_HORIZONS: usize = 2;
+pub(super) const JUDGED_HORIZONS: usize = 2;
 
 /// How many dear fits the planner may make.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,6 +41,8 @@ pub struct Experts {
     models: Vec<Box<dyn Model>>,
     /// Names of those that every series may get, whatever the policies say.
     usual: Vec<String>,
+    /// Names of those that wait for something better: series get them only where a policy names them.
+    stand_ins: BTreeSet<&'static str>,
     /// When each was fitted last, or tried.
     tried: BTreeMap<SeriesId, BTreeMap<&'static str, Timestamp>>,
     /// What is left of the budget, in microseconds; below 0 after a fit that cost more than there was.
@@ -56,6 +58,7 @@ impl Experts {
             settings,
             models,
             usual,
+            stand_ins: BTreeSet::new(),
             tried: BTreeMap::new(),
             left_us: 0.0,
             now: Timestamp::default(),
@@ -63,12 +66,18 @@ impl Experts {
         }
     }
 
+    /// Gives a model to a series only where a policy names it, until it is replaced.
+    pub fn stand_in(&mut self, name: &'static str) {
+        self.stand_ins.insert(name);
+    }
+
     /// Replaces a model by a newer one of the same name, such as a net that was trained again. Series get it as the
-    /// budget allows.
+    /// budget allows, judged on their past: what the old one got right is no merit of the new one.
     pub fn replace(&mut self, model: Box<dyn Model>) {
         let name = model.name();
         self.models.retain(|old| old.name() != name);
         self.models.push(model);
+        self.stand_ins.remove(name);
         self.tried.values_mut().for_each(|tried| {
             tried.remove(name);
         });
@@ -115,16 +124,18 @@ impl Experts {
             let name = model.name();
             let wanted = if chosen.is_empty() { &self.usual } else { chosen };
             let there = live.has(name);
+            let tried = self.tried.get(id).and_then(|tried| tried.get(name)).copied();
             if !wanted.iter().any(|wanted| wanted == name)
+                || (chosen.is_empty() && self.stand_ins.contains(name))
                 || self.left_us <= 0.0
                 || observed < model.warm_up(shape.season, shape.horizon)
             {
                 continue;
             }
-            if let Some(at) = self.tried.get(id).and_then(|tried| tried.get(name)) {
+            if let Some(at) = tried {
                 // Not more often than once a quarter of the interval, also after a failure or a fresh start.
                 let wait = if there { self.settings.refit_ms } else { self.settings.refit_ms / 4 };
-                if self.now.ms_since(*at) < wait {
+                if self.now.ms_since(at) < wait {
                     continue;
                 }
             }
@@ -132,8 +143,9 @@ impl Experts {
             let (start, values) = training.get_or_insert_with(|| live.training(series, around));
             let judged = JUDGED_HORIZONS * shape.horizon;
             let known = values.iter().rev().skip(judged).filter(|value| value.is_finite()).count();
-            // Its own errors are known already, or there is too little to hold anything back.
-            let fitted_to = if there || known < model.warm_up(shape.season, shape.horizon) {
+            // Its own errors are known already, unless it was replaced; or there is too little to hold anything back.
+            let judged_before = there && tried.is_some();
+            let fitted_to = if judged_before || known < model.warm_up(shape.season, shape.horizon) {
                 values.len()
             } else {
                 values.len().saturating_sub(judged)

@@ -9,7 +9,7 @@ use foremesh_core::{
     series::Series,
 };
 use serde::{Serialize, Serializer};
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 /// One quantity of one service, node or workload.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,12 +88,12 @@ impl SeriesId {
     }
 
     /// Its values, if any were observed within the time that is kept.
-    pub(super) fn values(&self, observed: &Observed) -> Option<Series> {
+    pub(super) fn values<'o>(&self, observed: &'o Observed) -> Option<Cow<'o, Series>> {
         match self {
-            Self::Service(service, metric) => Some(observed.service(service)?.series(*metric)),
-            Self::Node(node, metric) => Some(observed.node(node)?.gauges.get(metric)?.series.clone()),
+            Self::Service(service, metric) => Some(Cow::Owned(observed.service(service)?.series(*metric))),
+            Self::Node(node, metric) => Some(Cow::Borrowed(&observed.node(node)?.gauges.get(metric)?.series)),
             Self::Workload(workload, metric) => {
-                Some(observed.workload(workload)?.gauges.get(metric)?.series.clone())
+                Some(Cow::Borrowed(&observed.workload(workload)?.gauges.get(metric)?.series))
             }
         }
     }

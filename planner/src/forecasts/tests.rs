@@ -1,5 +1,7 @@
+mod pass;
+
 use super::*;
-use foremesh_core::{ids::ServiceId, time::Step};
+use foremesh_core::{ids::ServiceId, series::Series, time::Step};
 
 const HORIZON: usize = 4;
 
@@ -60,11 +62,9 @@ fn the_worst_series_are_listed_first_and_those_that_nobody_could_judge_last() {
 fn who_is_most_likely_to_breach_gets_dear_models_first_then_who_has_waited_longest() {
     let how = ForecastSettings::new(HORIZON, Some(12), 600_000);
     let settings = ExpertsSettings { budget_us: 1.0, refit_ms: 1 };
-    let mut forecasts = Forecasts::new(how, 0, Experts::new(settings, Vec::new(), Vec::new()));
-    let series = || Series::new(at(0), Step::MINUTE, vec![1.0]);
-    let wanted: BTreeMap<SeriesId, Series> =
-        ["calm", "new", "risky", "riskier"].into_iter().map(|name| (id(name), series())).collect();
+    let mut forecasts = Forecasts::new(how, 0, Experts::new(settings, Vec::new(), Vec::new()), 0.0);
+    let wanted = ["calm", "new", "risky", "riskier"].map(id).into_iter().collect();
     forecasts.risks = BTreeMap::from([(id("risky"), 0.3), (id("riskier"), 0.9), (id("calm"), 0.0)]);
-    let order: Vec<&str> = forecasts.in_order(&wanted).into_iter().map(|(id, _)| id.subject()).collect();
+    let order: Vec<&str> = forecasts.in_order(&wanted).into_iter().map(|id| id.subject()).collect();
     assert_eq!(order, ["riskier", "risky", "calm", "new"]);
 }

@@ -17,7 +17,8 @@ pub(super) async fn replace(path: PathBuf, content: Vec<u8>) -> Result<(), Platf
         .map_err(failed)
 }
 
-fn replace_now(path: &Path, content: &[u8]) -> io::Result<()> {
+/// [`replace`] on this thread, which it blocks.
+pub(crate) fn replace_now(path: &Path, content: &[u8]) -> io::Result<()> {
     let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(directory)?;
     let name = path.file_name().ok_or_else(|| io::Error::other("the path has no file name"))?;

@@ -1,13 +1,16 @@
 //! How good forecasts are and what they are made of, as metrics. Only the worst series are named, so that the number of
 //! metrics does not grow with the mesh.
-use super::FloatGauge;
+use super::{FloatGauge, ResultLabel};
 use crate::forecasts::{Accuracy, PassForecasts};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
-use std::{collections::BTreeMap, sync::atomic::Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 /// Series that are named, the worst first.
 const NAMED: usize = 20;
@@ -57,6 +60,11 @@ pub(super) struct ForecastMetrics {
     bad_predictions: Family<OfModel, Counter>,
     exhaustion: FloatGauge<OfNode>,
     exhaustion_likely: FloatGauge<OfNode>,
+    relearning: Gauge,
+    net_trained_at: Gauge<f64, AtomicU64>,
+    net_cpu_seconds: Gauge<f64, AtomicU64>,
+    net_wall_seconds: Gauge<f64, AtomicU64>,
+    net_trainings: Family<ResultLabel, Counter>,
 }
 
 impl ForecastMetrics {
@@ -123,11 +131,52 @@ impl ForecastMetrics {
             "When every other outcome has a resource of a node run out, in seconds since 1970",
             self.exhaustion_likely.clone(),
         );
+        self.register_learning(registry);
+    }
+
+    fn register_learning(&self, registry: &mut Registry) {
+        registry.register(
+            "forecast_relearning_series",
+            "Series whose events or regressors are to be learned again, and whose turn has not come yet",
+            self.relearning.clone(),
+        );
+        registry.register(
+            "lstm_trained_time_seconds",
+            "When the common net in use was trained, in seconds since 1970; 0 before the first",
+            self.net_trained_at.clone(),
+        );
+        registry.register(
+            "lstm_training_cpu_seconds",
+            "CPU time of the last training of the common net",
+            self.net_cpu_seconds.clone(),
+        );
+        registry.register(
+            "lstm_training_wall_seconds",
+            "Time that the last training of the common net took",
+            self.net_wall_seconds.clone(),
+        );
+        registry.register(
+            "lstm_trainings",
+            "Trainings of the common net by result: trained, failed; of the trained ones, not_kept for a restart",
+            self.net_trainings.clone(),
+        );
+    }
+
+    fn show_learning(&self, forecasts: &PassForecasts) {
+        let net = forecasts.net;
+        self.relearning.set(count(forecasts.relearning));
+        self.net_trained_at.set(net.trained_at.map_or(0.0, |at| at.unix_ms() as f64 / 1e3));
+        self.net_cpu_seconds.set(net.cpu_seconds);
+        self.net_wall_seconds.set(net.wall_seconds);
+        for (result, count) in [("trained", net.trained), ("failed", net.failed), ("not_kept", net.unkept)] {
+            self.net_trainings.get_or_create(&ResultLabel { result }).inner().store(count, Ordering::Relaxed);
+        }
     }
 
     /// Fills everything anew, so that what is gone goes.
     pub(super) fn show(&self, forecasts: &PassForecasts) {
         self.show_accuracy(&forecasts.accuracy);
+        self.show_learning(forecasts);
         self.series.set(count(forecasts.all.len()));
         self.fell_back.set(count(forecasts.all.values().filter(|shown| shown.fell_back).count()));
         self.fallbacks.inner().store(forecasts.fallbacks, Ordering::Relaxed);
@@ -210,7 +259,7 @@ fn count(many: usize) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::forecasts::{ModelCounts, SeriesId};
+    use crate::forecasts::{ModelCounts, NetState, SeriesId};
     use foremesh_core::{forecast::model::Contribution, history::Metric, ids::ServiceId, live::Score};
     use prometheus_client::encoding::text::encode;
 
@@ -241,6 +290,8 @@ mod tests {
             accuracy: worst_first,
             models: BTreeMap::from([("arima", counts)]),
             fallbacks: 4,
+            relearning: 7,
+            net: NetState { cpu_seconds: 17.5, trained: 2, failed: 1, ..NetState::default() },
             ..PassForecasts::default()
         };
         metrics.show(&forecasts);
@@ -254,6 +305,10 @@ mod tests {
             "model_bad_predictions_total{model=\"arima\"} 1",
             "forecast_fallbacks_total 4",
             "forecast_drifts 50",
+            "forecast_relearning_series 7",
+            "lstm_training_cpu_seconds 17.5",
+            "lstm_trainings_total{result=\"trained\"} 2",
+            "lstm_trainings_total{result=\"failed\"} 1",
         ] {
             assert!(text.contains(line), "{line} in\n{text}");
         }

@@ -40,6 +40,17 @@ fn each_bad_setting_gets_one_clear_error() {
             "retention: {moves: 1d}\n",
             "`retention.moves` is 1d, but must be 7d or more; the cooldown",
         ),
+        (
+            "a net that is trained all the time",
+            "forecast: {lstm: {trainEvery: 1s}}\n",
+            "`forecast.lstm.trainEvery` is 1s, but must be 1m",
+        ),
+        ("too long a training", "forecast: {lstm: {windows: 3000000}}\n", "must be 2000000 or less"),
+        (
+            "more than a core",
+            "forecast: {relearnShare: 1.5}\n",
+            "`forecast.relearnShare` is 1.5, but must be from 0 to 1",
+        ),
         ("step too short", "step: 1ms\n", "`step` is 1ms, but must be 100ms or more; 60s suits most meshes"),
     ] {
         let text = problem_of(extra);

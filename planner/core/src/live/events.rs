@@ -23,6 +23,8 @@ pub(super) struct Events {
     occurrences: Vec<Occurrence>,
     /// What events did that left the history, or did at another place.
     remembered: Priors,
+    /// Whether what they did is to be learned again, and that was put off.
+    waits: bool,
 }
 
 impl Span {
@@ -43,30 +45,40 @@ impl Events {
         self.effects.as_ref()
     }
 
+    /// Whether learning was put off.
+    pub(super) fn wait(&self) -> bool {
+        self.waits
+    }
+
     /// Remembers what events did, and that nothing of it was seen at the new place.
     pub(super) fn carry_over(&mut self) {
         if let Some(effects) = self.effects.take() {
             self.remembered = Priors::of([&effects]).or(&self.remembered);
         }
         self.occurrences.clear();
+        self.waits = false;
     }
 
     /// Learns again what must be, and says whether that changes values before `fed_to`. An occurrence that comes into
-    /// sight, or leaves the history, changes nothing.
+    /// sight, or leaves the history, changes nothing. Without `relearn` what changes such values is put off, and known
+    /// effects stay as they are.
     pub(super) fn learn(
         &mut self,
         history: Span,
         values: impl FnOnce() -> Vec<f64>,
         fed_to: Timestamp,
         around: &Surroundings<'_>,
+        relearn: bool,
     ) -> bool {
         let now = around.occurrences;
         let ended = now.iter().any(|one| one.end > fed_to && one.end <= history.end);
-        if self.occurrences == now && !ended {
+        if self.occurrences == now && !ended && !(self.waits && relearn) {
             return false;
         }
         let same_past = history.begun(&self.occurrences, fed_to).eq(history.begun(now, fed_to));
-        if same_past && !ended {
+        let due = self.waits || ended || !same_past;
+        self.waits = due && !relearn;
+        if !due || !relearn {
             let mut effects = self.effects.as_ref().map(|effects| effects.with_occurrences(now));
             let known = |tag: &str| effects.as_ref().is_some_and(|effects| effects.tags().contains_key(tag));
             let of_new_tags: Vec<Occurrence> = now.iter().filter(|one| !known(one.tag())).cloned().collect();

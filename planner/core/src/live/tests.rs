@@ -494,3 +494,72 @@ proptest! {
         }
     }
 }
+
+/// Says the newest value, and counts what it is shown.
+#[derive(Debug)]
+struct Echo(f64, std::sync::Arc<std::sync::atomic::AtomicUsize>);
+
+impl crate::forecast::model::Fitted for Echo {
+    fn update(&mut self, value: f64, _covariates: &[f64]) {
+        self.0 = value;
+        self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    fn predict(&mut self, _future: &[&[f64]], out: &mut [crate::forecast::model::Prediction]) {
+        out.fill(crate::forecast::model::Prediction { point: self.0, quantiles: None });
+    }
+}
+
+#[test]
+fn what_is_put_off_is_learned_later_and_until_then_all_stays_as_it_was() {
+    let nights = [(80, 100), (200, 220)];
+    let around = Around::events(&nights);
+    let value = busy(&nights, 1.8);
+    let series = |end: usize| Series::new(at(0), Step::MINUTE, (0..end).map(&value).collect());
+    let (mut at_once, mut later) =
+        (LiveSeries::new(shape(), at(0), None), LiveSeries::new(shape(), at(0), None));
+    let factor = |live: &LiveSeries| live.effects().map(|effects| effects.tags()["backup"].occurrences);
+    for end in 1..=230 {
+        at_once.advance(&series(end), &around.as_known());
+        later.advance_only(&series(end), &around.as_known());
+        assert!(!at_once.relearning_waits());
+        // Two events ended in the meantime, and nobody had time.
+        assert_eq!(later.relearning_waits(), end >= 100, "at {end}");
+        assert_eq!(later.forecaster().observed(), end, "values are taken in all the same");
+    }
+    // What is known of an event stays; one that was never seen before is learned at once, but without a replay.
+    assert_eq!((factor(&at_once), factor(&later)), (Some(2), Some(1)));
+    assert!(later.relearning_cost_us() > 0.0);
+    later.advance(&series(230), &around.as_known());
+    assert!(!later.relearning_waits());
+    assert_eq!(factor(&later), Some(2));
+    assert_eq!(later.forecaster().observed(), 230);
+    let said = |live: &mut LiveSeries| {
+        mean(&live.outlook("cart", &around.as_known(), at(230), &settings()).unwrap(), 232, 250)
+    };
+    let (at_once, later) = (said(&mut at_once), said(&mut later));
+    assert!((later / at_once - 1.0).abs() < 0.05, "{later} later, {at_once} at once");
+}
+
+#[test]
+fn attached_models_outlive_a_replay_with_their_errors() {
+    let shown = std::sync::Arc::default();
+    let around = Around::events(&[(200, 220)]);
+    let value = busy(&[(200, 220)], 1.8);
+    let mut fed = Fed::new();
+    fed.to(180, &value, &around);
+    fed.live.attach("echo", Box::new(Echo(100.0, std::sync::Arc::clone(&shown))));
+    let errors = |live: &LiveSeries| {
+        let parts = live.forecaster().contributions();
+        parts.iter().filter(|part| part.model == "echo").map(|part| part.errors).sum::<usize>()
+    };
+    fed.to(219, &value, &around);
+    let before = errors(&fed.live);
+    let known = fed.live.forecaster().observed();
+    fed.to(221, &value, &around);
+    assert!(fed.live.effects().unwrap().tags()["backup"].occurrences == 1, "it was learned again");
+    assert_eq!(fed.live.forecaster().observed(), known + 2, "and replayed");
+    assert!(fed.live.has("echo"));
+    assert!(before == 0 || errors(&fed.live) > 0, "{before} errors before");
+    assert_eq!(shown.load(std::sync::atomic::Ordering::Relaxed), 41, "each value once");
+}
