@@ -495,14 +495,19 @@ proptest! {
     }
 }
 
+thread_local! {
+    /// Values that the echo of this test was shown.
+    static SHOWN: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 /// Says the newest value, and counts what it is shown.
 #[derive(Debug)]
-struct Echo(f64, std::sync::Arc<std::sync::atomic::AtomicUsize>);
+struct Echo(f64);
 
 impl crate::forecast::model::Fitted for Echo {
     fn update(&mut self, value: f64, _covariates: &[f64]) {
         self.0 = value;
-        self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        SHOWN.set(SHOWN.get() + 1);
     }
 
     fn predict(&mut self, _future: &[&[f64]], out: &mut [crate::forecast::model::Prediction]) {
@@ -543,12 +548,11 @@ fn what_is_put_off_is_learned_later_and_until_then_all_stays_as_it_was() {
 
 #[test]
 fn attached_models_outlive_a_replay_with_their_errors() {
-    let shown = std::sync::Arc::default();
     let around = Around::events(&[(200, 220)]);
     let value = busy(&[(200, 220)], 1.8);
     let mut fed = Fed::new();
     fed.to(180, &value, &around);
-    fed.live.attach("echo", Box::new(Echo(100.0, std::sync::Arc::clone(&shown))));
+    fed.live.attach("echo", Box::new(Echo(100.0)));
     let errors = |live: &LiveSeries| {
         let parts = live.forecaster().contributions();
         parts.iter().filter(|part| part.model == "echo").map(|part| part.errors).sum::<usize>()
@@ -561,5 +565,5 @@ fn attached_models_outlive_a_replay_with_their_errors() {
     assert_eq!(fed.live.forecaster().observed(), known + 2, "and replayed");
     assert!(fed.live.has("echo"));
     assert!(before == 0 || errors(&fed.live) > 0, "{before} errors before");
-    assert_eq!(shown.load(std::sync::atomic::Ordering::Relaxed), 41, "each value once");
+    assert_eq!(SHOWN.get(), 41, "each value once");
 }
