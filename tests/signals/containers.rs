@@ -62,7 +62,6 @@ impl Kernel {
         let looks = Arc::<Mutex<Vec<Look>>>::default();
         let into = Arc::clone(&looks);
         let wire = Wire::lay();
-        let far = wire.far();
         let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
         let task = tokio::spawn(async move {
             let mut ticks = tokio::time::interval(Duration::from_millis(100));
@@ -72,7 +71,7 @@ impl Kernel {
                 into.lock().expect("no look panics").push(look);
                 for _ in 0..5 {
                     // The far end answers that nobody listens, which is an error of the next call only.
-                    let _ = socket.send_to(&[0; 1000], far);
+                    let _ = socket.send_to(&[0; 1000], Wire::FAR);
                 }
             }
         });

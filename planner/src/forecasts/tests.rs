@@ -65,6 +65,6 @@ fn who_is_most_likely_to_breach_gets_dear_models_first_then_who_has_waited_longe
     let mut forecasts = Forecasts::new(how, 0, Experts::new(settings, Vec::new(), Vec::new()), 0.0);
     let wanted = ["calm", "new", "risky", "riskier"].map(id).into_iter().collect();
     forecasts.risks = BTreeMap::from([(id("risky"), 0.3), (id("riskier"), 0.9), (id("calm"), 0.0)]);
-    let order: Vec<&str> = forecasts.in_order(&wanted).into_iter().map(|id| id.subject()).collect();
+    let order: Vec<&str> = forecasts.in_order(&wanted).into_iter().map(SeriesId::subject).collect();
     assert_eq!(order, ["riskier", "risky", "calm", "new"]);
 }

@@ -147,7 +147,7 @@ fn task(series: &MeasuredSeries, bench: &EventsBench, seed: u64, random: &mut Ra
     let values = series.values.get(first..origin + horizon)?.to_vec();
     let origin = origin - first;
     let expected = origin + random.below(horizon - length + 1);
-    let mut events = vec![expected..expected + length];
+    let mut events = vec![Range { start: expected, end: expected + length }];
     let between = BETWEEN_MS as f64 / series.step.ms() as f64;
     let mut start = expected;
     let most = bench.occurrences.unwrap_or(usize::MAX);
