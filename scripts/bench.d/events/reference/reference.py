@@ -62,7 +62,7 @@ def read_series(folder, names):
         frame["timestamp"] = pd.to_datetime(frame.timestamp, utc=True)
         for name, rows in frame.groupby("series_id"):
             step = int(members.loc[name].step_seconds)
-            found[name] = (rows.set_index("timestamp").value.asfreq(f"{step}s"), step)
+            found[name] = (rows.set_index("timestamp").value.astype(float).asfreq(f"{step}s"), step)
     return found
 
 
