@@ -35,7 +35,7 @@ use foremesh_core::{
     history::Metric,
     ids::{NodeId, ServiceId},
     inputs::{MaybeForecast, Measured, ServiceInputs, metrics_needed},
-    live::{LiveSeries, Surroundings},
+    live::LiveSeries,
     policy::{Condition, RelocationPolicy, Rule},
     rollout::RolloutRecord,
     time::{Step, Timestamp},
@@ -215,14 +215,7 @@ impl Forecasts {
             (priors, _) => priors.cloned().unwrap_or_default(),
         };
         let regressors = around.regressors();
-        let around = Surroundings {
-            metric: &around.metric,
-            occurrences: &around.occurrences,
-            priors: &priors,
-            moves: &around.moves,
-            regressors: &regressors,
-            parts: id.parts(observed),
-        };
+        let around = around.surroundings(&priors, &regressors, id.parts(observed));
         let new = match self.kept.remove(id) {
             Some(live) => live,
             None => LiveSeries::new(shape, series.start(), self.like(id)),

@@ -2,9 +2,10 @@
 use super::{Known, SeriesId};
 use crate::{calendar::CalendarSet, control::moves_of, regressors::OnGrid};
 use foremesh_core::{
-    calendar::{Occurrence, Subject},
+    calendar::{Occurrence, Priors, Subject},
     covariate::{Future, Regressor},
     forecast::{Excluded, Forecast, LEVELS},
+    live::{Surroundings, UpperQuantile},
     series::Series,
     time::Timestamp,
 };
@@ -91,6 +92,23 @@ impl Around {
             })
             .collect();
         Self { metric, occurrences, moves, regressors }
+    }
+
+    /// The same for the pure core.
+    pub(super) fn surroundings<'a>(
+        &'a self,
+        priors: &'a Priors,
+        regressors: &'a [(Regressor<'a>, Future<'a>)],
+        parts: Option<UpperQuantile<'a>>,
+    ) -> Surroundings<'a> {
+        Surroundings {
+            metric: &self.metric,
+            occurrences: &self.occurrences,
+            priors,
+            moves: &self.moves,
+            regressors,
+            parts,
+        }
     }
 
     pub(super) fn regressors(&self) -> Vec<(Regressor<'_>, Future<'_>)> {

@@ -1,7 +1,7 @@
 mod pass;
 
 use super::*;
-use foremesh_core::{ids::ServiceId, series::Series, time::Step};
+use foremesh_core::{ids::ServiceId, live::Surroundings, series::Series, time::Step};
 
 const HORIZON: usize = 4;
 
@@ -13,19 +13,24 @@ fn id(service: &str) -> SeriesId {
     SeriesId::Service(ServiceId::new(service), Metric::Throughput)
 }
 
+/// Nothing is known around a series of throughput.
+pub(super) const fn nothing_around(priors: &Priors) -> Surroundings<'_> {
+    Surroundings {
+        metric: "throughput_rps",
+        occurrences: &[],
+        priors,
+        moves: &[],
+        regressors: &[],
+        parts: None,
+    }
+}
+
 /// A series that was forecast at each of its steps.
 pub(super) fn live(steps: usize, value: impl Fn(usize) -> f64) -> LiveSeries {
     let how = ForecastSettings::new(HORIZON, Some(12), 600_000);
     let mut live = LiveSeries::new(how.shape(Step::MINUTE), at(0), None);
     let priors = Priors::default();
-    let around = Surroundings {
-        metric: "throughput_rps",
-        occurrences: &[],
-        priors: &priors,
-        moves: &[],
-        regressors: &[],
-        parts: None,
-    };
+    let around = nothing_around(&priors);
     for end in 1..=steps {
         live.advance(&Series::new(at(0), Step::MINUTE, (0..end).map(&value).collect()), &around);
         let _ = live.outlook("cart", &around, at(end), &how);

@@ -1,4 +1,7 @@
-use super::{super::tests::live, *};
+use super::{
+    super::tests::{live, nothing_around},
+    *,
+};
 use foremesh_core::{
     calendar::Priors,
     forecast::model::{Cost, Family, Fitted, ModelError, Prediction},
@@ -62,14 +65,7 @@ fn fitted(cost_us: f64, budget_us: f64, refit_ms: i64, names: &[&'static str], p
     let history =
         Series::new(Timestamp::from_unix_ms(1_763_985_600_000), Step::MINUTE, (0..60).map(value).collect());
     let priors = Priors::default();
-    let around = Surroundings {
-        metric: "throughput_rps",
-        occurrences: &[],
-        priors: &priors,
-        moves: &[],
-        regressors: &[],
-        parts: None,
-    };
+    let around = nothing_around(&priors);
     let mut all = Vec::new();
     for pass in 0..passes {
         experts.begin_pass(minute(pass), |_| true);

@@ -6,7 +6,6 @@ use crate::{
 use foremesh_core::{
     calendar::Priors,
     forecast::{Shape, model::History},
-    live::Surroundings,
     time::Timestamp,
 };
 use std::collections::BTreeMap;
@@ -67,14 +66,7 @@ impl Forecasts {
             let around = Around::of(&id, &series, known, &mut occurrences, &self.futures, self.horizon());
             let regressors = around.regressors();
             let priors = Priors::default();
-            let around = Surroundings {
-                metric: &around.metric,
-                occurrences: &around.occurrences,
-                priors: &priors,
-                moves: &around.moves,
-                regressors: &regressors,
-                parts: None,
-            };
+            let around = around.surroundings(&priors, &regressors, None);
             let shape = *live.forecaster().shape();
             let (start, mut values) = live.training(&series, &around);
             values.truncate(values.len().saturating_sub(JUDGED_HORIZONS * shape.horizon));
