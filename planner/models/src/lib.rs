@@ -22,6 +22,7 @@ pub use arima::Arima;
 pub use extra_trees::ExtraTrees;
 pub use lstm::{Lstm, Network, NetworkError, Progress, TrainingBudget};
 pub use prophet::{Growth, Holiday, Mode, Prophet};
+pub use splitmix::SplitMix;
 
 use foremesh_core::forecast::model::Model;
 

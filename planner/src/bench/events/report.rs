@@ -1,5 +1,5 @@
 //! Mean errors, and ratios of them with the interval that other series might have given.
-use super::{Effect, EventTask, EventsBench, Forecasts, random::Random};
+use super::{Effect, EventTask, EventsBench, Forecasts, random::stream};
 use crate::backtest::{report::significant, score::mean};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -199,7 +199,7 @@ fn ratio(series: &[Vec<Row>], above: usize, below: usize) -> Option<Ratio> {
     if !(of_means.is_finite() && geometric.is_finite()) {
         return None;
     }
-    let mut random = Random::new(0, 1);
+    let mut random = stream(0, 1);
     let drawn: Vec<(f64, f64)> =
         (0..DRAWS).map(|_| of(&mut (0..sums.len()).map(|_| random.below(sums.len())))).collect();
     Some(Ratio {

@@ -1,10 +1,11 @@
 //! Tasks: a piece of a measured series, an origin, and when events take place, one of them within the horizon.
-use super::{Effect, EventsBench, random::Random};
+use super::{Effect, EventsBench, random::stream};
 use crate::backtest::{MeasuredSeries, score::median, task::naive_error};
 use foremesh_core::{
     calendar::Occurrence,
     time::{Step, Timestamp},
 };
+use foremesh_models::SplitMix;
 use std::ops::Range;
 
 /// Milliseconds between two events on average.
@@ -105,7 +106,7 @@ impl EventTask {
 /// in an order of the seed's.
 pub(super) fn draw(series: &[MeasuredSeries], bench: &EventsBench, seed: u64) -> Vec<EventTask> {
     let mut order: Vec<&MeasuredSeries> = series.iter().filter(|one| fits(one)).collect();
-    let mut random = Random::new(seed, 0);
+    let mut random = stream(seed, 0);
     for index in (1..order.len()).rev() {
         order.swap(index, random.below(index + 1));
     }
@@ -117,7 +118,7 @@ pub(super) fn draw(series: &[MeasuredSeries], bench: &EventsBench, seed: u64) ->
         for one in &order {
             number += 1;
             if tasks.len() < bench.tasks {
-                tasks.extend(task(one, bench, seed, &mut Random::new(seed, number)));
+                tasks.extend(task(one, bench, seed, &mut stream(seed, number)));
             }
         }
         if tasks.len() == before || tasks.len() >= bench.tasks {
@@ -138,7 +139,7 @@ fn season(step: Step) -> usize {
 }
 
 /// One task on a series; `None` where it is too short, too full of gaps, or does not vary.
-fn task(series: &MeasuredSeries, bench: &EventsBench, seed: u64, random: &mut Random) -> Option<EventTask> {
+fn task(series: &MeasuredSeries, bench: &EventsBench, seed: u64, random: &mut SplitMix) -> Option<EventTask> {
     let (length, horizon) = (bench.length, bench.horizon);
     let earliest = (series.values.len() as f64 * FIRST_ORIGIN).ceil() as usize;
     let choices = (series.values.len() + 1).checked_sub(earliest + horizon)?;

@@ -5,7 +5,7 @@ const DAY: usize = 288;
 
 /// A day of 5-minute steps, so many of them, with noise that has nothing in common from step to step.
 fn measured(id: &str, steps: usize) -> MeasuredSeries {
-    let mut random = random::Random::new(5, id.len() as u64);
+    let mut random = random::stream(5, id.len() as u64);
     let value = |at: usize| {
         100.0 + 20.0 * (std::f64::consts::TAU * (at % DAY) as f64 / DAY as f64).sin() + 4.0 * random.normal()
     };

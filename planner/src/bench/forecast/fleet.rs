@@ -4,6 +4,7 @@ use foremesh_core::{
     forecast::{Forecaster, Shape, model::Prediction},
     time::Step,
 };
+use foremesh_models::SplitMix;
 use std::{f64::consts::TAU, ops::Range};
 
 /// Milliseconds of a day, which is the season.
@@ -99,7 +100,7 @@ impl Fleet {
 /// A made-up series: the same values for the same seed and number.
 #[derive(Clone, Debug)]
 pub struct MadeUp {
-    random: u64,
+    random: SplitMix,
     step: f64,
     season: f64,
     level: f64,
@@ -114,7 +115,7 @@ impl MadeUp {
     /// The series with this number.
     pub fn new(seed: u64, number: usize, season: usize) -> Self {
         let mut new = Self {
-            random: seed ^ ((number as u64) << 20),
+            random: SplitMix::new(seed ^ ((number as u64) << 20)),
             step: 0.0,
             season: season.max(1) as f64,
             level: 0.0,
@@ -123,35 +124,26 @@ impl MadeUp {
             noise: 0.0,
             before: 0.0,
         };
-        new.level = 10.0 * 1000.0_f64.powf(new.unit());
-        new.swing = 0.1 + 0.5 * new.unit();
-        new.shift = new.unit();
-        new.noise = 0.02 + 0.15 * new.unit();
+        new.level = 10.0 * 1000.0_f64.powf(new.random.unit());
+        new.swing = 0.1 + 0.5 * new.random.unit();
+        new.shift = new.random.unit();
+        new.noise = 0.02 + 0.15 * new.random.unit();
         new
     }
 
     /// Its next value, never negative.
     #[expect(clippy::should_implement_trait, reason = "it never ends, and an iterator would say that it may")]
     pub fn next(&mut self) -> f64 {
-        if self.unit() < 1.0 / STEPS_PER_JUMP {
-            self.level *= 0.6 + 0.9 * self.unit();
+        if self.random.unit() < 1.0 / STEPS_PER_JUMP {
+            self.level *= 0.6 + 0.9 * self.random.unit();
         }
         let phase = TAU * (self.step / self.season + self.shift);
         let day = 1.0 + self.swing * (phase.sin() + 0.3 * (2.0 * phase).sin());
         // The sum of four uniform numbers is close enough to a normal one and cheap.
-        let normal = (0..4).map(|_| self.unit()).sum::<f64>() - 2.0;
+        let normal = (0..4).map(|_| self.random.unit()).sum::<f64>() - 2.0;
         self.before = 0.7 * self.before + self.noise * normal;
         self.step += 1.0;
         (self.level * day * (1.0 + self.before)).max(0.0)
-    }
-
-    /// `SplitMix64` (Steele, Lea and Flood 2014), as a number from 0 to 1.
-    fn unit(&mut self) -> f64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.random;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
     }
 }
 

@@ -1,6 +1,7 @@
 //! Summaries as busy proxies would send them.
 use super::IngestBench;
 use foremesh_core::time::Timestamp;
+use foremesh_models::SplitMix;
 use foremesh_summary::{
     Accumulator, MAJOR, MINOR,
     wire::{Direction, Proxy, RouteWindow, WindowSummary},
@@ -19,7 +20,7 @@ pub(super) struct Traffic {
 
 impl Traffic {
     pub(super) fn new(bench: &IngestBench, number: usize) -> Self {
-        let mut random = Random(bench.seed ^ ((number as u64) << 32));
+        let mut random = SplitMix::new(bench.seed ^ ((number as u64) << 32));
         let service = |route| (number * bench.routes + route) % bench.services;
         let mut window =
             || (0..bench.routes).map(|route| window(&mut random, route, service(route))).collect();
@@ -56,32 +57,15 @@ impl Traffic {
     }
 }
 
-/// `SplitMix64` (Steele, Lea and Flood, 2014): the same traffic for the same seed, for ever.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// From 0 up to 1, 1 excluded.
-    fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-}
-
 /// Observations of a summary.
 pub(super) fn observations(message: &WindowSummary) -> u64 {
     message.routes.iter().map(RouteWindow::observations).sum()
 }
 
 /// 100 to 500 observations, log-normal around a median of the route's own from 1 to 40 ms, with a heavy tail of 2 %.
-fn window(random: &mut Random, number: usize, service: usize) -> RouteWindow {
+fn window(random: &mut SplitMix, number: usize, service: usize) -> RouteWindow {
     let inbound = number.is_multiple_of(5);
-    let count = 100 + random.next() % 401;
+    let count = 100 + random.next_u64() % 401;
     let median_us = 1000.0 * (1.0 + (number * 13 % 40) as f64);
     let mut latency = Accumulator::default();
     let mut sum_us = 0;

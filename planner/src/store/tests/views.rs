@@ -278,27 +278,12 @@ async fn a_proxy_whose_clock_was_set_costs_the_rate_of_one_step_only() {
 /// Figures for the split: how far the tail that is read is from the true one, per step and merged over an hour.
 mod accuracy {
     use super::*;
-
-    /// `SplitMix64` (Steele, Lea and Flood, 2014), and the normal distribution by Box and Muller (1958).
-    struct Random(u64);
-
-    impl Random {
-        fn unit(&mut self) -> f64 {
-            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-        }
-
-        fn normal(&mut self) -> f64 {
-            (-2.0 * (1.0 - self.unit()).ln()).sqrt() * (std::f64::consts::TAU * self.unit()).cos()
-        }
-    }
+    use foremesh_models::SplitMix;
 
     /// Mean absolute errors of log(p99/p50) for requests that are log-normal with a standard deviation of 0.5 around a
     /// median that drifts by up to `drift` (a share) over two hours: of the step alone, and of the hour.
     fn errors(requests: usize, drift: f64) -> (f64, f64) {
-        let mut random = Random(requests as u64);
+        let mut random = SplitMix::new(requests as u64);
         // The 0.99 quantile of the standard normal distribution is 2.3263.
         let truth = 0.5 * 2.3263;
         let log_ratio = |latency: &Histogram| {
