@@ -1,4 +1,4 @@
-mod pass;
+pub(super) mod pass;
 
 use super::*;
 use foremesh_core::{ids::ServiceId, live::Surroundings, series::Series, time::Step};

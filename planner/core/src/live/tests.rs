@@ -7,7 +7,7 @@ const DAY: usize = 120;
 const HORIZON: usize = 30;
 const NAN: f64 = f64::NAN;
 
-fn at(step: usize) -> Timestamp {
+pub(super) fn at(step: usize) -> Timestamp {
     Timestamp::from_unix_ms(1_763_985_600_000).plus_ms(Step::MINUTE.times(step))
 }
 
@@ -20,7 +20,7 @@ fn shape() -> Shape {
 }
 
 /// Noise from -1 to 1, the same for the same step.
-fn noise(step: usize) -> f64 {
+pub(super) fn noise(step: usize) -> f64 {
     let mut bits = (step as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

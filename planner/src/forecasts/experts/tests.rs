@@ -1,51 +1,8 @@
 use super::{
-    super::tests::{live, nothing_around},
+    super::tests::{live, nothing_around, pass::Dear},
     *,
 };
-use foremesh_core::{
-    calendar::Priors,
-    forecast::model::{Cost, Family, Fitted, ModelError, Prediction},
-    history::Metric,
-    ids::ServiceId,
-    time::Step,
-};
-
-/// A model that says what it costs, and says 1.
-#[derive(Debug)]
-struct Priced(f64);
-
-impl Model for Priced {
-    fn name(&self) -> &'static str {
-        "priced"
-    }
-
-    fn family(&self) -> Family {
-        Family::Trees
-    }
-
-    fn cost(&self, _observed: usize) -> Cost {
-        Cost { fit_us: self.0, update_us: 0.0, predict_us: 0.0 }
-    }
-
-    fn warm_up(&self, _season: Option<usize>, _horizon: usize) -> usize {
-        3
-    }
-
-    fn fit(&self, _history: &History<'_>) -> Result<Box<dyn Fitted>, ModelError> {
-        Ok(Box::new(One))
-    }
-}
-
-#[derive(Debug)]
-struct One;
-
-impl Fitted for One {
-    fn update(&mut self, _value: f64, _covariates: &[f64]) {}
-
-    fn predict(&mut self, _future: &[&[f64]], out: &mut [Prediction]) {
-        out.fill(Prediction { point: 1.0, quantiles: None });
-    }
-}
+use foremesh_core::{calendar::Priors, history::Metric, ids::ServiceId, time::Step};
 
 fn id(name: &str) -> SeriesId {
     SeriesId::Service(ServiceId::new(name), Metric::Throughput)
@@ -58,7 +15,11 @@ fn minute(minute: i64) -> Timestamp {
 /// Which of the series were fitted in each of so many passes, a minute apart, in the order of `names`.
 fn fitted(cost_us: f64, budget_us: f64, refit_ms: i64, names: &[&'static str], passes: i64) -> Vec<String> {
     let settings = ExpertsSettings { budget_us, refit_ms };
-    let mut experts = Experts::new(settings, vec![Box::new(Priced(cost_us))], vec!["priced".to_owned()]);
+    let mut experts = Experts::new(
+        settings,
+        vec![Box::new(Dear { fit_us: cost_us, from: 3 })],
+        vec!["extra_trees".to_owned()],
+    );
     let value = |step: usize| 10.0 + (step % 7) as f64;
     let mut series: Vec<(SeriesId, LiveSeries)> =
         names.iter().map(|name| (id(name), live(60, value))).collect();

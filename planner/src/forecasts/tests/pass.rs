@@ -29,9 +29,10 @@ const SALE: &str = r#"{"name": "sale", "when": {"cron": "0 14 * * *"}, "duration
 
 /// A model that says it costs so much, and repeats the newest value.
 #[derive(Debug)]
-struct Dear {
-    fit_us: f64,
-    from: usize,
+pub(in crate::forecasts) struct Dear {
+    pub(in crate::forecasts) fit_us: f64,
+    /// Observed steps without which it is not fitted.
+    pub(in crate::forecasts) from: usize,
 }
 
 #[derive(Debug)]

@@ -1,5 +1,8 @@
 //! A "day" has 120 steps of a minute here, and an hour is the 24th part of it.
-use super::super::{LiveSeries, Surroundings};
+use super::super::{
+    LiveSeries, Surroundings,
+    tests::{at, noise},
+};
 use super::*;
 use crate::{
     calendar::{Occurrence, Priors},
@@ -15,20 +18,8 @@ const WINDOW: usize = DAY / 24;
 const HORIZON: usize = 12;
 const P99: usize = 3;
 
-fn at(step: usize) -> Timestamp {
-    Timestamp::from_unix_ms(1_763_985_600_000).plus_ms(Step::MINUTE.times(step))
-}
-
 fn settings() -> ForecastSettings {
     ForecastSettings::new(HORIZON, Some(DAY), 10 * 60_000)
-}
-
-/// Noise from -1 to 1, the same for the same step.
-fn noise(step: usize) -> f64 {
-    let mut bits = (step as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    (bits >> 11) as f64 / (1u64 << 52) as f64 - 1.0
 }
 
 /// A thousand requests whose latencies are exponential with this mean, those beyond the 9th tenth so many times as long.
