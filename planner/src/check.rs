@@ -4,7 +4,7 @@ use crate::{
     platform::Inventory as _, policies, settings::Settings,
 };
 use foremesh_core::{
-    policy::{Condition, Mode},
+    policy::Mode,
     topology::{NodeState, Snapshot},
 };
 use std::process::ExitCode;
@@ -85,7 +85,7 @@ fn check_policies(settings: &Settings, report: &mut Report) {
             continue;
         }
         for rule in &policy.rules {
-            let Condition::PredictedLatency(latency) = &rule.when;
+            let Some(latency) = rule.latency() else { continue };
             let needed_ms = settings.step.ms().saturating_mul(latency.of as i64);
             if needed_ms > latency.within_ms {
                 report.warning(&format!(

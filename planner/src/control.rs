@@ -4,7 +4,6 @@ mod moves;
 mod validity;
 mod watch;
 
-pub use gather::PassInputs;
 pub use moves::{REMEMBERED_MS, excluded, last_change, moves_of};
 pub use validity::LatestInputs;
 
@@ -28,7 +27,7 @@ use foremesh_core::{
     decide::{Decision, decide},
     forecast::ForecastSettings,
     ids::PlanId,
-    inputs::Settings as Caution,
+    inputs::{OwnedInputs, Settings as Caution},
     plan::{DigestError, Plan},
     policy::RelocationPolicy,
     report::{AuditRecord, Decided, Refusal, records, refuse},
@@ -249,7 +248,7 @@ impl Control {
     /// One record for the pass; a service whose decision did not change is named with the pass that recorded it.
     fn record(
         &mut self,
-        inputs: &PassInputs,
+        inputs: &OwnedInputs,
         decision: &Decision,
         records: &[AuditRecord],
     ) -> Result<(), AuditError> {
@@ -294,7 +293,7 @@ impl Control {
 }
 
 /// Verify, simulate, try. Each step takes the type that the step before gave, so none can be left out.
-fn tested(plan: Plan, inputs: &PassInputs) -> Result<TestedPlan, Refusal> {
+fn tested(plan: Plan, inputs: &OwnedInputs) -> Result<TestedPlan, Refusal> {
     let borrowed = inputs.borrow();
     let waiver = inputs.waiver_of(&plan).ok_or_else(|| {
         Refusal::Executor("no policy waives the trial, and there is no staging mesh to run it in".to_owned())

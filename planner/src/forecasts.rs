@@ -36,7 +36,7 @@ use foremesh_core::{
     ids::{NodeId, ServiceId},
     inputs::{MaybeForecast, Measured, ServiceInputs, metrics_needed},
     live::LiveSeries,
-    policy::{Condition, RelocationPolicy, Rule},
+    policy::{RelocationPolicy, Rule},
     rollout::RolloutRecord,
     time::{Step, Timestamp},
     units::Probability,
@@ -340,7 +340,7 @@ fn risk(id: &SeriesId, shown: &Shown, known: &Known) -> Option<f64> {
     let (SeriesId::Service(service, metric), Ok(forecast)) = (id, &shown.forecast) else { return None };
     let policies = known.policies.iter().filter(|policy| policy.selects(service));
     let of_rule = |rule: &Rule| {
-        let Condition::PredictedLatency(latency) = &rule.when;
+        let latency = rule.latency()?;
         let window = BreachWindow {
             threshold: latency.above_ms,
             steps: latency.steps,

@@ -1,6 +1,6 @@
 //! What the API shows: the newest pass as a whole, so that no answer mixes two passes.
-use crate::{control::PassInputs, forecasts::PassForecasts, silence::SilentProxy};
-use foremesh_core::{decide::Decision, report::AuditRecord, time::Timestamp};
+use crate::{forecasts::PassForecasts, silence::SilentProxy};
+use foremesh_core::{decide::Decision, inputs::OwnedInputs, report::AuditRecord, time::Timestamp};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// One pass with what it was made from.
@@ -11,7 +11,7 @@ pub struct View {
     /// Which one it was since the planner started.
     pub pass: u64,
     /// What it looked at.
-    pub inputs: Arc<PassInputs>,
+    pub inputs: Arc<OwnedInputs>,
     /// All forecasts that were made for it.
     pub forecasts: Arc<PassForecasts>,
     /// What it decided.

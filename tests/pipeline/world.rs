@@ -20,7 +20,7 @@ use foremesh::{
 use foremesh_core::{
     ids::{NodeId, ReplicaId, ServiceId, WorkloadId},
     time::Timestamp,
-    topology::{Node, NodeState, Replica, Snapshot, Tier, Workload},
+    topology::{Node, Replica, Snapshot, Workload},
     units::Millicores,
 };
 use foremesh_summary::{
@@ -96,13 +96,7 @@ impl Inventory for FakePlatform {
         Ok(self.with(|state| {
             let cpu = |value| Millicores::new(value).expect("CPU is never negative");
             let nodes = HOSTS.iter().map(|(name, capacity)| {
-                let node = Node {
-                    capacity: cpu(*capacity),
-                    used: Some(cpu(state.used(name))),
-                    zone: None,
-                    cost_per_hour: 0.0,
-                    state: NodeState::Ready,
-                };
+                let node = Node { used: Some(cpu(state.used(name))), ..Node::new(cpu(*capacity)) };
                 (NodeId::new(*name), node)
             });
             let replicas = state
@@ -111,12 +105,9 @@ impl Inventory for FakePlatform {
                 .map(|host| (replica(host), Replica { node: NodeId::new(host), ready: true }))
                 .collect();
             let shop = Workload {
-                service: ServiceId::new("shop"),
-                tier: Tier::Standard,
-                allowed_nodes: BTreeSet::new(),
                 replicas,
                 used: Some(cpu(RATE * DEMAND_MS)),
-                pinned: None,
+                ..Workload::new(ServiceId::new("shop"))
             };
             Snapshot {
                 taken_at: Timestamp::from_unix_ms(state.now_ms()),

@@ -8,7 +8,7 @@ use crate::{
     inputs::{Inputs, Measured},
     placement::{NothingBecause, Risk, place},
     plan::{DigestError, Plan},
-    policy::{self, Assessment, Condition, Mode, RelocationPolicy, Rule, Verdict, breach_order},
+    policy::{self, Assessment, Mode, RelocationPolicy, Rule, Verdict, breach_order},
 };
 use serde::{Deserialize, Serialize};
 
@@ -86,7 +86,7 @@ pub fn assess_services(inputs: &Inputs<'_>) -> Vec<ServiceAssessment> {
             assessed.reduce(|best, next| if counts_more(&next, &best) { next } else { best })?;
         let rule = policy.rules.get(assessment.deciding)?;
         let forecast = forecast_of(inputs, service, rule);
-        let Condition::PredictedLatency(latency) = &rule.when;
+        let latency = rule.latency()?;
         Some(ServiceAssessment {
             service: service.clone(),
             measured: inputs.services.get(service).and_then(|known| known.measured),
@@ -107,7 +107,7 @@ fn assess(inputs: &Inputs<'_>, policy: &RelocationPolicy, service: &ServiceId) -
 }
 
 fn forecast_of<'a>(inputs: &Inputs<'a>, service: &ServiceId, rule: &Rule) -> Option<&'a Forecast> {
-    let Condition::PredictedLatency(latency) = &rule.when;
+    let latency = rule.latency()?;
     let known = inputs.services.get(service)?;
     known.forecasts.get(&Metric::latency(latency.quantile.get())?)?.as_ref().ok()
 }

@@ -71,6 +71,12 @@ impl Metric {
         KEPT_QUANTILES.iter().position(|kept| (kept - quantile).abs() < 1e-9).map(Self::Latency)
     }
 
+    /// The metric with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        let latencies = (0..KEPT_QUANTILES.len()).map(Self::Latency);
+        latencies.chain([Self::Throughput, Self::Availability]).find(|metric| metric.name() == name)
+    }
+
     /// Whether it belongs to where a service runs: what was measured of it on one node says little of another. Traffic
     /// comes from elsewhere and stays the same.
     pub const fn depends_on_place(self) -> bool {

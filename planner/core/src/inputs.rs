@@ -1,14 +1,20 @@
 //! Everything that one pass of the loop may look at. Whoever has the same inputs makes the same decision.
+mod owned;
+
+pub use owned::OwnedInputs;
+
 use crate::{
     forecast::{Excluded, Forecast, ForecastError, ForecastSettings, forecast},
+    gauge::GaugeMetric,
     history::{KEPT_QUANTILES, Metric, NodeHistory, ServiceHistory},
-    ids::{NodeId, PlanId, ReplicaId, ServiceId, WorkloadId},
-    policy::{Condition, PastMove, RelocationPolicy},
+    ids::{NodeId, PlanId, PolicyId, ReplicaId, ServiceId, WorkloadId},
+    learned::Learned,
+    policy::{PastMove, RelocationPolicy},
     series::Series,
     time::{Step, Timestamp},
     topology::Snapshot,
 };
-use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::SerializeMap};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A forecast, or why there is none.
@@ -25,8 +31,14 @@ pub struct Inputs<'a> {
     pub services: &'a BTreeMap<ServiceId, ServiceInputs>,
     /// CPU in use in millicores, forecast for each node.
     pub nodes: &'a BTreeMap<NodeId, MaybeForecast>,
+    /// Other quantities of nodes and workloads, where they are measured and a policy looks at them.
+    pub resources: &'a Resources,
+    /// What traffic and past moves have taught.
+    pub learned: &'a Learned,
     /// The policies in force.
     pub policies: &'a [RelocationPolicy],
+    /// Times at which policies do not move anything: those that touch the present or the look-ahead.
+    pub freezes: &'a [Freeze],
     /// Moves that are over; those older than a week may be left out.
     pub past_moves: &'a [PastMove],
     /// Moves that are not over.
@@ -57,13 +69,36 @@ impl<'a> Inputs<'a> {
     }
 }
 
+/// Forecasts of what nodes and workloads use, by quantity.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Resources {
+    /// Of nodes.
+    pub nodes: BTreeMap<NodeId, BTreeMap<GaugeMetric, MaybeForecast>>,
+    /// Of workloads, all replicas together.
+    pub workloads: BTreeMap<WorkloadId, BTreeMap<GaugeMetric, MaybeForecast>>,
+}
+
+/// A time at which one policy moves nothing, expanded from its freeze windows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Freeze {
+    /// The policy.
+    pub policy: PolicyId,
+    /// Name of the window in that policy.
+    pub window: String,
+    /// Its first moment.
+    pub from: Timestamp,
+    /// The first moment after it.
+    pub to: Timestamp,
+}
+
 /// What is known of one service.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ServiceInputs {
     /// What it does now; `None` when it was not called lately.
     pub measured: Option<Measured>,
     /// Its forecasts.
-    #[serde(serialize_with = "by_name")]
+    #[serde(serialize_with = "by_name", deserialize_with = "from_names")]
     pub forecasts: BTreeMap<Metric, MaybeForecast>,
 }
 
@@ -108,9 +143,8 @@ pub fn node_forecast(
 /// Quantities of a service that its policies and the twin look at.
 pub fn metrics_needed(policies: &[RelocationPolicy], service: &ServiceId) -> BTreeSet<Metric> {
     let of_service = policies.iter().filter(|policy| policy.selects(service));
-    let quantiles = of_service.flat_map(|policy| &policy.rules).map(|rule| match &rule.when {
-        Condition::PredictedLatency(latency) => latency.quantile,
-    });
+    let quantiles =
+        of_service.flat_map(|policy| &policy.rules).filter_map(|rule| Some(rule.latency()?.quantile));
     let mut metrics: BTreeSet<Metric> =
         quantiles.filter_map(|quantile| Metric::latency(quantile.get())).collect();
     metrics.insert(Metric::Throughput);
@@ -124,6 +158,16 @@ fn by_name<S: Serializer>(forecasts: &BTreeMap<Metric, MaybeForecast>, to: S) ->
         map.serialize_entry(&metric.name(), forecast)?;
     }
     map.end()
+}
+
+fn from_names<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<Metric, MaybeForecast>, D::Error> {
+    let named = BTreeMap::<String, MaybeForecast>::deserialize(from)?;
+    let known = |(name, forecast): (String, MaybeForecast)| {
+        let metric =
+            Metric::named(&name).ok_or_else(|| D::Error::custom(format!("no quantity is named `{name}`")))?;
+        Ok((metric, forecast))
+    };
+    named.into_iter().map(known).collect()
 }
 
 /// What a service did in its newest steps.

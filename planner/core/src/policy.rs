@@ -82,6 +82,13 @@ pub struct Rule {
     pub when: Condition,
 }
 
+impl Rule {
+    /// The latency that it looks at, if it looks at one.
+    pub const fn latency(&self) -> Option<&PredictedLatency> {
+        self.when.latency()
+    }
+}
+
 /// What a rule looks at.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -95,6 +102,13 @@ impl Condition {
     pub const fn within_ms(&self) -> i64 {
         match self {
             Self::PredictedLatency(latency) => latency.within_ms,
+        }
+    }
+
+    /// The latency that it looks at, if it looks at one.
+    pub const fn latency(&self) -> Option<&PredictedLatency> {
+        match self {
+            Self::PredictedLatency(latency) => Some(latency),
         }
     }
 }

@@ -1,4 +1,13 @@
-//! The world as a platform reports it at one moment: nodes, workloads, replicas.
+//! The world as a platform reports it at one moment: nodes, workloads, replicas, and what binds them to one another.
+//!
+//! The model is the same for every platform. What a platform does not have is left at its default, which binds nobody.
+mod scheduling;
+
+pub use scheduling::{
+    Autoscaler, DisruptionBudget, Effect, Operator, Requests, Requirement, Scheduling, Spread, Taint,
+    Toleration, TopologyKey, Volume,
+};
+
 use crate::{
     ids::{NodeId, ReplicaId, ServiceId, WorkloadId, Zone},
     time::Timestamp,
@@ -31,6 +40,31 @@ pub struct Node {
     pub cost_per_hour: f64,
     /// Whether the node takes new replicas, or why not.
     pub state: NodeState,
+    /// Memory that workloads can have in all, in bytes, when it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<f64>,
+    /// Labels that workloads may select by.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// What keeps replicas away that do not tolerate it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taints: Vec<Taint>,
+}
+
+impl Node {
+    /// A ready node of so much CPU, of which nothing else is known.
+    pub const fn new(capacity: Millicores) -> Self {
+        Self {
+            capacity,
+            used: None,
+            zone: None,
+            cost_per_hour: 0.0,
+            state: NodeState::Ready,
+            memory_bytes: None,
+            labels: BTreeMap::new(),
+            taints: Vec::new(),
+        }
+    }
 }
 
 /// Whether a node can take a replica.
@@ -58,8 +92,38 @@ pub struct Workload {
     pub replicas: BTreeMap<ReplicaId, Replica>,
     /// CPU in use now by all its replicas, when it could be read.
     pub used: Option<Millicores>,
-    /// Set when nobody may move it, with the reason.
+    /// Set when nobody may move it, with the reason: the operator's word, or another tool's opt-out.
     pub pinned: Option<String>,
+    /// Group that limits and budgets are counted in: a Kubernetes namespace, a Swarm stack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// What each replica asks for.
+    #[serde(default, skip_serializing_if = "Requests::is_empty")]
+    pub requests: Requests,
+    /// CPU that one replica may use at most, when it is limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_limit: Option<Millicores>,
+    /// What binds its replicas to places, and to one another.
+    #[serde(default, skip_serializing_if = "Scheduling::is_free")]
+    pub scheduling: Scheduling,
+}
+
+impl Workload {
+    /// A workload without replicas, which nothing binds.
+    pub fn new(service: ServiceId) -> Self {
+        Self {
+            service,
+            tier: Tier::default(),
+            allowed_nodes: BTreeSet::new(),
+            replicas: BTreeMap::new(),
+            used: None,
+            pinned: None,
+            namespace: None,
+            requests: Requests::default(),
+            cpu_limit: None,
+            scheduling: Scheduling::default(),
+        }
+    }
 }
 
 /// One running copy of a workload.

@@ -3,68 +3,13 @@ use super::{ControlSettings, Parts, PassError, moves};
 use crate::forecasts::{Forecasts, Known, PassForecasts, TrainingSeries};
 use crate::store::{Gauge, GaugeMetric, GaugeSource, GaugeSubject};
 use foremesh_core::{
-    ids::{NodeId, PlanId, ServiceId, WorkloadId},
-    inputs::{InFlight, Inputs, MaybeForecast, ServiceInputs, Settings},
-    plan::Plan,
-    policy::{PastMove, RelocationPolicy, Waiver},
+    ids::PlanId,
+    inputs::{OwnedInputs, Resources},
+    learned::Learned,
     time::Timestamp,
     topology::Snapshot,
 };
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-};
-
-/// The inputs of one pass, owned, so that they outlive it: rollouts validate against them and the API shows them.
-#[derive(Clone, Debug)]
-pub struct PassInputs {
-    /// The moment of the pass.
-    pub now: Timestamp,
-    /// What the platform reported.
-    pub snapshot: Snapshot,
-    /// What is known of each service.
-    pub services: BTreeMap<ServiceId, ServiceInputs>,
-    /// CPU in use, forecast for each node.
-    pub nodes: BTreeMap<NodeId, MaybeForecast>,
-    /// The policies in force.
-    pub policies: Arc<Vec<RelocationPolicy>>,
-    /// Moves that are over.
-    pub past_moves: Vec<PastMove>,
-    /// Moves that are not over.
-    pub in_flight: Vec<InFlight>,
-    /// How long moves take, as measured.
-    pub move_duration_ms: BTreeMap<WorkloadId, i64>,
-    /// How carefully to plan.
-    pub settings: Settings,
-    /// The newest plan.
-    pub newest: Option<(PlanId, u64)>,
-}
-
-impl PassInputs {
-    /// The same for the pure core.
-    pub fn borrow(&self) -> Inputs<'_> {
-        Inputs {
-            now: self.now,
-            snapshot: &self.snapshot,
-            services: &self.services,
-            nodes: &self.nodes,
-            policies: &self.policies,
-            past_moves: &self.past_moves,
-            in_flight: &self.in_flight,
-            move_duration_ms: &self.move_duration_ms,
-            settings: &self.settings,
-            newest_generation: self.newest.as_ref().map_or(0, |(_, generation)| *generation),
-            parent: self.newest.as_ref().map(|(plan, _)| plan),
-        }
-    }
-
-    /// The waiver that lets a plan through without a trial: that of the policy of its first move. A plan is made of
-    /// moves that policies in mode `auto` asked for, and each of those has one.
-    pub fn waiver_of(&self, plan: &Plan) -> Option<&Waiver> {
-        let policy = &plan.moves.first()?.reason.policy;
-        self.policies.iter().find(|candidate| candidate.id == *policy)?.waiver.as_ref()
-    }
-}
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// With what the net of the LSTM can be trained on, if a `salt` asks for it.
 pub(super) async fn gather(
@@ -74,7 +19,7 @@ pub(super) async fn gather(
     snapshot: Snapshot,
     newest: Option<(PlanId, u64)>,
     (now, salt): (Timestamp, Option<u64>),
-) -> Result<(PassInputs, PassForecasts, Vec<TrainingSeries>), PassError> {
+) -> Result<(OwnedInputs, PassForecasts, Vec<TrainingSeries>), PassError> {
     parts.store.append_gauges(gauges(&snapshot)).await?;
     parts.observed.write().await.refresh(now).await?;
 
@@ -82,9 +27,8 @@ pub(super) async fn gather(
     let past_moves = moves::past_moves(&rollouts);
     let in_flight = moves::in_flight(&rollouts);
     let move_duration_ms = moves::durations(&rollouts, settings.pending_ms);
-    let policies = Arc::new(settings.policies.clone());
     let known = Known {
-        policies: Arc::clone(&policies),
+        policies: Arc::new(settings.policies.clone()),
         rollouts,
         calendars: parts.calendars.current(),
         regressors: parts.regressors.current(),
@@ -105,12 +49,15 @@ pub(super) async fn gather(
     .await?;
     parts.calendars.set_learned(made.effects.clone());
 
-    let inputs = PassInputs {
+    let inputs = OwnedInputs {
         now,
         snapshot,
         services,
         nodes,
-        policies,
+        resources: Resources::default(),
+        learned: Learned::default(),
+        policies: settings.policies.clone(),
+        freezes: Vec::new(),
         past_moves,
         in_flight,
         move_duration_ms,

@@ -1,10 +1,9 @@
 //! Whether a plan still holds just before it is acted on, judged on the newest pass.
-use super::PassInputs;
 use crate::rollout::Validator;
 use async_trait::async_trait;
 use foremesh_core::{
     decide::{assess_services, risks},
-    inputs::Inputs,
+    inputs::{Inputs, OwnedInputs},
     placement::place,
     policy::Mode,
     rollout::{RolloutRecord, Validity},
@@ -13,16 +12,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The inputs of the newest pass, shared between the loop that makes them and the rollouts that ask.
 #[derive(Debug, Default)]
-pub struct LatestInputs(Mutex<Option<Arc<PassInputs>>>);
+pub struct LatestInputs(Mutex<Option<Arc<OwnedInputs>>>);
 
 impl LatestInputs {
     /// Takes the inputs of a new pass.
-    pub fn replace(&self, inputs: Arc<PassInputs>) {
+    pub fn replace(&self, inputs: Arc<OwnedInputs>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(inputs);
     }
 
     /// The inputs of the newest pass.
-    pub fn get(&self) -> Option<Arc<PassInputs>> {
+    pub fn get(&self) -> Option<Arc<OwnedInputs>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -37,7 +36,7 @@ impl Validator for LatestInputs {
     }
 }
 
-fn judge(inputs: &PassInputs, record: &RolloutRecord) -> Validity {
+fn judge(inputs: &OwnedInputs, record: &RolloutRecord) -> Validity {
     let wanted = &record.relocation;
     let in_flight: Vec<_> =
         inputs.in_flight.iter().filter(|moving| moving.workload != wanted.workload).cloned().collect();

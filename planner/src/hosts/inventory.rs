@@ -139,12 +139,12 @@ impl Shared {
             replicas.insert(replica_id(name, host), Replica { node: host.clone(), ready });
         }
         Workload {
-            service: hosted.service.clone(),
             tier: hosted.tier,
             allowed_nodes: hosted.allowed.clone(),
             replicas,
             used: used.and_then(|used| Millicores::new(used).ok()),
             pinned: hosted.pinned.clone(),
+            ..Workload::new(hosted.service.clone())
         }
     }
 }
@@ -158,5 +158,6 @@ fn node(host: &Host, answer: Option<&Answer>) -> Node {
         Some(Some(reason)) => NodeState::Unreachable(reason.clone()),
         None => NodeState::Unreachable("it was not asked".to_owned()),
     };
-    Node { capacity: host.capacity, used, zone: host.zone.clone(), cost_per_hour: host.cost_per_hour, state }
+    let (zone, cost_per_hour) = (host.zone.clone(), host.cost_per_hour);
+    Node { used, zone, cost_per_hour, state, ..Node::new(host.capacity) }
 }

@@ -4,7 +4,6 @@ use crate::{
     ids::{NodeId, PolicyId, WorkloadId},
     inputs::Inputs,
     plan::Plan,
-    policy::Condition,
     verify::{VerifiedPlan, rule_of},
 };
 use serde::{Deserialize, Serialize};
@@ -107,7 +106,7 @@ pub fn simulate(plan: VerifiedPlan, inputs: &Inputs<'_>) -> Result<SimulatedPlan
             policy: planned.reason.policy.clone(),
             rule: planned.reason.rule.clone(),
         })?;
-        let Condition::PredictedLatency(rule) = &rule.when;
+        let Some(rule) = rule.latency() else { continue };
         let unknown = |why| SimulationError::Unknown { workload: workload(), why };
         let model = fit(inputs, &planned.workload, rule.quantile).map_err(unknown)?;
         let on = |node, own| model.path(inputs, node, own, &commitments, rule.within_ms, MEDIAN);

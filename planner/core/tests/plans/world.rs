@@ -6,18 +6,16 @@ use foremesh_core::{
     forecast::{ForecastSettings, forecast},
     history::Metric,
     ids::{NodeId, PlanId, ServiceId, WorkloadId},
-    inputs::{InFlight, Inputs, MaybeForecast, Measured, ServiceInputs, Settings},
+    inputs::{Freeze, InFlight, Inputs, MaybeForecast, Measured, Resources, ServiceInputs, Settings},
+    learned::Learned,
     policy::{PastMove, PolicyDocument, RelocationPolicy, validate},
     series::Series,
     time::{Step, Timestamp},
-    topology::{Node, NodeState, Replica, Snapshot, Tier, Workload},
+    topology::{Node, Replica, Snapshot, Tier, Workload},
     units::Millicores,
 };
 use serde_json::{Value, json};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Mutex,
-};
+use std::{collections::BTreeMap, sync::Mutex};
 
 pub(crate) const MINUTE: i64 = 60_000;
 pub(crate) const DAY: usize = 60;
@@ -31,6 +29,9 @@ pub(crate) struct World {
     pub(crate) snapshot: Snapshot,
     pub(crate) services: BTreeMap<ServiceId, ServiceInputs>,
     pub(crate) nodes: BTreeMap<NodeId, MaybeForecast>,
+    pub(crate) resources: Resources,
+    pub(crate) learned: Learned,
+    pub(crate) freezes: Vec<Freeze>,
     pub(crate) policies: Vec<RelocationPolicy>,
     pub(crate) past_moves: Vec<PastMove>,
     pub(crate) in_flight: Vec<InFlight>,
@@ -65,6 +66,9 @@ impl World {
             snapshot: Snapshot { taken_at: NOW, nodes: BTreeMap::new(), workloads: BTreeMap::new() },
             services: BTreeMap::new(),
             nodes: BTreeMap::new(),
+            resources: Resources::default(),
+            learned: Learned::default(),
+            freezes: Vec::new(),
             policies: vec![policy(&json!({}))],
             past_moves: Vec::new(),
             in_flight: Vec::new(),
@@ -89,13 +93,7 @@ impl World {
 
     /// Adds a node of one core with its daily CPU use, or replaces it.
     pub(crate) fn node(&mut self, name: &str, used: Daily) {
-        let node = Node {
-            capacity: millicores(1000.0),
-            used: Some(millicores(used(0))),
-            zone: None,
-            cost_per_hour: 0.0,
-            state: NodeState::Ready,
-        };
+        let node = Node { used: Some(millicores(used(0))), ..Node::new(millicores(1000.0)) };
         self.snapshot.nodes.insert(name.into(), node);
         self.nodes.insert(name.into(), forecast_of(name, "cpu_used_millicores", &history(180, used)));
     }
@@ -104,12 +102,10 @@ impl World {
     pub(crate) fn service(&mut self, shape: &ServiceShape) {
         let replica = Replica { node: shape.node.into(), ready: true };
         let workload = Workload {
-            service: shape.name.into(),
             tier: shape.tier,
-            allowed_nodes: BTreeSet::new(),
             replicas: BTreeMap::from([(format!("{}-1", shape.name).as_str().into(), replica)]),
             used: Some(millicores(shape.used_millicores)),
-            pinned: None,
+            ..Workload::new(shape.name.into())
         };
         self.snapshot.workloads.insert(shape.name.into(), workload);
         self.services.insert(shape.name.into(), known(shape, 180));
@@ -134,6 +130,9 @@ impl World {
             snapshot: &self.snapshot,
             services: &self.services,
             nodes: &self.nodes,
+            resources: &self.resources,
+            learned: &self.learned,
+            freezes: &self.freezes,
             policies: &self.policies,
             past_moves: &self.past_moves,
             in_flight: &self.in_flight,

@@ -1,0 +1,76 @@
+//! The inputs of one pass, owned: they outlive the pass, are kept with what was decided, and are read back to decide
+//! again.
+use super::{Freeze, InFlight, Inputs, MaybeForecast, Resources, ServiceInputs, Settings};
+use crate::{
+    ids::{NodeId, PlanId, ServiceId, WorkloadId},
+    learned::Learned,
+    plan::Plan,
+    policy::{PastMove, RelocationPolicy, Waiver},
+    time::Timestamp,
+    topology::Snapshot,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Everything that [`Inputs`] borrows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OwnedInputs {
+    /// The moment of the pass.
+    pub now: Timestamp,
+    /// What the platform reported.
+    pub snapshot: Snapshot,
+    /// What is known of each service.
+    pub services: BTreeMap<ServiceId, ServiceInputs>,
+    /// CPU in use, forecast for each node.
+    pub nodes: BTreeMap<NodeId, MaybeForecast>,
+    /// Other quantities of nodes and workloads.
+    #[serde(default)]
+    pub resources: Resources,
+    /// What traffic and past moves have taught.
+    #[serde(default)]
+    pub learned: Learned,
+    /// The policies in force.
+    pub policies: Vec<RelocationPolicy>,
+    /// Times at which policies do not move anything.
+    #[serde(default)]
+    pub freezes: Vec<Freeze>,
+    /// Moves that are over.
+    pub past_moves: Vec<PastMove>,
+    /// Moves that are not over.
+    pub in_flight: Vec<InFlight>,
+    /// How long moves take, as measured.
+    pub move_duration_ms: BTreeMap<WorkloadId, i64>,
+    /// How carefully to plan.
+    pub settings: Settings,
+    /// The newest plan with its generation.
+    pub newest: Option<(PlanId, u64)>,
+}
+
+impl OwnedInputs {
+    /// The same, to be looked at.
+    pub fn borrow(&self) -> Inputs<'_> {
+        Inputs {
+            now: self.now,
+            snapshot: &self.snapshot,
+            services: &self.services,
+            nodes: &self.nodes,
+            resources: &self.resources,
+            learned: &self.learned,
+            policies: &self.policies,
+            freezes: &self.freezes,
+            past_moves: &self.past_moves,
+            in_flight: &self.in_flight,
+            move_duration_ms: &self.move_duration_ms,
+            settings: &self.settings,
+            newest_generation: self.newest.as_ref().map_or(0, |(_, generation)| *generation),
+            parent: self.newest.as_ref().map(|(plan, _)| plan),
+        }
+    }
+
+    /// The waiver that lets a plan through without a trial: that of the policy of its first move. A plan is made of
+    /// moves that policies in mode `auto` asked for, and each of those has one.
+    pub fn waiver_of(&self, plan: &Plan) -> Option<&Waiver> {
+        let policy = &plan.moves.first()?.reason.policy;
+        self.policies.iter().find(|candidate| candidate.id == *policy)?.waiver.as_ref()
+    }
+}
