@@ -34,7 +34,7 @@ use foremesh_core::{
     gauge::GaugeMetric,
     history::Metric,
     ids::{NodeId, ServiceId},
-    inputs::{MaybeForecast, Measured, ServiceInputs, metrics_needed},
+    inputs::{MaybeForecast, Measured, Resources, ServiceInputs, metrics_needed},
     live::LiveSeries,
     policy::{RelocationPolicy, Rule},
     rollout::RolloutRecord,
@@ -303,36 +303,48 @@ impl Forecasts {
 }
 
 impl PassForecasts {
-    /// What the decision looks at: the forecasts of services with what they do now, and the CPU of nodes.
-    pub fn inputs(
-        &self,
-        observed: &Observed,
-    ) -> (BTreeMap<ServiceId, ServiceInputs>, BTreeMap<NodeId, MaybeForecast>) {
-        let mut services: BTreeMap<ServiceId, ServiceInputs> = observed
-            .services()
-            .map(|history| {
-                let measured = Measured::newest(history);
-                (history.service.clone(), ServiceInputs { measured, forecasts: BTreeMap::new() })
-            })
-            .collect();
-        let mut nodes = BTreeMap::new();
+    /// What the decision looks at: the forecasts of services with what they do now, and what nodes and workloads use.
+    pub fn inputs(&self, observed: &Observed) -> DecisionForecasts {
+        let mut made = DecisionForecasts::default();
+        for history in observed.services() {
+            let known = ServiceInputs { measured: Measured::newest(history), forecasts: BTreeMap::new() };
+            made.services.insert(history.service.clone(), known);
+        }
         for (id, shown) in &self.all {
+            let forecast = shown.forecast.clone();
             match id {
                 SeriesId::Service(service, metric) => {
-                    services
-                        .entry(service.clone())
-                        .or_default()
-                        .forecasts
-                        .insert(*metric, shown.forecast.clone());
+                    made.services.entry(service.clone()).or_default().forecasts.insert(*metric, forecast);
                 }
                 SeriesId::Node(node, GaugeMetric::CpuUsedMillicores) => {
-                    nodes.insert(node.clone(), shown.forecast.clone());
+                    made.nodes.insert(node.clone(), forecast);
                 }
-                SeriesId::Node(..) | SeriesId::Workload(..) => {}
+                SeriesId::Node(node, GaugeMetric::CpuBackgroundMillicores) => {
+                    made.background.insert(node.clone(), forecast);
+                }
+                SeriesId::Node(node, metric) => {
+                    made.resources.nodes.entry(node.clone()).or_default().insert(*metric, forecast);
+                }
+                SeriesId::Workload(workload, metric) => {
+                    made.resources.workloads.entry(workload.clone()).or_default().insert(*metric, forecast);
+                }
             }
         }
-        (services, nodes)
+        made
     }
+}
+
+/// Forecasts as the decision takes them.
+#[derive(Clone, Debug, Default)]
+pub struct DecisionForecasts {
+    /// Of services, with what they do now.
+    pub services: BTreeMap<ServiceId, ServiceInputs>,
+    /// CPU in use on nodes.
+    pub nodes: BTreeMap<NodeId, MaybeForecast>,
+    /// CPU in use on nodes by all but the managed replicas.
+    pub background: BTreeMap<NodeId, MaybeForecast>,
+    /// Everything else.
+    pub resources: Resources,
 }
 
 /// Highest probability of a breach by any rule of any policy; `None` where no rule looks.

@@ -23,11 +23,13 @@ pub enum GaugeMetric {
     FilesystemUsedBytes,
     /// Size of the root filesystem in bytes.
     FilesystemCapacityBytes,
+    /// CPU in use on a node by all but the replicas that may be moved, in millicores. It stays when they go.
+    CpuBackgroundMillicores,
 }
 
 impl GaugeMetric {
     /// All of them, in their order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::CpuUsedMillicores,
         Self::CpuCapacityMillicores,
         Self::MemoryUsedBytes,
@@ -36,6 +38,7 @@ impl GaugeMetric {
         Self::NetworkBytesPerSecond,
         Self::FilesystemUsedBytes,
         Self::FilesystemCapacityBytes,
+        Self::CpuBackgroundMillicores,
     ];
 
     /// Name with its unit: in the store, in settings and in answers.
@@ -49,6 +52,7 @@ impl GaugeMetric {
             Self::NetworkBytesPerSecond => "network_bytes_per_second",
             Self::FilesystemUsedBytes => "filesystem_used_bytes",
             Self::FilesystemCapacityBytes => "filesystem_capacity_bytes",
+            Self::CpuBackgroundMillicores => "cpu_background_millicores",
         }
     }
 

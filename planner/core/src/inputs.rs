@@ -31,6 +31,9 @@ pub struct Inputs<'a> {
     pub services: &'a BTreeMap<ServiceId, ServiceInputs>,
     /// CPU in use in millicores, forecast for each node.
     pub nodes: &'a BTreeMap<NodeId, MaybeForecast>,
+    /// CPU in use in millicores by all but the managed replicas, forecast for each node where it is known. It does not
+    /// change when replicas move, so it holds right after a move, when `nodes` still remembers what was there before.
+    pub background: &'a BTreeMap<NodeId, MaybeForecast>,
     /// Other quantities of nodes and workloads, where they are measured and a policy looks at them.
     pub resources: &'a Resources,
     /// What traffic and past moves have taught.

@@ -27,6 +27,23 @@ pub struct Snapshot {
     pub workloads: BTreeMap<WorkloadId, Workload>,
 }
 
+impl Snapshot {
+    /// CPU in use on a node by all but the replicas of its workloads, in millicores: what would stay if they went.
+    /// `None` when the use of the node, or of a workload with a replica on it, is not known. Replicas are taken to share
+    /// their workload's use evenly.
+    pub fn background_millicores(&self, node: &NodeId) -> Option<f64> {
+        let used = self.nodes.get(node)?.used?.get();
+        let mut managed = 0.0;
+        for workload in self.workloads.values() {
+            let here = workload.replicas.values().filter(|replica| replica.node == *node).count();
+            if here > 0 {
+                managed += workload.used?.get() * here as f64 / workload.replicas.len() as f64;
+            }
+        }
+        Some((used - managed).max(0.0))
+    }
+}
+
 /// A machine that can run replicas.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Node {

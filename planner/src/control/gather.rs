@@ -3,11 +3,7 @@ use super::{ControlSettings, Parts, PassError, moves};
 use crate::forecasts::{Forecasts, Known, PassForecasts, TrainingSeries};
 use crate::store::{Gauge, GaugeMetric, GaugeSource, GaugeSubject};
 use foremesh_core::{
-    ids::PlanId,
-    inputs::{OwnedInputs, Resources},
-    learned::Learned,
-    time::Timestamp,
-    topology::Snapshot,
+    ids::PlanId, inputs::OwnedInputs, learned::Learned, time::Timestamp, topology::Snapshot,
 };
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -38,7 +34,7 @@ pub(super) async fn gather(
         cpu_millicores: snapshot.nodes.iter().map(|(id, node)| (id.clone(), node.capacity.get())).collect(),
     };
     let (forecasts, observed) = (Arc::clone(forecasts), Arc::clone(&parts.observed));
-    let (made, (services, nodes), corpus) = tokio::task::spawn_blocking(move || {
+    let (made, decided_on, corpus) = tokio::task::spawn_blocking(move || {
         let observed = observed.blocking_read();
         let mut forecasts = forecasts.lock().unwrap_or_else(PoisonError::into_inner);
         let made = forecasts.pass(&observed, &known);
@@ -52,9 +48,10 @@ pub(super) async fn gather(
     let inputs = OwnedInputs {
         now,
         snapshot,
-        services,
-        nodes,
-        resources: Resources::default(),
+        services: decided_on.services,
+        nodes: decided_on.nodes,
+        background: decided_on.background,
+        resources: decided_on.resources,
         learned: Learned::default(),
         policies: settings.policies.clone(),
         freezes: Vec::new(),
@@ -68,19 +65,26 @@ pub(super) async fn gather(
 }
 
 fn gauges(snapshot: &Snapshot) -> Vec<Gauge> {
-    let gauge = |subject, used: f64| Gauge {
+    let gauge = |subject, metric, value: f64| Gauge {
         subject,
-        metric: GaugeMetric::CpuUsedMillicores,
+        metric,
         source: GaugeSource::Platform,
         at: snapshot.taken_at,
-        value: used,
+        value,
     };
-    let nodes = snapshot
-        .nodes
-        .iter()
-        .filter_map(|(node, state)| Some(gauge(GaugeSubject::Node(node.clone()), state.used?.get())));
-    let workloads = snapshot.workloads.iter().filter_map(|(workload, state)| {
-        Some(gauge(GaugeSubject::Workload(workload.clone()), state.used?.get()))
-    });
-    nodes.chain(workloads).collect()
+    let mut gauges = Vec::new();
+    for (node, state) in &snapshot.nodes {
+        let subject = GaugeSubject::Node(node.clone());
+        if let Some(used) = state.used {
+            gauges.push(gauge(subject.clone(), GaugeMetric::CpuUsedMillicores, used.get()));
+        }
+        if let Some(background) = snapshot.background_millicores(node) {
+            gauges.push(gauge(subject, GaugeMetric::CpuBackgroundMillicores, background));
+        }
+    }
+    gauges.extend(snapshot.workloads.iter().filter_map(|(workload, state)| {
+        let subject = GaugeSubject::Workload(workload.clone());
+        Some(gauge(subject, GaugeMetric::CpuUsedMillicores, state.used?.get()))
+    }));
+    gauges
 }

@@ -187,6 +187,13 @@ impl Forecaster {
 }
 
 impl SamplePaths {
+    /// The one path of what is known, often enough that its probability is near 0 or 1.
+    pub(super) fn certain(values: &[f64]) -> Self {
+        let path = values.iter().map(|value| value.clamp(-F32, F32) as f32);
+        let paths = std::iter::repeat_n(path, ENOUGH).flatten();
+        Self { values: paths.collect(), horizon: values.len(), calibration: Calibration::NONE }
+    }
+
     /// Forgets the first steps of each path.
     pub(super) fn drop_first(&mut self, steps: usize) {
         let (steps, horizon) = (steps.min(self.horizon), self.horizon.max(1));

@@ -70,6 +70,33 @@ pub struct Exhaustion {
 }
 
 impl Forecast {
+    /// A forecast of what is known: every level is the value itself, and there is one path. For series whose future is
+    /// written down, and for comparing decisions with those of perfect foresight.
+    pub fn certain(subject: &str, metric: &str, made_at: Timestamp, step: Step, values: &[f64]) -> Self {
+        let start = step.floor(made_at);
+        let known = values.iter().enumerate().map(|(index, value)| ForecastStep {
+            at: start.plus_ms(step.times(index)),
+            point: *value,
+            quantiles: [*value; LEVELS.len()],
+        });
+        Self {
+            subject: subject.to_owned(),
+            metric: metric.to_owned(),
+            made_at,
+            data_age_ms: 0,
+            step,
+            model: "known".to_owned(),
+            backtest_mae: 0.0,
+            backtest_origins: 0,
+            seasons: None,
+            parts: Vec::new(),
+            steps: known.collect(),
+            lowest: values.iter().copied().fold(f64::INFINITY, f64::min),
+            highest: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            paths: SamplePaths::certain(values),
+        }
+    }
+
     /// Probability that the step with this index is above `threshold`. `None` beyond the horizon. It is the level at
     /// which the threshold lies in the step's distribution, and never 0 or 1: a finite history cannot claim that.
     pub fn exceedance(&self, step_index: usize, threshold: f64) -> Option<Probability> {

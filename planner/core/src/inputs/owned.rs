@@ -23,6 +23,9 @@ pub struct OwnedInputs {
     pub services: BTreeMap<ServiceId, ServiceInputs>,
     /// CPU in use, forecast for each node.
     pub nodes: BTreeMap<NodeId, MaybeForecast>,
+    /// CPU in use by all but the managed replicas, forecast for each node where it is known.
+    #[serde(default)]
+    pub background: BTreeMap<NodeId, MaybeForecast>,
     /// Other quantities of nodes and workloads.
     #[serde(default)]
     pub resources: Resources,
@@ -54,6 +57,7 @@ impl OwnedInputs {
             snapshot: &self.snapshot,
             services: &self.services,
             nodes: &self.nodes,
+            background: &self.background,
             resources: &self.resources,
             learned: &self.learned,
             policies: &self.policies,

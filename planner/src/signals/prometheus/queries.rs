@@ -90,6 +90,8 @@ fn of_nodes(metric: GaugeMetric, by: &str) -> String {
         GaugeMetric::FilesystemCapacityBytes => {
             format!("max by ({by}) ({})", mean("node_filesystem_size_bytes{mountpoint=\"/\"}"))
         }
+        // Which replicas may be moved is known to the planner alone, which works this out at each snapshot.
+        GaugeMetric::CpuBackgroundMillicores => String::new(),
     }
 }
 
