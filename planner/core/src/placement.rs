@@ -2,8 +2,9 @@
 //!
 //! Services are taken in the order of their weight. Each chosen move counts as load on its target for the services
 //! after it, and so do the moves in flight. Staying is always a candidate.
-pub(crate) mod constraint;
+pub mod constraint;
 mod cost;
+pub mod layout;
 mod nothing;
 
 pub use cost::Cost;

@@ -1,5 +1,9 @@
 //! A plan: which replicas go where, in which order, and why. It never changes once made and leaves no choice to
 //! whoever carries it out.
+mod rejection;
+
+pub use rejection::RejectionReason;
+
 use crate::{
     ids::{NodeId, PlanId, PolicyId, ReplicaId, ServiceId, WorkloadId},
     inputs::Inputs,
@@ -146,75 +150,4 @@ pub struct Rejection {
     pub node: NodeId,
     /// Why not.
     pub why: RejectionReason,
-}
-
-/// Why a node was refused as a target; every refused node has one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
-#[serde(rename_all = "snake_case", tag = "kind")]
-pub enum RejectionReason {
-    /// The replica runs there already.
-    #[error("it runs there already")]
-    IsSource,
-    /// The platform could not reach it.
-    #[error("the node cannot be reached: {detail}")]
-    Unreachable {
-        /// What the platform said.
-        detail: String,
-    },
-    /// The operator wants no new replicas on it.
-    #[error("the node takes no new replicas")]
-    Cordoned,
-    /// The workload may not run there.
-    #[error("the workload may not run there")]
-    NotAllowed,
-    /// Another replica of the workload runs there; two on one node would fail together.
-    #[error("another replica of the workload runs there")]
-    HoldsReplica,
-    /// Its use is not known over the whole window, and an unknown node is never a target.
-    #[error("its CPU use is not known over the whole window")]
-    UsageUnknown,
-    /// Not enough CPU left over the window.
-    #[error(
-        "it needs {needed_millicores:.0} millicores, but {free_millicores:.0} are free at the fullest moment"
-    )]
-    NotEnoughCpu {
-        /// What the workload needs, in millicores.
-        needed_millicores: f64,
-        /// What is left at the fullest moment of the window, in millicores.
-        free_millicores: f64,
-    },
-    /// Its CPU would be full, so that latency has no bound.
-    #[error("its CPU would be full: {:.0} % in use", utilisation * 100.0)]
-    WouldSaturate {
-        /// Predicted share of CPU in use, 1 or more.
-        utilisation: f64,
-    },
-    /// The workload would breach its objective there too, or come too close to it.
-    #[error("it would reach {predicted_ms:.1} ms there, at most {limit_ms:.1} ms are allowed")]
-    WouldBreachThere {
-        /// Predicted latency there in milliseconds.
-        predicted_ms: f64,
-        /// The most that it may be, in milliseconds: objective less margin.
-        limit_ms: f64,
-    },
-    /// Not better than staying by the margin.
-    #[error("{predicted_ms:.1} ms there are not enough better than {stay_ms:.1} ms here")]
-    NoGain {
-        /// Predicted latency there in milliseconds.
-        predicted_ms: f64,
-        /// Predicted latency where it is, in milliseconds.
-        stay_ms: f64,
-    },
-    /// Feasible, but another node costs less, or costs the same and is faster, or comes first by name.
-    #[error("it costs {cost:.2} at {predicted_ms:.1} ms, the chosen node {chosen:.2} at {chosen_ms:.1} ms")]
-    CostsMore {
-        /// Its cost.
-        cost: f64,
-        /// Predicted latency there in milliseconds.
-        predicted_ms: f64,
-        /// The chosen node's cost.
-        chosen: f64,
-        /// Predicted latency on the chosen node in milliseconds.
-        chosen_ms: f64,
-    },
 }

@@ -4,8 +4,8 @@
 mod scheduling;
 
 pub use scheduling::{
-    Autoscaler, DisruptionBudget, Effect, Operator, Requests, Requirement, Scheduling, Spread, Taint,
-    Toleration, TopologyKey, Volume,
+    Autoscaler, BudgetHealth, DisruptionBudget, Effect, Operator, Quota, Requests, Requirement, Scheduling,
+    Spread, Taint, Toleration, TopologyKey, Volume,
 };
 
 use crate::{
@@ -66,6 +66,12 @@ pub struct Node {
     /// What keeps replicas away that do not tolerate it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub taints: Vec<Taint>,
+    /// Replicas that it runs at most, whatever they ask for; `None` without such a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replica_limit: Option<u32>,
+    /// What runs there and belongs to no workload of the snapshot, such as the agents of a platform.
+    #[serde(default, skip_serializing_if = "Besides::is_nothing")]
+    pub besides: Besides,
 }
 
 impl Node {
@@ -80,7 +86,35 @@ impl Node {
             memory_bytes: None,
             labels: BTreeMap::new(),
             taints: Vec::new(),
+            replica_limit: None,
+            besides: Besides::NOTHING,
         }
+    }
+}
+
+/// What runs on a node beside the workloads of the snapshot. It takes up room like they do.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Besides {
+    /// What all of it asks for.
+    pub requests: Requests,
+    /// How many replicas that is, where the node limits their number.
+    pub replicas: u32,
+    /// Ports of the node that it holds.
+    pub host_ports: BTreeSet<u16>,
+}
+
+impl Besides {
+    /// Nothing else runs there.
+    pub const NOTHING: Self = Self {
+        requests: Requests { cpu_millicores: None, memory_bytes: None },
+        replicas: 0,
+        host_ports: BTreeSet::new(),
+    };
+
+    /// Whether nothing else runs there.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::NOTHING
     }
 }
 

@@ -50,6 +50,26 @@ pub struct OwnedInputs {
 }
 
 impl OwnedInputs {
+    /// A snapshot of which nothing else is known, decided on when it was taken.
+    pub fn new(snapshot: Snapshot) -> Self {
+        Self {
+            now: snapshot.taken_at,
+            snapshot,
+            services: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            background: BTreeMap::new(),
+            resources: Resources::default(),
+            learned: Learned::default(),
+            policies: Vec::new(),
+            freezes: Vec::new(),
+            past_moves: Vec::new(),
+            in_flight: Vec::new(),
+            move_duration_ms: BTreeMap::new(),
+            settings: Settings::default(),
+            newest: None,
+        }
+    }
+
     /// The same, to be looked at.
     pub fn borrow(&self) -> Inputs<'_> {
         Inputs {

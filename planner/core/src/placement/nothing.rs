@@ -2,6 +2,7 @@
 use crate::{
     duration::in_words,
     ids::{NodeId, ReplicaId, WorkloadId},
+    placement::constraint::Immovable,
     plan::Rejection,
     policy::{Cooldown, Mode, UnknownReason},
     twin::TwinUnknown,
@@ -84,6 +85,14 @@ pub enum NothingBecause {
         workload: WorkloadId,
         /// The replica.
         replica: ReplicaId,
+    },
+    /// It cannot be moved, wherever it would go.
+    #[error("workload `{workload}` cannot be moved: {why}")]
+    Immovable {
+        /// The workload.
+        workload: WorkloadId,
+        /// Why not.
+        why: Immovable,
     },
     /// A move would not be over before the breach.
     #[error("a move takes {}, but the breach begins in {}", in_words(*needed_ms), in_words(*left_ms))]

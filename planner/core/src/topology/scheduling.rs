@@ -1,6 +1,9 @@
 //! What binds replicas to places: the conditions that any scheduler would hold, in words of no platform.
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 /// What each replica asks for; a scheduler places by these, whatever is in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -43,6 +46,24 @@ pub enum Effect {
     NoExecute,
 }
 
+impl fmt::Display for Taint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, value, effect } = self;
+        let equals = if value.is_empty() { "" } else { "=" };
+        write!(f, "{key}{equals}{value}:{effect}")
+    }
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoSchedule => "NoSchedule",
+            Self::PreferNoSchedule => "PreferNoSchedule",
+            Self::NoExecute => "NoExecute",
+        })
+    }
+}
+
 /// A taint that a workload puts up with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Toleration {
@@ -57,6 +78,15 @@ pub struct Toleration {
     pub effect: Option<Effect>,
 }
 
+impl Toleration {
+    /// Whether it puts up with a taint.
+    pub fn tolerates(&self, taint: &Taint) -> bool {
+        (self.key.is_empty() || self.key == taint.key)
+            && self.value.as_ref().is_none_or(|value| *value == taint.value)
+            && self.effect.is_none_or(|effect| effect == taint.effect)
+    }
+}
+
 /// One condition on the labels of a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requirement {
@@ -67,6 +97,41 @@ pub struct Requirement {
     /// With what.
     #[serde(default)]
     pub values: BTreeSet<String>,
+}
+
+impl Requirement {
+    /// Whether it holds for the label's value on a node, `None` for a node without the label.
+    pub fn holds(&self, actual: Option<&String>) -> bool {
+        let has = || actual.is_some_and(|actual| self.values.contains(actual));
+        let compared = |with: fn(f64, f64) -> bool| {
+            let limit = self.values.iter().next().and_then(|limit| limit.parse().ok());
+            actual.and_then(|actual| actual.parse().ok()).zip(limit).is_some_and(|(a, l)| with(a, l))
+        };
+        match self.operator {
+            Operator::In => has(),
+            Operator::NotIn => !has(),
+            Operator::Exists => actual.is_some(),
+            Operator::DoesNotExist => actual.is_none(),
+            Operator::Above => compared(|actual, limit| actual > limit),
+            Operator::Below => compared(|actual, limit| actual < limit),
+        }
+    }
+}
+
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, operator, values } = self;
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        let values = values.join(", ");
+        match operator {
+            Operator::In => write!(f, "{key} in ({values})"),
+            Operator::NotIn => write!(f, "{key} not in ({values})"),
+            Operator::Exists => write!(f, "{key} exists"),
+            Operator::DoesNotExist => write!(f, "{key} does not exist"),
+            Operator::Above => write!(f, "{key} above {values}"),
+            Operator::Below => write!(f, "{key} below {values}"),
+        }
+    }
 }
 
 /// How a label is compared.
@@ -81,6 +146,10 @@ pub enum Operator {
     Exists,
     /// Is not there.
     DoesNotExist,
+    /// Is a number above the only value.
+    Above,
+    /// Is a number below the only value.
+    Below,
 }
 
 /// What replicas are kept apart by, or spread over.
@@ -91,6 +160,15 @@ pub enum TopologyKey {
     Node,
     /// Nodes of one zone together.
     Zone,
+}
+
+impl fmt::Display for TopologyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Node => "node",
+            Self::Zone => "zone",
+        })
+    }
 }
 
 /// Replicas of the workload must be spread evenly.
@@ -119,12 +197,36 @@ pub struct Volume {
 }
 
 /// How many replicas may be away at once.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DisruptionBudget {
     /// Its name.
     pub name: String,
     /// Replicas that may be taken away now.
     pub allowed_now: u32,
+    /// How its replicas are, when the platform says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<BudgetHealth>,
+}
+
+/// How the replicas of a disruption budget are, all its workloads together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BudgetHealth {
+    /// Replicas that are well now.
+    pub healthy: u32,
+    /// Replicas that must be well.
+    pub wanted: u32,
+}
+
+/// A limit on what a namespace may ask for in all. A successor that runs beside its predecessor asks for more.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Quota {
+    /// Its name.
+    pub name: String,
+    /// What may still be asked for; `None` where it sets no limit.
+    pub free: Requests,
+    /// Replicas that may still be added; `None` where it sets no limit.
+    pub free_replicas: Option<u32>,
 }
 
 /// Something else that changes the number of replicas.
@@ -139,7 +241,7 @@ pub struct Autoscaler {
 }
 
 /// What binds the replicas of one workload to places, and to one another. The default binds nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Scheduling {
     /// Conditions on the node's labels, all of which must hold.
@@ -148,6 +250,8 @@ pub struct Scheduling {
     pub tolerations: Vec<Toleration>,
     /// No two of its replicas in one domain.
     pub apart: BTreeSet<TopologyKey>,
+    /// Replicas of it that may be on one node at most; `None` without such a limit.
+    pub max_per_node: Option<u32>,
     /// Workloads that may not be in the same domain, by their names.
     pub not_with: BTreeMap<String, TopologyKey>,
     /// Workloads of which a replica must be in the same domain, by their names.
@@ -160,6 +264,8 @@ pub struct Scheduling {
     pub host_ports: BTreeSet<u16>,
     /// Disruption budgets that hold for it.
     pub budgets: Vec<DisruptionBudget>,
+    /// Quotas of its namespace.
+    pub quotas: Vec<Quota>,
     /// What else changes its number of replicas.
     pub autoscaler: Option<Autoscaler>,
     /// A change of it that is under way, such as a new version: nothing moves meanwhile.
