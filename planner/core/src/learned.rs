@@ -3,6 +3,8 @@
 //!
 //! All of it is fitted outside of a decision, from histories, and is part of the decision's inputs as plain numbers, so
 //! that a decision can be made again from its record.
+mod record;
+
 use crate::ids::{NodeId, ServiceId, WorkloadId, Zone};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -4,8 +4,18 @@
 //! what the workload uses now, the load of other things from the node's forecast, and the arrivals from the service's
 //! forecast; what the formula misses is corrected by the ratio between measured and modelled latency where the
 //! workload runs now. It says so when it does not know.
+mod calls;
+mod evaluation;
+mod lanes;
+mod mesh;
 pub mod queueing;
+mod sharing;
 mod simulate;
+mod tail_fit;
+
+pub use evaluation::{Delta, Evaluation, TwinBreach};
+pub use lanes::{KNOTS, LANES, lane};
+pub use mesh::{MeshModel, NodeIx, Objective, ReplicaIx, ServiceIx};
 pub use simulate::{MovePrediction, SimulatedPlan, SimulationError, simulate};
 
 use crate::{
@@ -31,7 +41,7 @@ pub const UPPER: usize = 4;
 const CALIBRATION: std::ops::RangeInclusive<f64> = 0.05..=20.0;
 
 /// Throughput in requests per second below which CPU per request is noise.
-const LEAST_RPS: f64 = 0.1;
+pub(crate) const LEAST_RPS: f64 = 0.1;
 
 /// Why the twin cannot tell.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]

@@ -1,0 +1,313 @@
+//! One layout of the mesh and what it costs, kept up to date move by move.
+mod journal;
+pub(super) mod layout;
+mod risk;
+
+use super::{
+    MEDIAN, UPPER,
+    lanes::{KNOTS, LANES, Lanes, lane},
+    mesh::{MeshModel, NodeIx, ReplicaIx, ServiceIx},
+};
+use journal::Journal;
+use layout::{Layout, NodeState};
+pub use risk::TwinBreach;
+
+/// Latency in milliseconds beyond which a node is saturated.
+const NO_BOUND_MS: f32 = 1e8;
+
+/// A layout with its costs. It begins with the present one, moves in flight on their targets.
+#[derive(Clone, Debug)]
+pub struct Evaluation<'m> {
+    mesh: &'m MeshModel,
+    layout: Layout,
+    /// Replicas on each node, sorted.
+    on_node: Vec<Vec<u32>>,
+    /// Share of each node's CPU in use.
+    used: Vec<Lanes>,
+    risk: Vec<f32>,
+    /// What each node adds to the cost for being too full.
+    penalty: Vec<f32>,
+    risk_cost: f64,
+    network_cost: f64,
+    journal: Journal,
+    /// Whether a service is in the set that is computed anew.
+    marked: Vec<bool>,
+}
+
+/// By how much a move changes the costs; negative is better.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Delta {
+    /// Change of [`Evaluation::risk_cost`].
+    pub risk: f64,
+    /// Change of [`Evaluation::network_cost`].
+    pub network: f64,
+}
+
+impl MeshModel {
+    /// The present layout, with moves in flight already on their targets.
+    pub fn start(&self) -> Evaluation<'_> {
+        let mut evaluation = Evaluation {
+            mesh: self,
+            layout: Layout::new(self, |replica| self.replicas[replica].start),
+            on_node: vec![Vec::new(); self.nodes.len()],
+            used: vec![[0.0; LANES]; self.nodes.len()],
+            risk: vec![0.0; self.services.len()],
+            penalty: vec![0.0; self.nodes.len()],
+            risk_cost: 0.0,
+            network_cost: 0.0,
+            journal: Journal::default(),
+            marked: vec![false; self.services.len()],
+        };
+        for (replica, node) in evaluation.layout.node_of.iter().enumerate() {
+            evaluation.on_node[*node as usize].push(replica as u32);
+        }
+        for node in 0..self.nodes.len() {
+            evaluation.compute_node(node);
+        }
+        for service in &self.calls.order {
+            evaluation.compute_service(*service as usize);
+        }
+        for (edge, call) in self.calls.edges.iter().enumerate() {
+            let calls = self.services[call.caller as usize].requests * call.calls;
+            evaluation.network_cost += f64::from(calls * evaluation.layout.edge_ms[edge]);
+        }
+        evaluation
+    }
+}
+
+impl<'m> Evaluation<'m> {
+    /// The mesh.
+    pub const fn mesh(&self) -> &'m MeshModel {
+        self.mesh
+    }
+
+    /// Node that a replica is on.
+    pub fn node_of(&self, replica: ReplicaIx) -> NodeIx {
+        self.layout.node_of[replica] as usize
+    }
+
+    /// Share of the service's requests that a replica gets.
+    pub fn share_of(&self, replica: ReplicaIx) -> f64 {
+        f64::from(self.layout.share[replica])
+    }
+
+    /// Puts a replica on a node. Moving it back undoes it.
+    pub fn move_replica(&mut self, replica: ReplicaIx, to: NodeIx) {
+        self.journal.clear();
+        self.apply(replica, to);
+    }
+
+    /// Changes the part of its service's requests that a replica gets. Parts of one service should add up to 1.
+    pub fn set_share(&mut self, replica: ReplicaIx, share: f64) {
+        self.journal.clear();
+        self.layout.share[replica] = share as f32;
+        let rates = &self.mesh.rates[self.mesh.service_of(replica)];
+        self.layout.limit(self.mesh, replica, |lane| rates[lane]);
+        let node = self.node_of(replica);
+        self.update(replica, node, node);
+    }
+
+    /// What [`Self::move_replica`] would change; the layout stays.
+    pub fn peek(&mut self, replica: ReplicaIx, to: NodeIx) -> Delta {
+        let (risk, network) = (self.risk_cost, self.network_cost);
+        let from = self.node_of(replica);
+        if from == to {
+            return Delta::default();
+        }
+        self.journal.clear();
+        self.apply(replica, to);
+        let delta = Delta { risk: self.risk_cost - risk, network: self.network_cost - network };
+        self.put(replica, to, from);
+        self.restore();
+        (self.risk_cost, self.network_cost) = (risk, network);
+        delta
+    }
+
+    /// Share of a node's CPU in use at a knot and a place in [`LEVELS`](crate::forecast::LEVELS); infinite when it is
+    /// not known. May pass 1.
+    pub fn node_use(&self, node: NodeIx, knot: usize, level: usize) -> f64 {
+        if self.mesh.nodes[node].unknown.is_some() {
+            return f64::INFINITY;
+        }
+        f64::from(self.used[node][lane(knot, level)])
+    }
+
+    /// Highest share of a node's CPU in use over all knots at a level; infinite when it is not known.
+    pub fn highest_use(&self, node: NodeIx, level: usize) -> f64 {
+        (0..KNOTS).map(|knot| self.node_use(node, knot, level)).fold(0.0, f64::max)
+    }
+
+    /// Latency of a service in milliseconds at its objective's quantile. `None` without an objective, when a node is
+    /// saturated, or when it is not predicted.
+    pub fn latency(&self, service: ServiceIx, knot: usize, level: usize) -> Option<f64> {
+        let model = &self.mesh.services[service];
+        let (Some(objective), None) = (&model.objective, &model.unknown) else { return None };
+        let at = lane(knot, level);
+        let (mean, variance) = (self.layout.mean[service][at], self.layout.variance[service][at]);
+        let ms = self.mesh.tables[objective.table].quantile(mean, variance);
+        (ms < NO_BOUND_MS).then_some(f64::from(ms))
+    }
+
+    /// Highest latency of a service in milliseconds over the knots of its look-ahead. `None` as for [`Self::latency`].
+    pub fn worst_ms(&self, service: ServiceIx, level: usize) -> Option<f64> {
+        let knots = self.mesh.services[service].objective.as_ref()?.knots;
+        (0..knots).try_fold(0.0, |worst: f64, knot| Some(worst.max(self.latency(service, knot, level)?)))
+    }
+
+    /// Probability that a service breaches its objective within its look-ahead; 0 without an objective and when its
+    /// latency is not predicted.
+    pub fn risk(&self, service: ServiceIx) -> f64 {
+        f64::from(self.risk[service])
+    }
+
+    /// Replicas on a node.
+    pub fn replicas_on(&self, node: NodeIx) -> impl Iterator<Item = ReplicaIx> + '_ {
+        self.on_node[node].iter().map(|replica| *replica as usize)
+    }
+
+    /// Services with a replica on a node; one with two is named twice.
+    pub fn services_on(&self, node: NodeIx) -> impl Iterator<Item = ServiceIx> + '_ {
+        self.replicas_on(node).map(|replica| self.mesh.service_of(replica))
+    }
+
+    /// Services whose latency a move would change, callees before callers.
+    pub fn touched(&mut self, replica: ReplicaIx, to: NodeIx) -> impl Iterator<Item = ServiceIx> + use<> {
+        let from = self.node_of(replica);
+        self.find_touched(replica, from, to).into_iter().map(|service| service as usize)
+    }
+
+    /// Sum over services of tier weight times expected requests per second times risk, and what overfull nodes add:
+    /// the share by which each passes the highest utilisation, times the weight of what runs there.
+    pub const fn risk_cost(&self) -> f64 {
+        self.risk_cost
+    }
+
+    /// Sum over calls of calls per second times milliseconds of distance.
+    pub const fn network_cost(&self) -> f64 {
+        self.network_cost
+    }
+
+    /// Highest latency over the look-ahead at the median, see [`Self::worst_ms`].
+    pub fn expected_ms(&self, service: ServiceIx) -> Option<f64> {
+        self.worst_ms(service, MEDIAN)
+    }
+
+    fn apply(&mut self, replica: ReplicaIx, to: NodeIx) {
+        let from = self.node_of(replica);
+        if from != to {
+            self.put(replica, from, to);
+            self.update(replica, from, to);
+        }
+    }
+
+    fn put(&mut self, replica: ReplicaIx, from: NodeIx, to: NodeIx) {
+        let id = replica as u32;
+        if let Ok(at) = self.on_node[from].binary_search(&id) {
+            self.on_node[from].remove(at);
+        }
+        if let Err(at) = self.on_node[to].binary_search(&id) {
+            self.on_node[to].insert(at, id);
+        }
+        self.layout.node_of[replica] = to as u32;
+    }
+
+    /// Computes anew what depends on a replica that went from one node to another.
+    fn update(&mut self, replica: ReplicaIx, from: NodeIx, to: NodeIx) {
+        self.renew_node(from);
+        if to != from {
+            self.renew_node(to);
+        }
+        let mesh = self.mesh;
+        let service = mesh.service_of(replica);
+        for edge in mesh.calls.of(service) {
+            self.renew_edge(edge);
+        }
+        for edge in mesh.calls.reaching(service) {
+            self.renew_edge(*edge as usize);
+        }
+        for service in self.find_touched(replica, from, to) {
+            self.renew_service(service as usize);
+        }
+    }
+
+    /// Services on both nodes, the replica's own, and whoever waits for one of these, in the order of computation.
+    fn find_touched(&mut self, replica: ReplicaIx, from: NodeIx, to: NodeIx) -> Vec<u32> {
+        let mesh = self.mesh;
+        let mut touched = Vec::with_capacity(32);
+        let marked = &mut self.marked;
+        let mut mark = |service: u32, touched: &mut Vec<u32>| {
+            if !std::mem::replace(&mut marked[service as usize], true) {
+                touched.push(service);
+            }
+        };
+        mark(mesh.replicas[replica].service, &mut touched);
+        for on in self.on_node[from].iter().chain(&self.on_node[to]) {
+            mark(mesh.replicas[*on as usize].service, &mut touched);
+        }
+        let mut next = 0;
+        while let Some(service) = touched.get(next).copied() {
+            for edge in mesh.calls.reaching(service as usize) {
+                let call = &mesh.calls.edges[*edge as usize];
+                if call.waits {
+                    mark(call.caller, &mut touched);
+                }
+            }
+            next += 1;
+        }
+        for service in &touched {
+            self.marked[*service as usize] = false;
+        }
+        touched.sort_unstable_by_key(|service| mesh.calls.rank[*service as usize]);
+        touched
+    }
+
+    fn compute_node(&mut self, node: NodeIx) {
+        let mesh = self.mesh;
+        let model = &mesh.nodes[node];
+        let mut load = mesh.background[node];
+        let (mut known, mut remaining, mut weight) = (0.0, 0.0, 0.0);
+        let mut unknown = false;
+        for id in &self.on_node[node] {
+            let replica = &mesh.replicas[*id as usize];
+            let workload = &mesh.workloads[replica.workload as usize];
+            let share = self.layout.share[*id as usize];
+            weight += mesh.services[replica.service as usize].weight * share;
+            // What runs where it was measured is in the background; anywhere else its load is missing. And a node that
+            // is not known must not look good to who comes.
+            let guest = replica.home as usize != node;
+            unknown |= guest && (workload.unknown.is_some() || model.unknown.is_some());
+            if workload.unknown.is_some() {
+                continue;
+            }
+            let rates = &mesh.rates[replica.service as usize];
+            let each = workload.demand_core_ms * share;
+            for (load, rate) in load.iter_mut().zip(rates) {
+                *load += each * rate + workload.idle;
+            }
+            let busy = each * rates[lane(0, MEDIAN)];
+            known += busy;
+            remaining += busy * workload.demand_core_ms * (1.0 + workload.scv) / 2.0;
+        }
+        let inverse = if unknown || model.capacity <= 0.0 { f32::INFINITY } else { 1.0 / model.capacity };
+        for load in &mut load {
+            *load = if inverse.is_finite() { *load * inverse } else { f32::INFINITY };
+        }
+        let remaining = if known > 0.0 { remaining / known } else { 0.0 };
+        self.layout.states[node] = NodeState::of(&load, model.cores, remaining);
+        let highest = (0..KNOTS).map(|knot| load[lane(knot, UPPER)]).fold(0.0, f32::max);
+        self.used[node] = load;
+        let before = self.penalty[node];
+        // An overload beyond all measure is as bad as one of all that the node has.
+        self.penalty[node] = (highest - mesh.max_utilisation).clamp(0.0, 1.0) * weight;
+        self.risk_cost += f64::from(self.penalty[node]) - f64::from(before);
+    }
+
+    fn compute_service(&mut self, service: ServiceIx) {
+        self.layout.compute(self.mesh, service);
+        let (mean, variance) = (&self.layout.mean[service], &self.layout.variance[service]);
+        let risk = risk::risk(self.mesh, service, mean, variance);
+        let change = f64::from(risk) - f64::from(self.risk[service]);
+        self.risk_cost += change * f64::from(self.mesh.services[service].weight);
+        self.risk[service] = risk;
+    }
+}

@@ -1,0 +1,138 @@
+//! From a service's times to the probability that its objective is breached.
+use super::{
+    super::{
+        MEDIAN,
+        lanes::{KNOTS, Lanes, lane},
+        mesh::{MeshModel, ServiceIx},
+        tail_fit::TailTable,
+    },
+    Evaluation, NO_BOUND_MS,
+};
+use crate::{
+    forecast::{LEVELS, model::BreachWindow},
+    time::{Step, Timestamp},
+    units::{Probability, Quantile},
+};
+
+/// Part of the outcomes that each level stands for: half the way to its neighbours.
+const PARTS: [f32; LEVELS.len()] = {
+    let mut parts = [0.0; LEVELS.len()];
+    let mut level = 0;
+    while level < LEVELS.len() {
+        let below = if level == 0 { 0.0 } else { 0.5 * (LEVELS[level - 1] + LEVELS[level]) };
+        let above = if level + 1 == LEVELS.len() { 1.0 } else { 0.5 * (LEVELS[level] + LEVELS[level + 1]) };
+        parts[level] = (above - below) as f32;
+        level += 1;
+    }
+    parts
+};
+
+/// Probability that the service breaches its objective within its look-ahead, 0 without an objective or when its
+/// latency is not predicted.
+///
+/// Loads of all nodes and services are taken to be at the same level at once: what rises, rises together. At each level
+/// the worst knot counts, and around it the twin's own error.
+pub(super) fn risk(mesh: &MeshModel, service: ServiceIx, mean: &Lanes, variance: &Lanes) -> f32 {
+    let model = &mesh.services[service];
+    let (Some(objective), None) = (&model.objective, &model.unknown) else { return 0.0 };
+    let table = &mesh.tables[objective.table];
+    let (middle, spread) = mesh.error;
+    let limit = (objective.above_ms as f32).ln() - middle;
+    let mut risk = 0.0;
+    for (level, part) in PARTS.iter().enumerate() {
+        let mut worst = f32::MIN_POSITIVE;
+        for knot in 0..objective.knots {
+            let at = lane(knot, level);
+            worst = worst.max(table.quantile(mean[at], variance[at]));
+        }
+        risk += part * normal((worst.ln() - limit) / spread);
+    }
+    risk.clamp(0.0, 1.0)
+}
+
+/// A breach as the twin sees it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TwinBreach {
+    /// Probability of it within the look-ahead.
+    pub probability: Probability,
+    /// Start of the part of the look-ahead in which it begins, in the middle one of the outcomes that have one; the
+    /// moment of the pass when none has.
+    pub at: Timestamp,
+    /// Highest latency in milliseconds that is expected within the look-ahead; infinite where a node saturates.
+    pub worst_ms: f64,
+}
+
+impl Evaluation<'_> {
+    /// Breach of a threshold in milliseconds at a quantile, within so many steps of the series' usual length, a minute,
+    /// under this layout. `None` when the latency of the service is not predicted.
+    pub fn breach_window(
+        &self,
+        service: ServiceIx,
+        quantile: Quantile,
+        window: &BreachWindow,
+    ) -> Option<TwinBreach> {
+        let mesh = self.mesh;
+        if mesh.services[service].unknown.is_some() || mesh.of_service(service).is_empty() {
+            return None;
+        }
+        let kept = mesh.tables.iter().find(|table| table.level() == quantile);
+        let made = kept.is_none().then(|| TailTable::new(quantile));
+        let table = kept.or(made.as_ref())?;
+        let knots = mesh.window.knots(Step::MINUTE.times(window.within));
+        let (middle, spread) = mesh.error;
+        let limit = (window.threshold as f32).ln() - middle;
+        let mut probability = 0.0;
+        let mut worst_ms = 0.0f32;
+        let mut begun = [0.0f32; KNOTS];
+        for (level, part) in PARTS.iter().enumerate() {
+            let mut highest = 0.0f32;
+            for (knot, begun) in begun.iter_mut().enumerate().take(knots) {
+                let at = lane(knot, level);
+                let ms = table.quantile(self.layout.mean[service][at], self.layout.variance[service][at]);
+                let above = normal((ms.max(f32::MIN_POSITIVE).ln() - limit) / spread);
+                *begun += part * (above - highest).max(0.0);
+                highest = highest.max(above);
+                if level == MEDIAN {
+                    worst_ms = worst_ms.max(ms);
+                }
+            }
+            probability += part * highest;
+        }
+        let mut sum = 0.0;
+        let first = begun.iter().position(|share| {
+            sum += share;
+            sum >= 0.5 * probability
+        });
+        Some(TwinBreach {
+            probability: Probability::new(f64::from(probability.clamp(0.0, 1.0))).unwrap_or_default(),
+            at: mesh.window.start(first.unwrap_or(0)),
+            worst_ms: if worst_ms < NO_BOUND_MS { f64::from(worst_ms) } else { f64::INFINITY },
+        })
+    }
+}
+
+/// Probability that a standard normal variable is below `x` (Abramowitz and Stegun 26.2.17, within 1e-7).
+fn normal(x: f32) -> f32 {
+    let t = 1.0 / (1.0 + 0.231_641_9 * x.abs());
+    let polynomial =
+        t * (0.319_381_53 + t * (-0.356_563_78 + t * (1.781_477_9 + t * (-1.821_256 + t * 1.330_274_4))));
+    let above = 0.398_942_3 * (-0.5 * x * x).exp() * polynomial;
+    if x < 0.0 { above } else { 1.0 - above }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_add_up_to_one() {
+        assert!((PARTS.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_normal_distribution_is_the_one_of_the_tables() {
+        for (x, want) in [(-3.0, 0.001_35), (-1.0, 0.158_66), (0.0, 0.5), (1.96, 0.975), (40.0, 1.0)] {
+            assert!((normal(x) - want).abs() < 1e-4, "at {x}: {}", normal(x));
+        }
+    }
+}

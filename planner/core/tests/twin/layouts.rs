@@ -1,0 +1,161 @@
+//! A layout and its costs, under moves.
+use crate::world::{ServiceShape, World, millicores, noon};
+use foremesh_core::{
+    learned::{Call, Distance},
+    topology::Tier,
+    twin::{KNOTS, MEDIAN, MeshModel},
+};
+
+const CART: ServiceShape = ServiceShape {
+    name: "cart",
+    node: "a",
+    tier: Tier::Standard,
+    used_millicores: 100.0,
+    rps: |_| 50.0,
+    p99_ms: |minute| if noon(minute) { 400.0 } else { 15.0 },
+};
+
+/// A second service on node `b`, which calls `cart`.
+fn shop() -> World {
+    let mut world = World::new();
+    world.service(&ServiceShape { name: "web", node: "b", used_millicores: 50.0, ..CART });
+    let call = Call { callee: "cart".into(), per_request: 1.0, retries: 0.0, waits: true };
+    world.learned.graph.0.insert("web".into(), vec![call]);
+    world
+}
+
+#[test]
+fn the_present_layout_uses_what_is_forecast() {
+    let world = World::new();
+    let mesh = MeshModel::build(&world.inputs());
+    let evaluation = mesh.start();
+    let a = mesh.node_ix(&"a".into()).unwrap();
+    let highest = (0..KNOTS).map(|knot| evaluation.node_use(a, knot, MEDIAN)).fold(0.0, f64::max);
+    assert!((highest - 0.96).abs() < 0.03, "{highest}");
+    assert!((evaluation.node_use(a, 0, MEDIAN) - 0.3).abs() < 0.02);
+}
+
+#[test]
+fn moving_from_a_full_node_to_a_quiet_one_lowers_latency_and_risk() {
+    let world = shop();
+    let mesh = MeshModel::build(&world.inputs());
+    let mut evaluation = mesh.start();
+    let cart = mesh.service_ix(&"cart".into()).unwrap();
+    let web = mesh.service_ix(&"web".into()).unwrap();
+    let replica = mesh.replica_ix(&"cart".into(), &"cart-1".into()).unwrap();
+    let c = mesh.node_ix(&"c".into()).unwrap();
+    let before = (evaluation.expected_ms(cart).unwrap(), evaluation.expected_ms(web).unwrap());
+    assert!(evaluation.risk(cart) > 0.3, "{}", evaluation.risk(cart));
+    let touched: Vec<_> = evaluation.touched(replica, c).collect();
+    assert_eq!(touched, [cart, web]);
+    let seen = evaluation.peek(replica, c);
+    assert!(seen.risk < 0.0);
+    let cost = evaluation.risk_cost();
+    evaluation.move_replica(replica, c);
+    assert!((evaluation.risk_cost() - cost - seen.risk).abs() < 1e-9);
+    assert!(evaluation.expected_ms(cart).unwrap() < before.0 / 2.0);
+    assert!(evaluation.expected_ms(web).unwrap() < before.1, "who waits for it gains too");
+    assert!(evaluation.risk(cart) < 0.01);
+}
+
+#[test]
+fn a_move_and_back_leaves_no_trace() {
+    let world = shop();
+    let mesh = MeshModel::build(&world.inputs());
+    let (fresh, mut moved) = (mesh.start(), mesh.start());
+    let replica = mesh.replica_ix(&"cart".into(), &"cart-1".into()).unwrap();
+    let home = moved.node_of(replica);
+    for node in 0..mesh.nodes() {
+        let _ = moved.peek(replica, node);
+        moved.move_replica(replica, node);
+    }
+    moved.move_replica(replica, home);
+    for service in 0..mesh.services() {
+        for knot in 0..KNOTS {
+            assert_eq!(fresh.latency(service, knot, MEDIAN), moved.latency(service, knot, MEDIAN));
+        }
+    }
+    assert!((fresh.risk_cost() - moved.risk_cost()).abs() < 1e-6);
+}
+
+#[test]
+fn latency_that_cpu_does_not_explain_stays_where_it_goes() {
+    // The code waits for something: measured latency is high while the node is not.
+    let mut world = World::new();
+    world.node("a", |_| 300.0);
+    world.service(&ServiceShape { p99_ms: |_| 400.0, ..CART });
+    let mesh = MeshModel::build(&world.inputs());
+    let mut evaluation = mesh.start();
+    let cart = mesh.service_ix(&"cart".into()).unwrap();
+    let replica = mesh.replica_ix(&"cart".into(), &"cart-1".into()).unwrap();
+    let here = evaluation.expected_ms(cart).unwrap();
+    assert!((here - 400.0).abs() < 40.0, "{here}");
+    evaluation.move_replica(replica, mesh.node_ix(&"b".into()).unwrap());
+    let there = evaluation.expected_ms(cart).unwrap();
+    assert!(there > 0.97 * here, "{there} instead of {here}");
+}
+
+#[test]
+fn what_is_not_known_is_never_a_reason() {
+    let mut world = shop();
+    world.nodes.remove(&"c".into());
+    let mesh = MeshModel::build(&world.inputs());
+    let mut evaluation = mesh.start();
+    let replica = mesh.replica_ix(&"cart".into(), &"cart-1".into()).unwrap();
+    let c = mesh.node_ix(&"c".into()).unwrap();
+    assert!(mesh.node_unknown(c).is_some());
+    assert!(evaluation.node_use(c, 0, MEDIAN).is_infinite());
+    let cart = mesh.service_ix(&"cart".into()).unwrap();
+    evaluation.move_replica(replica, c);
+    assert_eq!(evaluation.latency(cart, 0, MEDIAN), None);
+    assert!(evaluation.risk(cart) > 0.99);
+
+    // A workload of unknown load makes its target unknown, and gains nothing itself.
+    let mut world = shop();
+    world.workload("cart").used = None;
+    let mesh = MeshModel::build(&world.inputs());
+    let mut evaluation = mesh.start();
+    assert!(mesh.replica_unknown(replica).is_some());
+    let b = mesh.node_ix(&"b".into()).unwrap();
+    assert!(evaluation.peek(replica, b).risk >= 0.0);
+    evaluation.move_replica(replica, b);
+    assert!(evaluation.node_use(b, 0, MEDIAN).is_infinite());
+}
+
+#[test]
+fn a_limit_slows_down_before_the_node_does() {
+    let latency = |limit: Option<f64>| {
+        let mut world = World::new();
+        world.workload("cart").cpu_limit = limit.map(millicores);
+        let mesh = MeshModel::build(&world.inputs());
+        let cart = mesh.service_ix(&"cart".into()).unwrap();
+        mesh.start().latency(cart, 0, 6).unwrap()
+    };
+    assert!(latency(Some(110.0)) > latency(None));
+}
+
+#[test]
+fn distance_counts_for_who_waits() {
+    let mut world = shop();
+    let far = Distance { mean_ms: 20.0, error_ms: 0.1, calls: 1000 };
+    world.learned.proximity.nodes.push(("a".into(), "b".into(), far));
+    let mesh = MeshModel::build(&world.inputs());
+    let mut evaluation = mesh.start();
+    assert!((evaluation.network_cost() - 50.0 * 20.0).abs() < 30.0, "{}", evaluation.network_cost());
+    let replica = mesh.replica_ix(&"cart".into(), &"cart-1".into()).unwrap();
+    let b = mesh.node_ix(&"b".into()).unwrap();
+    let seen = evaluation.peek(replica, b);
+    assert!((seen.network + evaluation.network_cost()).abs() < 1e-3, "{seen:?}");
+}
+
+#[test]
+fn half_the_traffic_is_half_the_load() {
+    let world = World::new();
+    let mesh = MeshModel::build(&world.inputs());
+    let mut evaluation = mesh.start();
+    let replica = mesh.replica_ix(&"cart".into(), &"cart-1".into()).unwrap();
+    let a = mesh.node_ix(&"a".into()).unwrap();
+    let before = evaluation.node_use(a, 0, MEDIAN);
+    evaluation.set_share(replica, 0.5);
+    assert!((before - evaluation.node_use(a, 0, MEDIAN) - 0.05).abs() < 0.005);
+}
