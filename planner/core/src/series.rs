@@ -31,6 +31,16 @@ impl Series {
         &self.values
     }
 
+    /// Adds the value of the next step.
+    pub fn push(&mut self, value: f64) {
+        self.values.push(value);
+    }
+
+    /// Adds gaps until there are so many steps.
+    pub fn pad(&mut self, steps: usize) {
+        self.values.resize(self.values.len().max(steps), f64::NAN);
+    }
+
     /// Start of the first step that is not in the series any more.
     pub fn end(&self) -> Timestamp {
         self.start.plus_ms(self.step.times(self.values.len()))

@@ -1,0 +1,71 @@
+//! The figures of a replay over seeds.
+use crate::run::{Run, StrategyKind};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Sums over all seeds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct StrategyFigures {
+    /// Minutes in which services passed their objectives, summed over services.
+    pub violation_minutes: usize,
+    /// Moves that were begun.
+    pub moves: usize,
+    /// Moves begun for a service while a code fault of it or of what it calls was under way, and regretted.
+    pub wrong_moves: usize,
+    /// Share of the moves after which there were no fewer violations than without them.
+    pub regret_share: f64,
+    /// Price of the nodes that held a replica, in money.
+    pub cost: f64,
+    /// Violations within moves which there would not have been without the moves.
+    pub move_caused_violation_minutes: usize,
+    /// Violation minutes in the worst seed against doing nothing: this strategy's less those of `none`.
+    pub worst_seed_excess: i64,
+}
+
+/// Strategies side by side.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Compared {
+    /// By name.
+    pub strategies: BTreeMap<&'static str, StrategyFigures>,
+    /// What each strategy prevented, as a share of what the oracle prevented; `None` when that was nothing.
+    pub prevented_share: BTreeMap<&'static str, Option<f64>>,
+    /// Seeds that were run.
+    pub seeds: usize,
+}
+
+/// Sums up the runs of every seed.
+pub fn compare(seeds: &[Vec<Run>]) -> Compared {
+    let mut compared = Compared { seeds: seeds.len(), ..Compared::default() };
+    for runs in seeds {
+        let none = runs.iter().find(|run| run.kind == StrategyKind::None).map(Run::violation_minutes);
+        for run in runs {
+            let figures = compared.strategies.entry(run.kind.name()).or_default();
+            let regretted = run.moves.iter().filter(|begun| begun.regretted).count();
+            figures.violation_minutes += run.violation_minutes();
+            figures.moves += run.moves.len();
+            figures.wrong_moves +=
+                run.moves.iter().filter(|begun| begun.during_fault && begun.regretted).count();
+            // The sum until all are there.
+            figures.regret_share += regretted as f64;
+            figures.cost += run.cost;
+            figures.move_caused_violation_minutes += run.move_caused;
+            if let Some(none) = none {
+                let excess = run.violation_minutes() as i64 - none as i64;
+                figures.worst_seed_excess = figures.worst_seed_excess.max(excess);
+            }
+        }
+    }
+    for figures in compared.strategies.values_mut() {
+        figures.regret_share = if figures.moves == 0 { 0.0 } else { figures.regret_share / figures.moves as f64 };
+    }
+    let minutes = |name: &str| compared.strategies.get(name).map(|figures| figures.violation_minutes as f64);
+    if let (Some(none), Some(oracle)) = (minutes("none"), minutes("oracle")) {
+        let share = |figures: &StrategyFigures| {
+            let possible = none - oracle;
+            (possible > 0.0).then(|| (none - figures.violation_minutes as f64) / possible)
+        };
+        compared.prevented_share =
+            compared.strategies.iter().map(|(name, figures)| (*name, share(figures))).collect();
+    }
+    compared
+}

@@ -1,0 +1,176 @@
+//! What a planner has seen of the world: series of each quantity, and the newest steps of each service.
+use foremesh_core::{
+    history::{Metric, ServiceHistory, ServiceStep},
+    ids::{NodeId, ServiceId, WorkloadId},
+    inputs::Measured,
+    learned::{Call, CallGraph, Distance, Proximity},
+    series::Series,
+    time::{Step, Timestamp},
+};
+use foremesh_world::EdgeObserved;
+use std::collections::BTreeMap;
+
+/// One quantity of one thing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Subject {
+    Service(ServiceId, Metric),
+    NodeUse(NodeId),
+    NodeBackground(NodeId),
+    WorkloadUse(WorkloadId),
+}
+
+impl Subject {
+    /// Name of the quantity with its unit.
+    pub(crate) fn metric(&self) -> String {
+        match self {
+            Self::Service(_, metric) => metric.name(),
+            Self::NodeUse(_) | Self::WorkloadUse(_) => "cpu_used_millicores".to_owned(),
+            Self::NodeBackground(_) => "cpu_background_millicores".to_owned(),
+        }
+    }
+
+    /// What it is about.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Service(service, _) => service.as_str(),
+            Self::NodeUse(node) | Self::NodeBackground(node) => node.as_str(),
+            Self::WorkloadUse(workload) => workload.as_str(),
+        }
+    }
+}
+
+/// Everything that was observed so far.
+#[derive(Clone, Debug)]
+pub(crate) struct Memory {
+    start: Timestamp,
+    minutes: usize,
+    series: BTreeMap<Subject, Series>,
+    newest: BTreeMap<ServiceId, ServiceHistory>,
+    /// Calls and requests, by caller and callee.
+    calls: BTreeMap<(ServiceId, ServiceId), f64>,
+    /// Requests of each caller in the minutes that `calls` covers.
+    requests: BTreeMap<ServiceId, f64>,
+    /// Sum of time, sum of its squares, and samples, by the nodes of both ends, the smaller name first.
+    distances: BTreeMap<(NodeId, NodeId), (f64, f64, f64)>,
+}
+
+impl Memory {
+    pub(crate) const STEP: Step = Step::MINUTE;
+
+    pub(crate) const fn new(start: Timestamp) -> Self {
+        Self {
+            start,
+            minutes: 0,
+            series: BTreeMap::new(),
+            newest: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            distances: BTreeMap::new(),
+        }
+    }
+
+    /// Start of the first minute.
+    pub(crate) const fn start(&self) -> Timestamp {
+        self.start
+    }
+
+    /// Minutes that were observed.
+    pub(crate) const fn minutes(&self) -> usize {
+        self.minutes
+    }
+
+    /// End of the newest minute.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.start.plus_ms(Self::STEP.times(self.minutes))
+    }
+
+    /// Takes in one value for the minute that is over next.
+    pub(crate) fn observe(&mut self, subject: Subject, value: f64) {
+        let series =
+            self.series.entry(subject).or_insert_with(|| Series::new(self.start, Self::STEP, Vec::new()));
+        series.pad(self.minutes);
+        series.push(value);
+    }
+
+    /// Takes in what one service did in the minute that is over next; `None` when nothing is known.
+    pub(crate) fn observe_service(&mut self, service: &ServiceId, step: Option<ServiceStep>) {
+        for metric in [Metric::Latency(3), Metric::Throughput, Metric::Availability] {
+            let value = step.as_ref().and_then(|step| step.value(metric, Self::STEP));
+            self.observe(Subject::Service(service.clone(), metric), value.unwrap_or(f64::NAN));
+        }
+        let requests = step.as_ref().map_or(0.0, |step| f64::from(step.requests));
+        *self.requests.entry(service.clone()).or_default() += requests;
+        let start = self.now();
+        let newest = self.newest.entry(service.clone()).or_insert_with(|| ServiceHistory {
+            service: service.clone(),
+            start,
+            step: Self::STEP,
+            steps: Vec::new(),
+        });
+        newest.steps.push(step);
+        if newest.steps.len() > Measured::STEPS {
+            newest.steps.remove(0);
+            newest.start = newest.start.plus_ms(Self::STEP.ms());
+        }
+    }
+
+    /// Takes in who called whom, and how long it took on the way.
+    pub(crate) fn observe_edges(&mut self, edges: &[EdgeObserved]) {
+        for edge in edges {
+            let (caller, callee) = (ServiceId::new(&*edge.caller), ServiceId::new(&*edge.callee));
+            *self.calls.entry((caller, callee)).or_default() += edge.calls as f64;
+            for pair in &edge.pairs {
+                let (a, b) = (NodeId::new(&*pair.from), NodeId::new(&*pair.to));
+                let key = if a <= b { (a, b) } else { (b, a) };
+                let (sum, squares, samples) = self.distances.entry(key).or_default();
+                let weight = f64::from(pair.samples);
+                *sum += pair.delay_ms * weight;
+                *squares += pair.delay_ms * pair.delay_ms * weight;
+                *samples += weight;
+            }
+        }
+    }
+
+    /// Who calls whom, and how far nodes are from one another.
+    pub(crate) fn network(&self) -> (CallGraph, Proximity) {
+        let mut graph = CallGraph::default();
+        for ((caller, callee), calls) in &self.calls {
+            let requests = self.requests.get(caller).copied().unwrap_or(0.0);
+            if requests > 0.0 {
+                let per_request = calls / requests;
+                let call = Call { callee: callee.clone(), per_request, retries: 0.0, waits: true };
+                graph.0.entry(caller.clone()).or_default().push(call);
+            }
+        }
+        let nodes = self.distances.iter().filter(|(_, (.., samples))| *samples > 0.0);
+        let nodes = nodes.map(|((a, b), (sum, squares, samples))| {
+            let mean_ms = sum / samples;
+            let variance = (squares / samples - mean_ms * mean_ms).max(0.0);
+            let error_ms = (variance / samples).sqrt();
+            (a.clone(), b.clone(), Distance { mean_ms, error_ms, calls: *samples as u64 })
+        });
+        (graph, Proximity { nodes: nodes.collect(), zones: Vec::new() })
+    }
+
+    /// The minute is over, and it is `now`.
+    pub(crate) fn end_minute(&mut self, now: Timestamp) {
+        self.minutes += 1;
+        debug_assert_eq!(self.now(), now);
+        for series in self.series.values_mut() {
+            series.pad(self.minutes);
+        }
+    }
+
+    /// What a service does now.
+    pub(crate) fn measured(&self, service: &ServiceId) -> Option<Measured> {
+        Measured::newest(self.newest.get(service)?)
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&Subject, &Series)> {
+        self.series.iter()
+    }
+
+    pub(crate) fn series(&self, subject: &Subject) -> Option<&Series> {
+        self.series.get(subject)
+    }
+}
