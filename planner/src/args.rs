@@ -68,6 +68,9 @@ pub enum Command {
     Openapi,
     /// Replays the forecasting models over measured series and says how right they were, and what they cost.
     Backtest(crate::backtest::BacktestArgs),
+    /// Replays decisions in a simulated mesh, beside doing nothing, reacting, and perfect foresight.
+    #[command(after_help = crate::replay::HELP)]
+    Replay(crate::replay::ReplayArgs),
     /// Measures parts of the planner on this machine.
     #[command(subcommand)]
     Bench(BenchCommand),

@@ -30,6 +30,7 @@ pub mod policies;
 pub mod problem;
 pub mod published;
 pub mod regressors;
+pub mod replay;
 pub mod retention;
 pub mod rollout;
 pub mod settings;

@@ -3,7 +3,7 @@ use clap::{CommandFactory as _, Parser as _};
 use foremesh::{
     app,
     args::{Args, BenchCommand, Command},
-    backtest, bench, check, cli, demo, telemetry,
+    backtest, bench, check, cli, demo, replay, telemetry,
 };
 use std::process::ExitCode;
 
@@ -44,6 +44,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Backtest(args) => tokio::task::block_in_place(|| backtest::backtest(&args)),
+        Command::Replay(args) => tokio::task::block_in_place(|| replay::replay(&args)),
         Command::Bench(BenchCommand::Ingest(args)) => bench::ingest(args).await,
         Command::Bench(BenchCommand::Forecast(args)) => bench::forecast(args).await,
         Command::Bench(BenchCommand::Events(args)) => bench::events(args),

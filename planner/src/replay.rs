@@ -113,9 +113,7 @@ pub fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     };
     let mut all = Vec::new();
     let mut failed = None;
-    let work = |seed: &u64| {
-        (*seed, replay_seed(&mesh, &scenario, *seed, &settings, || progress.one_more()))
-    };
+    let work = |seed: &u64| (*seed, replay_seed(&mesh, &scenario, *seed, &settings, || progress.one_more()));
     parallel::in_order(&seeds, threads, work, |(seed, runs)| match runs {
         Ok(mut runs) if failed.is_none() => {
             let kept = keep(args, &mut trace, seed, &mut runs, &mesh);

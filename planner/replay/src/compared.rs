@@ -56,7 +56,8 @@ pub fn compare(seeds: &[Vec<Run>]) -> Compared {
         }
     }
     for figures in compared.strategies.values_mut() {
-        figures.regret_share = if figures.moves == 0 { 0.0 } else { figures.regret_share / figures.moves as f64 };
+        figures.regret_share =
+            if figures.moves == 0 { 0.0 } else { figures.regret_share / figures.moves as f64 };
     }
     let minutes = |name: &str| compared.strategies.get(name).map(|figures| figures.violation_minutes as f64);
     if let (Some(none), Some(oracle)) = (minutes("none"), minutes("oracle")) {

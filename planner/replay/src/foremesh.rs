@@ -77,7 +77,7 @@ impl Foremesh {
     ) -> Result<Self, ReplayError> {
         let policies =
             if settings.policies.is_empty() { usual_policies(world)? } else { settings.policies.clone() };
-        let events = world.known_events().iter().map(|event| Occurrence {
+        let events = world.calendar().iter().map(|event| Occurrence {
             event: event.tag.clone(),
             tags: vec![event.tag.clone()],
             start: inventory::time(event.start_ms),
@@ -122,7 +122,7 @@ impl Foremesh {
             nodes: outlooks.nodes,
             background: outlooks.background,
             resources: foremesh_core::inputs::Resources::default(),
-            learned: self.learning.learned(&self.memory, world).clone(),
+            learned: self.learning.learned(&self.memory).clone(),
             policies: self.policies.clone(),
             freezes: Vec::new(),
             past_moves: inventory::past_moves(world, self.start),

@@ -1,5 +1,5 @@
 //! What will be if nothing more is moved, as only the world can know: the forecasts of the oracle.
-use crate::{inventory, memory::Memory};
+use crate::memory::Memory;
 use foremesh_core::{
     forecast::Forecast,
     history::{KEPT_QUANTILES, Metric},
@@ -36,7 +36,8 @@ impl Foresight {
         let mut ahead = world.clone();
         self.start_ms = ahead.now_ms();
         self.moves = world.moves().len();
-        let left = world.minutes_left() + horizon;
+        let end = world.warm_up_minutes() + world.measured_minutes();
+        let left = end.saturating_sub(world.minute()) as usize + horizon;
         self.minutes = (0..left).map(|_| ahead.tick()).collect();
     }
 
@@ -89,13 +90,14 @@ impl Foresight {
     ) -> (BTreeMap<NodeId, Forecast>, BTreeMap<NodeId, Forecast>) {
         let window = self.window(now, horizon);
         let (mut used, mut background) = (BTreeMap::new(), BTreeMap::new());
-        for (at, node) in inventory::node_names(world).into_iter().enumerate() {
-            let series = |of: fn(&foremesh_world::NodeTruth) -> f64| {
+        for (at, entry) in world.inventory().nodes.into_iter().enumerate() {
+            let (node, capacity) = (entry.name.to_string(), entry.capacity_m);
+            let series = |of: &dyn Fn(&foremesh_world::NodeTruth) -> f64| {
                 let values: Vec<f64> = window.iter().map(|minute| of(&minute.truth.nodes[at])).collect();
                 Forecast::certain(&node, "cpu_used_millicores", now, Memory::STEP, &values)
             };
-            used.insert(NodeId::new(&*node), series(|truth| truth.used_m));
-            background.insert(NodeId::new(&*node), series(|truth| truth.background_m));
+            used.insert(NodeId::new(&*node), series(&|truth| truth.utilisation * capacity));
+            background.insert(NodeId::new(&*node), series(&|truth| truth.background_m));
         }
         (used, background)
     }

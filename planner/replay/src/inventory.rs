@@ -63,7 +63,8 @@ pub(crate) fn nodes_now(world: &World, minute: &Minute) -> Vec<NodeNow> {
 }
 
 pub(crate) fn replicas_now(world: &World, minute: &Minute) -> Vec<ReplicaNow> {
-    let moving: BTreeSet<(&str, u32)> = running(world).map(|state| (&*state.workload, state.replica)).collect();
+    let moving: BTreeSet<(&str, u32)> =
+        running(world).map(|state| (&*state.workload, state.replica)).collect();
     let reported = minute.observed.replicas.iter();
     reported
         .map(|replica| ReplicaNow {
@@ -83,8 +84,12 @@ fn running(world: &World) -> impl Iterator<Item = &MoveState> {
 /// Price of one minute of the nodes that hold a replica.
 pub(crate) fn cost_per_minute(world: &World) -> f64 {
     let inventory = world.inventory();
-    let mut held: BTreeSet<String> =
-        inventory.workloads.iter().flat_map(|w| &w.replicas).map(|replica| replica.node.to_string()).collect();
+    let mut held: BTreeSet<String> = inventory
+        .workloads
+        .iter()
+        .flat_map(|w| &w.replicas)
+        .map(|replica| replica.node.to_string())
+        .collect();
     held.extend(running(world).map(|state| state.to.to_string()));
     let price = |node: &foremesh_world::NodeEntry| held.contains(&*node.name).then_some(node.cost_per_hour);
     inventory.nodes.iter().filter_map(price).sum::<f64>() / HOUR_MINUTES
@@ -136,7 +141,8 @@ fn workloads(observed: &Observed) -> BTreeMap<&str, f64> {
 
 /// The snapshot that a platform would give.
 pub(crate) fn snapshot(inventory: &Inventory, observed: &Observed, now: Timestamp) -> Snapshot {
-    let node_used: BTreeMap<&str, f64> = observed.nodes.iter().map(|node| (&*node.node, node.cpu_m)).collect();
+    let node_used: BTreeMap<&str, f64> =
+        observed.nodes.iter().map(|node| (&*node.node, node.cpu_m)).collect();
     let workload_used = workloads(observed);
     let millicores = |value: f64| Millicores::new(value).ok();
     let mut snapshot = Snapshot { taken_at: now, nodes: BTreeMap::new(), workloads: BTreeMap::new() };
@@ -201,11 +207,6 @@ pub(crate) fn past_moves(world: &World, start: Timestamp) -> Vec<PastMove> {
             })
         })
         .collect()
-}
-
-/// Names of the nodes, in the order of the world's truth.
-pub(crate) fn node_names(world: &World) -> Vec<String> {
-    world.inventory().nodes.iter().map(|node| node.name.to_string()).collect()
 }
 
 /// When each service was brought elsewhere: from the first traffic there to the end.

@@ -17,7 +17,8 @@ pub fn svg(title: &str, runs: &[Run], services: &[String]) -> String {
     let shown: Vec<usize> = (0..services.len())
         .filter(|service| {
             let violated = runs.iter().any(|run| run.violated.iter().any(|minute| minute[*service]));
-            violated || runs.iter().flat_map(|run| &run.moves).any(|begun| begun.workload == services[*service])
+            violated
+                || runs.iter().flat_map(|run| &run.moves).any(|begun| begun.workload == services[*service])
         })
         .collect();
     let block = shown.len() as f64 * BAND + GAP;

@@ -63,7 +63,8 @@ impl Strategy for Reactive {
                 .filter(|node| node.name != name && node.used_share.is_some_and(|used| used < LOW))
                 .min_by(|a, b| a.used_share.unwrap_or(1.0).total_cmp(&b.used_share.unwrap_or(1.0)));
             let Some(target) = coolest else { continue };
-            let with = target.used_share.unwrap_or(1.0) + largest.used_millicores / target.capacity_millicores;
+            let with =
+                target.used_share.unwrap_or(1.0) + largest.used_millicores / target.capacity_millicores;
             if with > HIGH {
                 continue;
             }

@@ -185,16 +185,10 @@ fn run(
     mut strategy: Option<&mut dyn Strategy>,
     settings: &Settings,
 ) -> Result<Run, ReplayError> {
-    let mut run = Run {
-        kind,
-        violated: Vec::new(),
-        moves: Vec::new(),
-        move_caused: 0,
-        cost: 0.0,
-        minutes: Vec::new(),
-    };
+    let mut run =
+        Run { kind, violated: Vec::new(), moves: Vec::new(), move_caused: 0, cost: 0.0, minutes: Vec::new() };
     let mut batches: Vec<Batch> = Vec::new();
-    for minute_index in 0..world.measured_minutes() {
+    for minute_index in 0..world.measured_minutes() as usize {
         let minute = world.tick();
         run.violated.push(minute.truth.services.iter().map(|service| service.breach).collect());
         run.cost += crate::inventory::cost_per_minute(&world);
@@ -224,7 +218,8 @@ fn run(
 
 fn begin(run: &mut Run, world: &mut World, order: Order, minute: usize) {
     let Order { workload, replica, to, service, why, ramp_percent } = order;
-    let during_fault = world.faulty(&service) || world.faulty(&workload);
+    let at = world.minute();
+    let during_fault = world.faulty(&service, at) || world.faulty(&workload, at);
     // A world refuses what no platform could do. The strategy finds the replica where it was.
     if let Ok(id) = world.begin_move(&workload, replica, &to, &ramp_percent) {
         let from = world.moves().iter().find(|state| state.id == id).map(|state| state.from.to_string());

@@ -62,6 +62,8 @@ pub struct NodeTruth {
     pub node: Id,
     /// Share of its CPU in use.
     pub utilisation: f64,
+    /// CPU in use by all but the replicas, millicores.
+    pub background_m: f64,
     /// Core seconds of work that are waiting at the end of the minute.
     pub backlog_core_s: f64,
 }

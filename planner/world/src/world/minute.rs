@@ -48,6 +48,11 @@ struct NodeMinute {
 }
 
 impl Scratch {
+    /// Cores that are in use on a node by all but the replicas.
+    pub(super) fn other_cores(&self, node: usize) -> f64 {
+        self.nodes[node].other
+    }
+
     pub(super) fn new(setup: &Setup) -> Self {
         Self {
             flow_rps: vec![0.0; setup.flows.len()],

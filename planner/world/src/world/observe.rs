@@ -22,6 +22,7 @@ impl World {
             .map(|(number, node)| NodeTruth {
                 node: node.id.clone(),
                 utilisation: self.scratch.utilisation[number],
+                background_m: self.scratch.other_cores(number) * 1000.0,
                 backlog_core_s: self.backlog[number],
             })
             .collect();

@@ -8,12 +8,12 @@ use crate::{
     forecast::LEVELS,
     history::Metric,
     ids::{NodeId, ServiceId, WorkloadId, Zone},
-    inputs::Inputs,
+    inputs::{Inputs, MaybeForecast},
     topology::Workload,
     twin::{
         LEAST_RPS, MEDIAN, TwinUnknown,
         calls::{Calls, starts},
-        lanes::{KNOTS, LANES, Window, lane},
+        lanes::{KNOTS, LANES, Lanes, Window, lane},
         sharing::speed,
         tail_fit::TailTable,
     },
@@ -53,20 +53,29 @@ impl MeshModel {
             node_ids,
             service_ids,
         };
-        mesh.add_nodes(inputs, &zones);
+        let apart = mesh.add_nodes(inputs, &zones);
         let why = mesh.add_services(inputs);
         mesh.add_workloads(inputs, &why);
-        mesh.subtract_residents();
+        mesh.subtract_residents(&apart);
         mesh.find_unknown(why);
         calibrate(&mut mesh, inputs);
         mesh
     }
 
-    fn add_nodes(&mut self, inputs: &Inputs<'_>, zones: &[&Zone]) {
+    fn fullest_of(&self, forecast: Option<&MaybeForecast>) -> Option<Lanes> {
+        self.window.fullest(forecast?.as_ref().ok()?)
+    }
+
+    /// Gives for each node whether its background is without the replicas that run there.
+    fn add_nodes(&mut self, inputs: &Inputs<'_>, zones: &[&Zone]) -> Vec<bool> {
+        let mut apart = Vec::with_capacity(self.node_ids.len());
         for (id, node) in &inputs.snapshot.nodes {
             let capacity = node.capacity.get();
-            let forecast = inputs.nodes.get(id).and_then(|forecast| forecast.as_ref().ok());
-            let used = forecast.and_then(|forecast| self.window.fullest(forecast)).filter(|_| capacity > 0.0);
+            // What remains without the replicas is the same before and after a move, so it comes first.
+            let background = self.fullest_of(inputs.background.get(id));
+            apart.push(background.is_some());
+            let used =
+                background.or_else(|| self.fullest_of(inputs.nodes.get(id))).filter(|_| capacity > 0.0);
             let zone = node.zone.as_ref().and_then(|zone| zones.binary_search(&zone).ok());
             self.nodes.push(NodeModel {
                 capacity: capacity as f32,
@@ -77,6 +86,7 @@ impl MeshModel {
             });
             self.background.push(used.unwrap_or([0.0; LANES]));
         }
+        apart
     }
 
     /// Gives why the throughput of each service is not known.
@@ -214,10 +224,10 @@ impl MeshModel {
         }
     }
 
-    /// Node forecasts contain what runs there now.
-    fn subtract_residents(&mut self) {
+    /// Forecasts of all that a node uses contain what runs there now.
+    fn subtract_residents(&mut self, apart: &[bool]) {
         for replica in &self.replicas {
-            if self.workloads[replica.workload as usize].unknown.is_some() {
+            if apart[replica.home as usize] || self.workloads[replica.workload as usize].unknown.is_some() {
                 continue;
             }
             for lane in 0..LANES {
