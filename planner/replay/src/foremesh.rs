@@ -14,7 +14,7 @@ use foremesh_core::{
     ids::{PlanId, ServiceId},
     inputs::OwnedInputs,
     plan::{DigestError, Plan},
-    policy::{PolicyDocument, RelocationPolicy, validate},
+    policy::{Condition, PolicyDocument, RelocationPolicy, validate},
     time::Timestamp,
     twin::simulate,
     verify::verify,
@@ -189,7 +189,7 @@ fn usual_policies(world: &World) -> Result<Vec<RelocationPolicy>, ReplayError> {
                 "mode": "auto",
                 "rules": [{
                     "name": "objective",
-                    "predictedLatency": {"quantile": 0.99, "above": format!("{:.3}ms", objective_ms)}
+                    "predictedLatency": {"quantile": 0.99, "above": format!("{}ms", objective_ms.ceil())}
                 }],
                 "trial": {"waivedBy": "replay", "reason": "a simulated mesh has no staging mesh"}
             }
@@ -197,9 +197,15 @@ fn usual_policies(world: &World) -> Result<Vec<RelocationPolicy>, ReplayError> {
         let refused = |why: String| ReplayError::Policy { service: service.clone(), why };
         let document: PolicyDocument =
             serde_json::from_value(document).map_err(|error| refused(error.to_string()))?;
-        let policy = validate(&document).map_err(|problems| {
+        let mut policy = validate(&document).map_err(|problems| {
             refused(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
         })?;
+        // Text has whole milliseconds, and some objectives are a few.
+        for rule in &mut policy.rules {
+            if let Condition::PredictedLatency(latency) = &mut rule.when {
+                latency.above_ms = objective_ms;
+            }
+        }
         policies.push(policy);
     }
     Ok(policies)

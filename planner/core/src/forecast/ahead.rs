@@ -150,7 +150,9 @@ impl Forecaster {
         let centres: Vec<f32> = points.iter().take(horizon).map(|said| scale.model(said.point)).collect();
         let places: Vec<(usize, f32)> = (1..=horizon).map(|ahead| between(&self.knots, ahead)).collect();
         let value = |point: f32, error: f32| {
-            scale.value(point + error * sure).clamp(lowest, highest).clamp(-F32, F32) as f32
+            // A path is kept with 7 digits, which the fast way has as well.
+            let distance = f64::from(units((point + error * sure).clamp(-24.5, 24.5)));
+            (scale.centre + scale.unit * distance).clamp(lowest, highest).clamp(-F32, F32) as f32
         };
         let mut values = Vec::new();
         let mut count = 0;
