@@ -108,10 +108,6 @@ impl Memory {
             steps: Vec::new(),
         });
         newest.steps.push(step);
-        if newest.steps.len() > Measured::STEPS {
-            newest.steps.remove(0);
-            newest.start = newest.start.plus_ms(Self::STEP.ms());
-        }
     }
 
     /// Takes in who called whom, and how long it took on the way.
@@ -158,6 +154,17 @@ impl Memory {
         debug_assert_eq!(self.now(), now);
         for series in self.series.values_mut() {
             series.pad(self.minutes);
+        }
+        let end = self.now();
+        for newest in self.newest.values_mut() {
+            // A lost report is a step without anything.
+            if newest.start.plus_ms(Self::STEP.times(newest.steps.len())) < end {
+                newest.steps.push(None);
+            }
+            if newest.steps.len() > Measured::STEPS {
+                newest.steps.remove(0);
+                newest.start = newest.start.plus_ms(Self::STEP.ms());
+            }
         }
     }
 
