@@ -6,6 +6,7 @@
 //! workload runs now. It says so when it does not know.
 mod calls;
 mod evaluation;
+pub mod events;
 mod lanes;
 mod mesh;
 pub mod queueing;
