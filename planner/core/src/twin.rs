@@ -5,6 +5,7 @@
 //! forecast; what the formula misses is corrected by the ratio between measured and modelled latency where the
 //! workload runs now. It says so when it does not know.
 mod calls;
+pub mod demand;
 mod evaluation;
 pub mod events;
 mod lanes;
