@@ -144,7 +144,7 @@ impl<'m> Evaluation<'m> {
         let (Some(objective), None) = (&model.objective, &model.unknown) else { return None };
         let at = lane(knot, level);
         let (mean, variance) = (self.layout.mean[service][at], self.layout.variance[service][at]);
-        let ms = self.mesh.tables[objective.table].quantile(mean, variance);
+        let ms = model.fitted.shape * self.mesh.tables[objective.table].quantile(mean, variance);
         (ms < NO_BOUND_MS).then_some(f64::from(ms))
     }
 

@@ -130,13 +130,15 @@ pub(super) struct Fitted {
     pub(super) scale: f32,
     /// Milliseconds that CPU does not explain.
     pub(super) constant: f32,
-    /// Factor on the modelled variance, at most 1.
+    /// Factor on the modelled variance.
     pub(super) variance_scale: f32,
     /// Variance that CPU does not explain.
     pub(super) constant_variance: f32,
     /// Modelled variance where it runs now. Where it is higher, what was not explained rises with it: whether it comes
     /// from CPU or not cannot be told, so the worse is taken on either side.
     pub(super) variance_now: f32,
+    /// Factor on the quantile of the objective.
+    pub(super) shape: f32,
     /// Whether there was something to fit to.
     pub(super) measured: bool,
 }
@@ -148,6 +150,7 @@ impl Fitted {
         variance_scale: 1.0,
         constant_variance: 0.0,
         variance_now: 0.0,
+        shape: 1.0,
         measured: false,
     };
 

@@ -154,6 +154,12 @@ impl Case {
         moved.mesh
     }
 
+    pub(crate) fn uses(&self) -> Vec<f64> {
+        uses(&self.mesh)
+    }
+    pub(crate) fn uses_after(&self) -> Vec<f64> {
+        uses(&self.moved())
+    }
     pub(crate) fn highest_use(&self) -> f64 {
         uses(&self.mesh).into_iter().fold(0.0, f64::max)
     }

@@ -112,6 +112,30 @@ fn judge(cases: std::ops::Range<u64>, requests: usize) -> BTreeMap<String, Error
                 continue;
             }
             let error = Error { predicted_ms, actual_ms, before_ms, predicted_before_ms };
+            if ix == service && std::env::var("SHOW").is_ok() {
+                let sv = &case.mesh.services[ix];
+                let from = sv.replicas[case.moving.1].0;
+                let (u0, u1) = (case.uses(), case.uses_after());
+                eprintln!(
+                    "X {:+.2} sign{} eff {:+.2} pred {:+.2} before {:.0} d {:.1} reps {} calls {} wait {:.0} from c{} {:.2}>{:.2} to c{} {:.2}>{:.2} {} seed {seed}",
+                    error.relative(),
+                    u8::from(error.right_sign()),
+                    error.effect(),
+                    error.predicted_ms / error.predicted_before_ms - 1.0,
+                    error.before_ms,
+                    sv.demand.mean_ms(),
+                    sv.replicas.len(),
+                    sv.calls.iter().filter(|c| c.waits).count(),
+                    sv.wait_ms,
+                    case.mesh.nodes[from].cores,
+                    u0[from],
+                    u1[from],
+                    case.mesh.nodes[case.to].cores,
+                    u0[case.to],
+                    u1[case.to],
+                    case.kind
+                );
+            }
             if ix == service { errors.moved.push(error) } else { errors.others.push(error) }
         }
     }
