@@ -26,14 +26,16 @@ pub(super) fn calibrate(mesh: &mut MeshModel, inputs: &Inputs<'_>) {
             Some(moments) => fit(moments, (f64::from(mean[0]), f64::from(variance[0]))),
             None => Fitted::NOT,
         };
-        let (mean, variance) = fitted.apply(mean[0], variance[0]);
-        let shape = mesh.services[service].objective.as_ref().and_then(|objective| {
-            let now = measured?.latency(objective.quantile.get())?;
-            let table = &mesh.tables[objective.table];
-            Some(now as f32 / table.quantile(mean, variance))
-                .filter(|shape| shape.is_finite() && *shape > 0.0)
-        });
-        let fitted = Fitted { shape: shape.map_or(1.0, |shape| shape.clamp(SHAPE.0, SHAPE.1)), ..fitted };
+        let raw = (mean[0], variance[0]);
+        let (mean, variance) = fitted.apply(raw.0, raw.1);
+        let over = |(mean, variance): (f32, f32)| {
+            let objective = mesh.services[service].objective.as_ref()?;
+            let now = measured?.latency(objective.quantile.get())? as f32;
+            let ratio = now / mesh.tables[objective.table].quantile(mean, variance);
+            (ratio.is_finite() && ratio > 0.0).then_some(ratio)
+        };
+        let shape = over((mean, variance)).map_or(1.0, |shape| shape.clamp(SHAPE.0, SHAPE.1));
+        let fitted = Fitted { ratio: over(raw).unwrap_or(1.0), shape, ..fitted };
         layout.mean[service] = [mean; LANES];
         layout.variance[service] = [variance; LANES];
         mesh.services[service].fitted = fitted;
@@ -101,6 +103,7 @@ fn fit((mean, variance): (f64, f64), (modelled, modelled_variance): (f64, f64)) 
         variance_scale: variance_scale as f32,
         constant_variance: ((1.0 - explained) * excess) as f32,
         variance_now: modelled_variance as f32,
+        ratio: 1.0,
         shape: 1.0,
         measured: true,
     }
