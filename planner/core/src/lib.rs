@@ -30,6 +30,7 @@ pub mod policy;
 pub mod report;
 pub mod rollout;
 pub mod series;
+pub mod splitmix;
 pub mod tail;
 pub mod time;
 pub mod topology;

@@ -5,7 +5,10 @@
 //! forecast; what the formula misses is corrected by the ratio between measured and modelled latency where the
 //! workload runs now. It says so when it does not know.
 mod calls;
+mod confirm;
+pub mod demand;
 mod evaluation;
+pub mod events;
 mod lanes;
 mod mesh;
 pub mod queueing;
@@ -13,6 +16,7 @@ mod sharing;
 mod simulate;
 mod tail_fit;
 
+pub use confirm::Confirmation;
 pub use evaluation::{Delta, Evaluation, TwinBreach};
 pub use lanes::{KNOTS, LANES, lane};
 pub use mesh::{MeshModel, NodeIx, Objective, ReplicaIx, ServiceIx};

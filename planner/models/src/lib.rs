@@ -16,7 +16,7 @@ mod prophet;
 mod residuals;
 #[cfg(test)]
 mod sample;
-mod splitmix;
+use foremesh_core::splitmix;
 
 pub use arima::Arima;
 pub use extra_trees::ExtraTrees;

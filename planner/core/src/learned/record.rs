@@ -27,3 +27,26 @@ impl TwinRecord {
         (at(0.5) as f32, (spread as f32).max(USUAL / 3.0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(ratios: &[f64]) -> TwinRecord {
+        let outcome = |ratio: &f64| TwinOutcome {
+            workload: "cart".into(),
+            predicted_ms: 100.0,
+            measured_ms: 100.0 * ratio,
+        };
+        TwinRecord { moves: ratios.iter().map(outcome).collect() }
+    }
+
+    #[test]
+    fn a_few_moves_say_nothing_and_one_outage_little() {
+        assert_eq!(record(&[]).spread(), (0.0, USUAL));
+        assert_eq!(record(&[3.0; 7]).spread(), (0.0, USUAL));
+        let (middle, spread) = record(&[1.0, 1.1, 1.2, 1.3, 1.2, 1.1, 1.2, 1.3, 1.2, 40.0]).spread();
+        assert!((middle - 1.2f32.ln()).abs() < 0.01, "{middle}");
+        assert!((0.05..0.2).contains(&spread), "{spread}");
+    }
+}

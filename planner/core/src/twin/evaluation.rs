@@ -8,6 +8,7 @@ use super::{
     lanes::{KNOTS, LANES, Lanes, lane},
     mesh::{MeshModel, NodeIx, ReplicaIx, ServiceIx},
 };
+use crate::units::Quantile;
 use journal::Journal;
 use layout::{Layout, NodeState};
 pub use risk::TwinBreach;
@@ -144,8 +145,49 @@ impl<'m> Evaluation<'m> {
         let (Some(objective), None) = (&model.objective, &model.unknown) else { return None };
         let at = lane(knot, level);
         let (mean, variance) = (self.layout.mean[service][at], self.layout.variance[service][at]);
-        let ms = self.mesh.tables[objective.table].quantile(mean, variance);
+        let ms = model.fitted.shape * self.mesh.tables[objective.table].quantile(mean, variance);
         (ms < NO_BOUND_MS).then_some(f64::from(ms))
+    }
+
+    /// Latency in milliseconds at any quantile of the requests that one replica serves. `None` when its node is
+    /// saturated, or the service's latency is not predicted.
+    pub fn replica_latency(
+        &self,
+        replica: ReplicaIx,
+        quantile: Quantile,
+        knot: usize,
+        level: usize,
+    ) -> Option<f64> {
+        let service = self.mesh.service_of(replica);
+        let model = &self.mesh.services[service];
+        if model.unknown.is_some() {
+            return None;
+        }
+        let (mean, variance) = self.layout.raw_of(self.mesh, service, std::iter::once((replica, 1.0)));
+        let at = lane(knot, level);
+        let (mean, variance) = model.fitted.apply(mean[at], variance[at]);
+        let ms = model.fitted.shape * self.mesh.quantile_of(quantile, mean, variance);
+        (ms < NO_BOUND_MS).then_some(f64::from(ms))
+    }
+
+    /// Latency of a service in milliseconds at any quantile, as [`Self::replica_latency`].
+    pub(super) fn service_latency(
+        &self,
+        service: ServiceIx,
+        quantile: Quantile,
+        knot: usize,
+        level: usize,
+    ) -> Option<f64> {
+        let at = lane(knot, level);
+        let (mean, variance) = (self.layout.mean[service][at], self.layout.variance[service][at]);
+        let shape = self.mesh.services[service].fitted.shape;
+        let ms = shape * self.mesh.quantile_of(quantile, mean, variance);
+        (ms < NO_BOUND_MS).then_some(f64::from(ms))
+    }
+
+    /// Milliseconds of distance on a call.
+    pub(super) fn edge_ms(&self, edge: usize) -> f32 {
+        self.layout.edge_ms[edge]
     }
 
     /// Highest latency of a service in milliseconds over the knots of its look-ahead. `None` as for [`Self::latency`].

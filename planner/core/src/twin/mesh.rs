@@ -6,7 +6,7 @@ mod calibrate;
 mod distances;
 
 use super::{
-    TwinUnknown,
+    Calibration, CalibrationNote, TwinUnknown,
     calls::Calls,
     lanes::{Lanes, Window},
     tail_fit::TailTable,
@@ -130,13 +130,17 @@ pub(super) struct Fitted {
     pub(super) scale: f32,
     /// Milliseconds that CPU does not explain.
     pub(super) constant: f32,
-    /// Factor on the modelled variance, at most 1.
+    /// Factor on the modelled variance.
     pub(super) variance_scale: f32,
     /// Variance that CPU does not explain.
     pub(super) constant_variance: f32,
     /// Modelled variance where it runs now. Where it is higher, what was not explained rises with it: whether it comes
     /// from CPU or not cannot be told, so the worse is taken on either side.
     pub(super) variance_now: f32,
+    /// Measured latency at the objective's quantile over what the model says without calibration.
+    pub(super) ratio: f32,
+    /// Factor on the quantile of the objective.
+    pub(super) shape: f32,
     /// Whether there was something to fit to.
     pub(super) measured: bool,
 }
@@ -148,6 +152,8 @@ impl Fitted {
         variance_scale: 1.0,
         constant_variance: 0.0,
         variance_now: 0.0,
+        ratio: 1.0,
+        shape: 1.0,
         measured: false,
     };
 
@@ -273,6 +279,32 @@ impl MeshModel {
     /// Milliseconds there and back between two nodes.
     pub fn distance_ms(&self, a: NodeIx, b: NodeIx) -> f64 {
         f64::from(self.distances.between(a as u32, b as u32, &self.nodes))
+    }
+
+    /// A quantile of a time with this mean and variance.
+    pub(super) fn quantile_of(&self, quantile: Quantile, mean: f32, variance: f32) -> f32 {
+        let table = self.tables.iter().find(|table| table.level() == quantile);
+        table.map_or_else(
+            || TailTable::new(quantile).quantile(mean, variance),
+            |table| table.quantile(mean, variance),
+        )
+    }
+
+    /// How measured latency compares with the model where a service runs now.
+    pub fn calibration(&self, service: ServiceIx) -> Calibration {
+        let fitted = &self.services[service].fitted;
+        let note = if fitted.measured { CalibrationNote::Measured } else { CalibrationNote::Uncalibrated };
+        Calibration { ratio: f64::from(fitted.ratio), note }
+    }
+
+    /// CPU of a node in cores.
+    pub(super) fn capacity_cores(&self, node: NodeIx) -> f64 {
+        f64::from(self.nodes[node].cores)
+    }
+
+    /// Knots that a look-ahead takes.
+    pub(super) fn knots(&self, within_ms: i64) -> usize {
+        self.window.knots(within_ms)
     }
 
     /// Start of a knot.

@@ -1,9 +1,14 @@
 //! What a whole plan would bring, move by move, each with the load of the ones before it.
-use super::{Calibration, Commitments, MEDIAN, Own, Path, TwinUnknown, fit};
+use super::{
+    Calibration, Evaluation, KNOTS, MEDIAN, MeshModel, NodeIx, Path, ReplicaIx, TwinStep, TwinUnknown,
+    confirm::{self, Confirmation},
+};
 use crate::{
     ids::{NodeId, PolicyId, WorkloadId},
     inputs::Inputs,
-    plan::Plan,
+    plan::{Move, Plan},
+    policy::PredictedLatency,
+    units::Quantile,
     verify::{VerifiedPlan, rule_of},
 };
 use serde::{Deserialize, Serialize};
@@ -45,6 +50,10 @@ pub struct MovePrediction {
     pub source: Path,
     /// If it moved.
     pub target: Path,
+    /// What a simulation of single requests says; `None` when the service has too few requests among all that would
+    /// have to be simulated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<Confirmation>,
 }
 
 /// Why the twin refuses a plan.
@@ -75,6 +84,22 @@ pub enum SimulationError {
         /// Highest predicted share of CPU in use.
         utilisation: f64,
     },
+    /// Formulas and simulation do not agree on whether the move helps.
+    #[error(
+        "moving workload `{workload}` is predicted to bring {from_ms:.1} to {to_ms:.1} ms, but single requests went from {:.1} to {:.1} ms in the simulation",
+        simulated.source_ms,
+        simulated.target_ms
+    )]
+    Disputed {
+        /// What would move.
+        workload: WorkloadId,
+        /// Latency of the service in milliseconds if nothing moved, by the formulas.
+        from_ms: f64,
+        /// Its latency after the move.
+        to_ms: f64,
+        /// The simulation.
+        simulated: Confirmation,
+    },
     /// The rule that the move was made for is gone.
     #[error("rule `{rule}` of policy `{policy}` does not apply any more")]
     NoSuchRule {
@@ -93,49 +118,97 @@ pub enum SimulationError {
     },
 }
 
-/// Simulates a plan against the inputs as they are now.
+/// Simulates a plan against the inputs as they are now, each move with the ones before it made.
 ///
 /// # Errors
-/// [`SimulationError`] when the twin predicts a breach on a target, or cannot tell.
+/// [`SimulationError`] when the twin predicts a breach on a target, when its formulas and a simulation of single
+/// requests do not agree, or when it cannot tell.
 pub fn simulate(plan: VerifiedPlan, inputs: &Inputs<'_>) -> Result<SimulatedPlan, SimulationError> {
-    let mut commitments = Commitments::in_flight(inputs);
+    let mesh = MeshModel::build(inputs);
+    let mut layout = mesh.start();
     let mut predictions = Vec::with_capacity(plan.plan().moves.len());
-    for planned in &plan.plan().moves {
-        let workload = || planned.workload.clone();
+    for (number, planned) in plan.plan().moves.iter().enumerate() {
         let (_, rule) = rule_of(inputs, planned).ok_or_else(|| SimulationError::NoSuchRule {
             policy: planned.reason.policy.clone(),
             rule: planned.reason.rule.clone(),
         })?;
-        let Some(rule) = rule.latency() else { continue };
-        let unknown = |why| SimulationError::Unknown { workload: workload(), why };
-        let model = fit(inputs, &planned.workload, rule.quantile).map_err(unknown)?;
-        let on = |node, own| model.path(inputs, node, own, &commitments, rule.within_ms, MEDIAN);
-        let source = on(&planned.from, Own::Included).map_err(unknown)?;
-        let target = on(&planned.to, Own::Added).map_err(unknown)?;
-        match target.worst_ms() {
-            None => {
-                let utilisation = target.highest_utilisation();
-                let node = planned.to.clone();
-                return Err(SimulationError::WouldSaturate { workload: workload(), node, utilisation });
-            }
-            Some(predicted_ms) if predicted_ms > rule.above_ms => {
-                return Err(SimulationError::WouldBreach {
-                    workload: workload(),
-                    node: planned.to.clone(),
-                    predicted_ms,
-                    objective_ms: rule.above_ms,
-                });
-            }
-            Some(_) => {}
-        }
-        predictions.push(MovePrediction {
-            workload: workload(),
-            demand_core_ms: model.demand_core_ms,
-            calibration: model.calibration,
-            source,
-            target,
-        });
-        commitments.add(planned.to.clone(), model);
+        let unknown = |why| SimulationError::Unknown { workload: planned.workload.clone(), why };
+        let (replica, to) = places(&mesh, planned).map_err(unknown)?;
+        let Some(rule) = rule.latency() else {
+            layout.move_replica(replica, to);
+            continue;
+        };
+        let seed = confirm::seed(&plan.plan().input_digest, number);
+        predictions.push(predict(&mut layout, planned, rule, (replica, to), seed)?);
     }
     Ok(SimulatedPlan { plan, predictions })
+}
+
+/// What moves and where it goes, when the twin knows enough of both.
+fn places(mesh: &MeshModel, planned: &Move) -> Result<(ReplicaIx, NodeIx), TwinUnknown> {
+    let no_replica = || TwinUnknown::NoReplica { workload: planned.workload.clone() };
+    let replica = mesh.replica_ix(&planned.workload, &planned.replica).ok_or_else(no_replica)?;
+    let unknown = || TwinUnknown::NodeUnknown { node: planned.to.clone() };
+    let to = mesh.node_ix(&planned.to).ok_or_else(unknown)?;
+    match mesh.replica_unknown(replica).or(mesh.node_unknown(to)) {
+        Some(why) => Err(why.clone()),
+        None => Ok((replica, to)),
+    }
+}
+
+/// Makes a move in the layout and says what it brings.
+fn predict(
+    layout: &mut Evaluation<'_>,
+    planned: &Move,
+    rule: &PredictedLatency,
+    (replica, to): (ReplicaIx, NodeIx),
+    seed: u64,
+) -> Result<MovePrediction, SimulationError> {
+    let mesh = layout.mesh();
+    let workload = || planned.workload.clone();
+    let knots = mesh.knots(rule.within_ms);
+    let from = layout.node_of(replica);
+    let before = layout.clone();
+    let source = path(layout, replica, from, rule.quantile, knots);
+    layout.move_replica(replica, to);
+    let target = path(layout, replica, to, rule.quantile, knots);
+    match target.worst_ms() {
+        None => {
+            let utilisation = target.highest_utilisation();
+            let node = planned.to.clone();
+            return Err(SimulationError::WouldSaturate { workload: workload(), node, utilisation });
+        }
+        Some(predicted_ms) if predicted_ms > rule.above_ms => {
+            return Err(SimulationError::WouldBreach {
+                workload: workload(),
+                node: planned.to.clone(),
+                predicted_ms,
+                objective_ms: rule.above_ms,
+            });
+        }
+        Some(_) => {}
+    }
+    let confirmed = confirm::confirm((&before, layout), replica, rule.quantile, knots, seed);
+    if let Some(dispute) = confirmed.and_then(|confirmed| confirmed.dispute()) {
+        let (from_ms, to_ms, simulated) = dispute;
+        return Err(SimulationError::Disputed { workload: workload(), from_ms, to_ms, simulated });
+    }
+    Ok(MovePrediction {
+        workload: workload(),
+        demand_core_ms: mesh.demand_core_ms(replica).unwrap_or(0.0),
+        calibration: mesh.calibration(mesh.service_of(replica)),
+        source,
+        target,
+        confirmed: confirmed.map(|confirmed| confirmed.simulated),
+    })
+}
+
+/// A replica where it is, knot by knot, as expected.
+fn path(layout: &Evaluation<'_>, replica: ReplicaIx, node: NodeIx, quantile: Quantile, knots: usize) -> Path {
+    let step = |knot: usize| TwinStep {
+        at: layout.mesh().knot_start(knot),
+        utilisation: layout.node_use(node, knot, MEDIAN),
+        latency_ms: layout.replica_latency(replica, quantile, knot, MEDIAN),
+    };
+    Path { steps: (0..knots.min(KNOTS)).map(step).collect() }
 }

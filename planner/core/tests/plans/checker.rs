@@ -229,7 +229,7 @@ fn the_twin_refuses_a_breach_on_the_target_and_what_it_does_not_know() {
         (
             "the target got a noon of its own",
             |w| w.node("b", |m| if noon(m) { 880.0 } else { 200.0 }),
-            "workload `cart` would reach 925.5 ms on `b`, but the objective is 250.0 ms",
+            "workload `cart` would reach 1569.1 ms on `b`, but the objective is 250.0 ms",
         ),
         (
             "the target would be full",
@@ -253,4 +253,13 @@ fn the_twin_refuses_a_breach_on_the_target_and_what_it_does_not_know() {
         simulate(verified, &world.inputs()).unwrap_err().to_string(),
         "what moving workload `cart` would bring is not known: CPU use of node `b` is not known over the whole window"
     );
+}
+
+#[test]
+fn single_requests_confirm_a_move() {
+    let world = World::new();
+    let simulated = simulate(verify(planned(&world), &world.inputs()).unwrap(), &world.inputs()).unwrap();
+    let confirmed = simulated.predictions()[0].confirmed.unwrap();
+    assert!(confirmed.requests > 5_000, "{confirmed:?}");
+    assert!(confirmed.target_ms < confirmed.source_ms / 3.0, "{confirmed:?}");
 }

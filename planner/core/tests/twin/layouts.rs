@@ -159,3 +159,44 @@ fn half_the_traffic_is_half_the_load() {
     evaluation.set_share(replica, 0.5);
     assert!((before - evaluation.node_use(a, 0, MEDIAN) - 0.05).abs() < 0.005);
 }
+
+/// A fault in the code makes everything slower while nothing uses more CPU. Another node does not help.
+#[test]
+fn a_fault_in_the_code_is_not_cured_by_a_move() {
+    // Use of the source, factor on the median and on the tail, largest gain that may be predicted as a share.
+    let cases = [
+        ("all requests, quiet node", 0.3, 3.0, 3.0, 0.1),
+        ("all requests, half full node", 0.5, 3.0, 3.0, 0.2),
+        ("the tail alone, quiet node", 0.3, 1.0, 8.0, 0.35),
+        ("all requests by much, busy node", 0.8, 20.0, 20.0, 0.2),
+    ];
+    for (name, used, median, tail, most) in cases {
+        let mut world = World::new();
+        world.node("b", |_| 100.0);
+        let node = foremesh_core::topology::Node {
+            used: Some(millicores(used * 1e3)),
+            ..foremesh_core::topology::Node::new(millicores(1e3))
+        };
+        world.snapshot.nodes.insert("a".into(), node);
+        let certain = |value: f64| {
+            let steps = [value; 45];
+            let minute = foremesh_core::time::Step::MINUTE;
+            Ok(foremesh_core::forecast::Forecast::certain("x", "x", crate::world::NOW, minute, &steps))
+        };
+        world.nodes.insert("a".into(), certain(used * 1e3));
+        // What processor sharing makes of 2 ms of CPU, but for the fault.
+        let usual = 2.0 / (1.0 - used);
+        let known = world.services.get_mut(&"cart".into()).unwrap();
+        let measured = known.measured.as_mut().unwrap();
+        measured.latency_ms =
+            [0.7 * median, 2.3 * median, 3.0 * tail, 4.8 * tail, 7.5 * tail].map(|x| x * usual);
+        let mesh = MeshModel::build(&world.inputs());
+        let mut evaluation = mesh.start();
+        let cart = mesh.service_ix(&"cart".into()).unwrap();
+        let replica = mesh.replica_ix(&"cart".into(), &"cart-1".into()).unwrap();
+        let here = evaluation.expected_ms(cart).unwrap();
+        evaluation.move_replica(replica, mesh.node_ix(&"b".into()).unwrap());
+        let gain = 1.0 - evaluation.expected_ms(cart).unwrap() / here;
+        assert!(gain <= most, "case: {name}: a gain of {:.0} % is predicted", 100.0 * gain);
+    }
+}

@@ -109,12 +109,22 @@ impl Layout {
 
     /// Mean and variance of a service's time before calibration: what its replicas take, and what it waits for.
     pub(in crate::twin) fn raw(&self, mesh: &MeshModel, service: ServiceIx) -> (Lanes, Lanes) {
+        let replicas = mesh.of_service(service).iter().map(|replica| *replica as usize);
+        self.raw_of(mesh, service, replicas.map(|replica| (replica, self.share[replica])))
+    }
+
+    /// As [`Self::raw`], with other shares of the requests.
+    pub(in crate::twin) fn raw_of(
+        &self,
+        mesh: &MeshModel,
+        service: ServiceIx,
+        replicas: impl Iterator<Item = (usize, f32)>,
+    ) -> (Lanes, Lanes) {
         let mut mean = [0.0; LANES];
         let mut second = [0.0; LANES];
-        for replica in mesh.of_service(service) {
-            let replica = *replica as usize;
+        for (replica, share) in replicas {
             let workload = &mesh.workloads[mesh.replicas[replica].workload as usize];
-            let (node, share) = (self.node_of[replica] as usize, self.share[replica]);
+            let node = self.node_of[replica] as usize;
             let state = &self.states[node];
             let speed = workload
                 .limit_cores

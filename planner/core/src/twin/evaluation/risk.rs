@@ -37,7 +37,7 @@ pub(super) fn risk(mesh: &MeshModel, service: ServiceIx, mean: &Lanes, variance:
     let (Some(objective), None) = (&model.objective, &model.unknown) else { return 0.0 };
     let table = &mesh.tables[objective.table];
     let (middle, spread) = mesh.error;
-    let limit = (objective.above_ms as f32).ln() - middle;
+    let limit = (objective.above_ms as f32 / model.fitted.shape).ln() - middle;
     let mut risk = 0.0;
     for (level, part) in PARTS.iter().enumerate() {
         let mut worst = f32::MIN_POSITIVE;
@@ -80,7 +80,8 @@ impl Evaluation<'_> {
         let table = kept.or(made.as_ref())?;
         let knots = mesh.window.knots(Step::MINUTE.times(window.within));
         let (middle, spread) = mesh.error;
-        let limit = (window.threshold as f32).ln() - middle;
+        let shape = mesh.services[service].fitted.shape;
+        let limit = (window.threshold as f32 / shape).ln() - middle;
         let mut probability = 0.0;
         let mut worst_ms = 0.0f32;
         let mut begun = [0.0f32; KNOTS];
@@ -93,7 +94,7 @@ impl Evaluation<'_> {
                 *begun += part * (above - highest).max(0.0);
                 highest = highest.max(above);
                 if level == MEDIAN {
-                    worst_ms = worst_ms.max(ms);
+                    worst_ms = worst_ms.max(shape * ms);
                 }
             }
             probability += part * highest;

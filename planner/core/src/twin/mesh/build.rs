@@ -8,12 +8,12 @@ use crate::{
     forecast::LEVELS,
     history::Metric,
     ids::{NodeId, ServiceId, WorkloadId, Zone},
-    inputs::{Inputs, MaybeForecast},
+    inputs::Inputs,
     topology::Workload,
     twin::{
         LEAST_RPS, MEDIAN, TwinUnknown,
         calls::{Calls, starts},
-        lanes::{KNOTS, LANES, Lanes, Window, lane},
+        lanes::{KNOTS, LANES, Window, lane},
         sharing::speed,
         tail_fit::TailTable,
     },
@@ -53,29 +53,20 @@ impl MeshModel {
             node_ids,
             service_ids,
         };
-        let apart = mesh.add_nodes(inputs, &zones);
+        mesh.add_nodes(inputs, &zones);
         let why = mesh.add_services(inputs);
         mesh.add_workloads(inputs, &why);
-        mesh.subtract_residents(&apart);
+        mesh.find_background(inputs);
         mesh.find_unknown(why);
         calibrate(&mut mesh, inputs);
         mesh
     }
 
-    fn fullest_of(&self, forecast: Option<&MaybeForecast>) -> Option<Lanes> {
-        self.window.fullest(forecast?.as_ref().ok()?)
-    }
-
-    /// Gives for each node whether its background is without the replicas that run there.
-    fn add_nodes(&mut self, inputs: &Inputs<'_>, zones: &[&Zone]) -> Vec<bool> {
-        let mut apart = Vec::with_capacity(self.node_ids.len());
+    fn add_nodes(&mut self, inputs: &Inputs<'_>, zones: &[&Zone]) {
         for (id, node) in &inputs.snapshot.nodes {
             let capacity = node.capacity.get();
-            // What remains without the replicas is the same before and after a move, so it comes first.
-            let background = self.fullest_of(inputs.background.get(id));
-            apart.push(background.is_some());
-            let used =
-                background.or_else(|| self.fullest_of(inputs.nodes.get(id))).filter(|_| capacity > 0.0);
+            let forecast = inputs.nodes.get(id).and_then(|forecast| forecast.as_ref().ok());
+            let used = forecast.and_then(|forecast| self.window.fullest(forecast)).filter(|_| capacity > 0.0);
             let zone = node.zone.as_ref().and_then(|zone| zones.binary_search(&zone).ok());
             self.nodes.push(NodeModel {
                 capacity: capacity as f32,
@@ -86,7 +77,6 @@ impl MeshModel {
             });
             self.background.push(used.unwrap_or([0.0; LANES]));
         }
-        apart
     }
 
     /// Gives why the throughput of each service is not known.
@@ -224,10 +214,29 @@ impl MeshModel {
         }
     }
 
-    /// Forecasts of all that a node uses contain what runs there now.
-    fn subtract_residents(&mut self, apart: &[bool]) {
+    /// What is on nodes besides the known replicas: as forecast, or what the node's forecast leaves without them. A
+    /// replica of unknown load is in the node's forecast only.
+    fn find_background(&mut self, inputs: &Inputs<'_>) {
+        let mut whole = vec![true; self.nodes.len()];
         for replica in &self.replicas {
-            if apart[replica.home as usize] || self.workloads[replica.workload as usize].unknown.is_some() {
+            let known = self.workloads[replica.workload as usize].unknown.is_none();
+            whole[replica.home as usize] &= known;
+        }
+        let mut given = vec![false; self.nodes.len()];
+        for (node, id) in self.node_ids.iter().enumerate() {
+            let forecast = inputs.background.get(id).and_then(|forecast| forecast.as_ref().ok());
+            let lanes = forecast.filter(|_| whole[node]).and_then(|forecast| self.window.fullest(forecast));
+            if let Some(lanes) = lanes
+                && self.nodes[node].capacity > 0.0
+            {
+                self.background[node] = lanes;
+                self.nodes[node].unknown = None;
+                given[node] = true;
+            }
+        }
+        for replica in &self.replicas {
+            let known = self.workloads[replica.workload as usize].unknown.is_none();
+            if !known || given[replica.home as usize] {
                 continue;
             }
             for lane in 0..LANES {

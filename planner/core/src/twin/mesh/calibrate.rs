@@ -7,44 +7,39 @@ use crate::{
         evaluation::layout::{Layout, NodeState},
         lanes::{LANES, lane},
         sharing::Slowdown,
-        tail_fit,
+        tail_fit::{self, LowerHalf},
     },
-    units::Quantile,
 };
 
 /// Fits every service, callees first, so that what a callee waits for is not taken for its callers' own.
 pub(super) fn calibrate(mesh: &mut MeshModel, inputs: &Inputs<'_>) {
-    let middle = table(mesh, 0.5);
-    let tail = table(mesh, 0.99);
+    let low = LowerHalf::new();
     let mut layout = Layout::new(mesh, |replica| mesh.replicas[replica].home);
     states_now(mesh, inputs, &mut layout);
     for service in mesh.calls.order.clone() {
         let service = service as usize;
         let measured = inputs.services.get(&mesh.service_ids[service]).and_then(|known| known.measured);
-        // The quantile of the objective is the one that must be met exactly.
-        let upper = mesh.services[service].objective.as_ref().map_or((tail, 0.99), |objective| {
-            if objective.table == middle { (tail, 0.99) } else { (objective.table, objective.quantile.get()) }
-        });
-        let moments = measured.and_then(|measured| {
-            let (low, high) = (measured.latency(0.5)?, measured.latency(upper.1)?);
-            tail_fit::moments((&mesh.tables[middle], &mesh.tables[upper.0]), low, high)
-        });
+        let moments = measured.and_then(|measured| tail_fit::moments(&measured.latency_ms, &low));
         let (mean, variance) = layout.raw(mesh, service);
         let fitted = match moments {
             _ if mesh.services[service].unknown.is_some() => constant(moments),
-            Some(measured) => fit(measured, (f64::from(mean[0]), f64::from(variance[0]))),
+            Some(moments) => fit(moments, (f64::from(mean[0]), f64::from(variance[0]))),
             None => Fitted::NOT,
         };
-        let (mean, variance) = fitted.apply(mean[0], variance[0]);
+        let raw = (mean[0], variance[0]);
+        let (mean, variance) = fitted.apply(raw.0, raw.1);
+        let over = |(mean, variance): (f32, f32)| {
+            let objective = mesh.services[service].objective.as_ref()?;
+            let now = measured?.latency(objective.quantile.get())? as f32;
+            let ratio = now / mesh.tables[objective.table].quantile(mean, variance);
+            (ratio.is_finite() && ratio > 0.0).then_some(ratio)
+        };
+        let shape = over((mean, variance)).map_or(1.0, |shape| shape.clamp(SHAPE.0, SHAPE.1));
+        let fitted = Fitted { ratio: over(raw).unwrap_or(1.0), shape, ..fitted };
         layout.mean[service] = [mean; LANES];
         layout.variance[service] = [variance; LANES];
         mesh.services[service].fitted = fitted;
     }
-}
-
-fn table(mesh: &mut MeshModel, level: f64) -> usize {
-    // Both levels are between 0 and 1.
-    Quantile::new(level).map_or(0, |quantile| mesh.table(quantile))
 }
 
 /// Nodes as they are now, in every lane.
@@ -92,13 +87,34 @@ fn constant(measured: Option<(f64, f64)>) -> Fitted {
 
 fn fit((mean, variance): (f64, f64), (modelled, modelled_variance): (f64, f64)) -> Fitted {
     let scale = if modelled > 0.0 { (mean / modelled).min(1.0) } else { 1.0 };
-    let variance_scale = if modelled_variance > 0.0 { (variance / modelled_variance).min(1.0) } else { 1.0 };
+    let constant = (mean - modelled).max(0.0);
+    // Where CPU explains the mean, it explains the spread too: some requests just take more. Where it does not, some
+    // requests may wait for something else, and that goes along wherever the service goes.
+    let beyond = constant / mean;
+    let explained = ((UNEXPLAINED.1 - beyond) / (UNEXPLAINED.1 - UNEXPLAINED.0)).clamp(0.0, 1.0);
+    // So much more is within what the model gets wrong of the spread on a busy node.
+    let doubtful = (variance / modelled_variance.max(f64::MIN_POSITIVE)).min(DOUBTFUL);
+    let excess = (variance - DOUBTFUL * modelled_variance).max(0.0);
+    let variance_scale =
+        if modelled_variance > 0.0 { doubtful + explained * excess / modelled_variance } else { 1.0 };
     Fitted {
         scale: scale as f32,
-        constant: (mean - modelled).max(0.0) as f32,
+        constant: constant as f32,
         variance_scale: variance_scale as f32,
-        constant_variance: (variance - modelled_variance).max(0.0) as f32,
+        constant_variance: ((1.0 - explained) * excess) as f32,
         variance_now: modelled_variance as f32,
+        ratio: 1.0,
+        shape: 1.0,
         measured: true,
     }
 }
+
+/// Shares of the mean that CPU does not explain, up to the first of which it explains all of the spread, and from the
+/// second on nothing of what is beyond the model.
+const UNEXPLAINED: (f64, f64) = (0.03, 0.12);
+
+/// Measured over modelled variance up to which the model explains it.
+const DOUBTFUL: f64 = 2.0;
+
+/// Range of a quantile over what the family of the model makes of mean and variance.
+const SHAPE: (f32, f32) = (0.5, 2.0);
