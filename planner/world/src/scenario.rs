@@ -47,7 +47,7 @@ pub enum ScenarioError {
         why: String,
         /// The parser's error.
         #[source]
-        source: yaml_serde::Error,
+        source: Box<yaml_serde::Error>,
     },
     /// A value is outside its limits.
     #[error("scenario {path}: {field} is {value}; {remedy}")]
@@ -70,6 +70,6 @@ pub enum ScenarioError {
         field: &'static str,
         /// Why.
         #[source]
-        source: SeriesError,
+        source: Box<SeriesError>,
     },
 }

@@ -39,18 +39,18 @@ pub(crate) struct Between {
 
 /// One job that left the node.
 #[derive(Clone, Copy, Debug)]
-pub struct Job {
+pub(crate) struct Job {
     /// Core seconds of work.
-    pub size: f64,
+    pub(crate) size: f64,
     /// Seconds from arrival to completion.
-    pub response: f64,
+    pub(crate) response: f64,
 }
 
 /// Simulates a processor-sharing node and hands each job that leaves to `left`.
 ///
 /// `sizes` gives the size of job `i`, of mean 1; jobs arrive with rate `utilisation * cores`. The first tenth
 /// of `jobs` warms the node up and is not reported.
-pub fn simulate(
+pub(crate) fn simulate(
     cores: f64,
     utilisation: f64,
     jobs: usize,

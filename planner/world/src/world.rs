@@ -130,6 +130,7 @@ impl World {
         };
         let objectives = world.reference_objectives();
         if let Some(setup) = Arc::get_mut(&mut world.setup) {
+            setup.trouble.with_objectives(&objectives);
             setup.objectives = objectives;
         }
         Ok(world)

@@ -327,6 +327,9 @@ pub struct Fault {
     /// Added to the service's own time.
     #[serde(default)]
     pub added_latency_ms: f64,
+    /// Added to the service's own time, in P99 objectives of the service: the same harm in any mesh.
+    #[serde(default)]
+    pub added_objectives: f64,
     /// Share of requests that fail.
     #[serde(default)]
     pub error_share: f64,

@@ -160,7 +160,7 @@ impl Visits<'_> {
                 let mut failed = true;
                 for attempt in 0..=self.setup.spec.requests.retries {
                     let bits = key.with(u64::from(call * 4 + attempt) + 1).bits();
-                    let answer = callee[(bits >> 32) as usize * callee.len() >> 32];
+                    let answer = callee[((bits >> 32) as usize * callee.len()) >> 32];
                     let mean =
                         self.setup.delay_ms[usize::from(sample.node) * nodes + usize::from(answer.node)];
                     let delay = mean * (1.0 - jitter + jitter * self.tables.jitter[(bits & 255) as usize]);
