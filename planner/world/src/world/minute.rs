@@ -1,8 +1,10 @@
 //! One minute: load, work on the nodes, and the requests sampled from that.
 
 use super::World;
-use super::sampling::{Lane, PairSum, Sample, Visits};
+use super::quantiles::quantiles;
+use super::sampling::{Lane, Pairs, Sample, Visits};
 use super::setup::{Setup, cores_of_limit};
+use crate::output::OBSERVED_QUANTILES;
 use crate::random::Draw;
 use crate::sharing::Slowdowns;
 
@@ -17,13 +19,19 @@ pub(super) struct Scratch {
     pub(super) requests: Vec<f64>,
     pub(super) samples: Vec<Vec<Sample>>,
     /// Sampled calls by edge.
-    pub(super) pairs: Vec<Vec<PairSum>>,
+    pub(super) pairs: Vec<Pairs>,
+    /// Failed ones among the samples, by service.
+    pub(super) failed: Vec<usize>,
+    /// Observed quantiles of the samples, ms, by service.
+    pub(super) latency: Vec<Option<[f64; 5]>>,
     /// Cores that each instance used.
     pub(super) used: Vec<f64>,
     /// Utilisation by node.
     pub(super) utilisation: Vec<f64>,
     pub(super) values: Vec<f32>,
     lanes: Vec<Lane>,
+    /// Nodes of the lanes, by service.
+    lane_nodes: Vec<Vec<u16>>,
     flows: Vec<(f32, usize)>,
     nodes: Vec<NodeMinute>,
     demands: Vec<f64>,
@@ -59,11 +67,14 @@ impl Scratch {
             rps: vec![0.0; setup.services.len()],
             requests: vec![0.0; setup.services.len()],
             samples: vec![Vec::new(); setup.services.len()],
-            pairs: vec![Vec::new(); setup.edges.len()],
+            pairs: vec![Pairs::default(); setup.edges.len()],
+            failed: vec![0; setup.services.len()],
+            latency: vec![None; setup.services.len()],
             used: Vec::new(),
             utilisation: vec![0.0; setup.nodes.len()],
             values: Vec::new(),
             lanes: Vec::new(),
+            lane_nodes: vec![Vec::new(); setup.services.len()],
             flows: Vec::new(),
             nodes: vec![NodeMinute::default(); setup.nodes.len()],
             demands: Vec::new(),
@@ -226,13 +237,14 @@ impl World {
     fn sample_all(&mut self, most: usize) {
         let setup = std::sync::Arc::clone(&self.setup);
         let key = self.key(Draw::Visit);
-        for pairs in &mut self.scratch.pairs {
-            pairs.clear();
-        }
         for &service in &setup.callees_first {
             self.lanes(service);
             self.flows_of(service);
             let scratch = &mut self.scratch;
+            for &edge in &setup.services[service].out {
+                let callee = setup.edges[edge].to;
+                scratch.pairs[edge].reset(&setup, &scratch.lane_nodes[service], &scratch.lane_nodes[callee]);
+            }
             let visits = Visits {
                 setup: &setup,
                 tables: &self.tables,
@@ -245,6 +257,10 @@ impl World {
             let count = (scratch.requests[service] as usize).min(most);
             let mut out = std::mem::take(&mut scratch.samples[service]);
             visits.sample(count, &scratch.samples, &mut scratch.pairs, &mut out);
+            scratch.failed[service] = out.iter().filter(|sample| sample.failed).count();
+            scratch.values.clear();
+            scratch.values.extend(out.iter().map(|sample| sample.ms));
+            scratch.latency[service] = quantiles(&mut scratch.values, OBSERVED_QUANTILES);
             scratch.samples[service] = out;
         }
     }
@@ -254,6 +270,7 @@ impl World {
         let setup = &self.setup;
         let scratch = &mut self.scratch;
         scratch.lanes.clear();
+        scratch.lane_nodes[service].clear();
         let each = 1.0 / f64::from(setup.services[service].replicas);
         let mut up_to = 0.0;
         for (number, instance) in self.instances.iter().enumerate() {
@@ -271,6 +288,7 @@ impl World {
                 let least = (cores * 1000.0 / limit).max(1.0) as f32;
                 (least, Slowdowns::between(level), (held_s * 1000.0 / demand_ms) as f32 / least)
             });
+            scratch.lane_nodes[service].push(instance.node as u16);
             scratch.lanes.push(Lane {
                 node: instance.node as u16,
                 up_to: up_to as f32,
@@ -304,9 +322,9 @@ impl World {
     /// Calls that failed are made again, which is load of the next minute.
     fn try_again(&mut self) {
         let retries = f64::from(self.setup.spec.requests.retries);
-        for (retried, samples) in self.retried.iter_mut().zip(&self.scratch.samples) {
-            let failed = samples.iter().filter(|sample| sample.failed).count() as f64;
-            let share = if samples.is_empty() { 0.0 } else { failed / samples.len() as f64 };
+        for (service, retried) in self.retried.iter_mut().enumerate() {
+            let samples = self.scratch.samples[service].len().max(1);
+            let share = self.scratch.failed[service] as f64 / samples as f64;
             *retried = (share * retries).min(1.0);
         }
     }

@@ -51,9 +51,22 @@ pub(super) struct Flow {
     pub(super) reference_rps: f64,
     pub(super) visits: Vec<f64>,
     pub(super) calls: Vec<f64>,
+    /// Mean calls on each edge for one request that the caller handles.
+    pub(super) calls_each: Vec<f32>,
     pub(super) curve: usize,
     /// Load of one service alone, there only while a ramp or an event makes it.
     pub(super) direct: bool,
+}
+
+impl Flow {
+    /// The flow of an operation.
+    fn new(mesh: &Mesh, name: Id, reference_rps: f64, visits: Vec<f64>, calls: Vec<f64>) -> Self {
+        let each = |(edge, calls): (&crate::Edge, &f64)| {
+            if visits[edge.from] > 0.0 { (calls / visits[edge.from]) as f32 } else { 0.0 }
+        };
+        let calls_each = mesh.edges.iter().zip(&calls).map(each).collect();
+        Self { name, reference_rps, visits, calls, calls_each, curve: 0, direct: false }
+    }
 }
 
 /// One node.
@@ -119,13 +132,9 @@ impl Setup {
         let mut flows: Vec<Flow> = mesh
             .operations
             .iter()
-            .map(|operation| Flow {
-                name: operation.name.clone(),
-                reference_rps: rps * operation.share,
-                visits: operation.visits.clone(),
-                calls: operation.calls.clone(),
-                curve: 0,
-                direct: false,
+            .map(|operation| {
+                let (visits, calls) = (operation.visits.clone(), operation.calls.clone());
+                Flow::new(mesh, operation.name.clone(), rps * operation.share, visits, calls)
             })
             .collect();
         let curves = load::curves(scenario, &mut flows, seed);

@@ -149,7 +149,7 @@ impl Setup {
         }
         let (calls, visits) = propagate(service, mesh.services.len(), &mesh.edges, &mesh.order);
         let reference_rps = self.services[service].reference_rps;
-        self.flows.push(Flow { name: id, reference_rps, visits, calls, curve: 0, direct: true });
+        self.flows.push(Flow { direct: true, ..Flow::new(mesh, id, reference_rps, visits, calls) });
         self.flows.len() - 1
     }
 
