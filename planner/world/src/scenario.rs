@@ -4,12 +4,20 @@
 //! so that one file fits any mesh; names are possible where a scenario is meant for one mesh only.
 
 mod check;
+mod cluster;
 mod fields;
+mod load;
+mod rules;
+mod trouble;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use cluster::*;
 pub use fields::*;
+pub use load::*;
+pub use rules::*;
+pub use trouble::*;
 
 use crate::series::{Series, SeriesError};
 

@@ -11,6 +11,7 @@ mod sampling;
 mod setup;
 mod shapes;
 mod trouble;
+mod work;
 
 use std::collections::BinaryHeap;
 use std::sync::Arc;

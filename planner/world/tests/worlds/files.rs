@@ -224,3 +224,30 @@ fn the_sample_scenarios_have_their_licences() {
     let licences = std::fs::read_to_string(sample("scenarios/data/LICENSES.txt")).unwrap();
     assert!(index.lines().count() > 5 && licences.contains("MIT") && licences.contains("NASA"), "{index}");
 }
+
+#[test]
+fn the_documented_example_is_a_scenario() {
+    let text = std::fs::read_to_string(sample("../docs/scenarios.md")).unwrap();
+    let example = text.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let data = sample("scenarios/data").canonicalize().unwrap();
+    let example = example.replace("file: data", &format!("file: {}", data.display()));
+    let scenario = read_scenario(&example).unwrap();
+    World::new(&mesh("bookinfo"), &scenario, 1).unwrap();
+    // Each field of the format is in the table.
+    for source in ["fields", "cluster", "load", "trouble", "rules"] {
+        let path = format!("../planner/world/src/scenario/{source}.rs");
+        for line in std::fs::read_to_string(sample(&path)).unwrap().lines() {
+            let Some(field) = line.trim().strip_prefix("pub ").and_then(|line| line.split_once(": ")) else {
+                continue;
+            };
+            let mut words = field.0.split('_');
+            let first = words.next().unwrap().to_owned();
+            let name =
+                words.fold(first, |name, word| format!("{name}{}{}", word[..1].to_uppercase(), &word[1..]));
+            assert!(
+                text.contains(&format!("`{name}")) || text.contains(&format!(".{name}")),
+                "no `{name}` in the table"
+            );
+        }
+    }
+}
