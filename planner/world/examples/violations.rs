@@ -49,7 +49,7 @@ fn print_row(scenario: &Scenario, mesh: &Mesh, seeds: u64) -> Result<(), Box<dyn
         let run = run(world.clone(), &[]);
         let moves = by_foresight(&world, &run.levels);
         moved += moves.len();
-        cured.push(self::run(world, &moves).breaches);
+        cured.push(if moves.is_empty() { run.breaches } else { self::run(world, &moves).breaches });
         none.push(run);
     }
     let mean = |value: fn(&Run) -> f64| none.iter().map(value).sum::<f64>() / seeds as f64;

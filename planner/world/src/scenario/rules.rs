@@ -87,6 +87,6 @@ impl Default for Moves {
 
 impl Default for Objectives {
     fn default() -> Self {
-        Self { p99_factor: 2.0, least_ms: 2.0, min_requests: 20 }
+        Self { p99_factor: 2.0, least_ms: 2.0, min_requests: 100 }
     }
 }

@@ -5,11 +5,11 @@ use super::quantiles::quantiles;
 use super::sampling::Sample;
 
 /// Requests sampled for the P99 at reference load.
-const SAMPLES: usize = 20_000;
+const SAMPLES: usize = 40_000;
 /// Minutes at reference load that keep any objective.
-const MINUTES: usize = 100;
+const MINUTES: usize = 400;
 /// By which an objective is above the worst of these minutes.
-const MARGIN: f64 = 1.1;
+const MARGIN: f64 = 1.3;
 
 impl World {
     /// The objective of each service, ms; none for a service without load.
@@ -47,6 +47,30 @@ fn rounded_up(value: f64) -> f64 {
     if value <= 0.0 {
         return value;
     }
-    let unit = 10_f64.powf(value.log10().floor() - 1.0);
-    (value / unit).ceil() * unit
+    let digits = 1 - value.log10().floor() as i32;
+    // Scaled by a whole number either way, so that 5.1 is 5.1.
+    let unit = 10_f64.powi(digits.abs());
+    if digits > 0 { (value * unit).ceil() / unit } else { (value / unit).ceil() * unit }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rounded_up;
+
+    #[test]
+    #[allow(clippy::float_cmp, reason = "a table of exact results")]
+    fn objectives_have_two_digits() {
+        for (value, rounded) in [
+            (0.0, 0.0),
+            (0.0312, 0.032),
+            (2.0, 2.0),
+            (5.01, 5.1),
+            (9.91, 10.0),
+            (48.2, 49.0),
+            (231.0, 240.0),
+            (4021.0, 4100.0),
+        ] {
+            assert_eq!(rounded_up(value), rounded, "{value}");
+        }
+    }
 }

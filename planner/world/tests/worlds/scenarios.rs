@@ -84,19 +84,21 @@ fn each_scenario_fits_each_mesh() {
     }
 }
 
-/// A service that is never called, and a world of one service.
+/// One service, a service that is never called, and one that is called beyond measure.
 #[test]
-fn small_and_idle_meshes_run() {
+fn odd_meshes_run() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mesh.json");
     let idle = r#"{"services": [{"name": "a"}, {"name": "idle"}], "entry_points": ["a"]}"#;
-    for text in [r#"{"services": [{"name": "a"}]}"#, idle] {
+    let many = r#"{"services": [{"name": "a"}, {"name": "b"}],
+        "edges": [{"from": "a", "to": "b", "calls_per_caller_request": 100000000}]}"#;
+    for text in [r#"{"services": [{"name": "a"}]}"#, idle, many] {
         std::fs::write(&path, text).unwrap();
         let mesh = Mesh::read(&path).unwrap();
         for scenario in scenarios() {
             let all = minutes(&mut World::new(&mesh, &scenario, 1).unwrap(), 20);
             assert!(
-                all.iter().all(|minute| minute.truth.services[0].load_rps > 0.0),
+                all.iter().all(|minute| minute.truth.nodes.iter().any(|node| node.utilisation > 0.1)),
                 "{}",
                 scenario.spec.name
             );
