@@ -206,4 +206,31 @@ mod tests {
         assert!(means.is_sorted(), "{means:?}");
         assert!((means[0] - 1.0).abs() < 0.01 && means[6] > 5.0, "{means:?}");
     }
+
+    /// Responses drawn from the table are those of a node that was simulated for the purpose, though its sizes
+    /// spread less and its utilisation is none of the table's.
+    #[test]
+    fn the_table_stands_for_a_simulation() {
+        let key = Key::new(5, Draw::Demand);
+        let quantiles = |mut responses: Vec<f64>| {
+            responses.sort_by(f64::total_cmp);
+            [0.5, 0.95, 0.99].map(|at: f64| responses[(at * responses.len() as f64) as usize])
+        };
+        for (cores, utilisation) in [(4, 0.5), (4, 0.83), (8, 0.92)] {
+            let size = |job: u64| key.with(job).lognormal(0.6);
+            let mut simulated = Vec::new();
+            let keep = |job: super::Job| simulated.push(job.response);
+            simulate(f64::from(cores), utilisation, 400_000, 11, size, keep);
+            let (table, at) = (Slowdowns::of(cores), Slowdowns::between(utilisation));
+            let draw =
+                |job: u64| size(job) * f64::from(table.sample(at, size(job) as f32, key.with(job).draw(9)));
+            let drawn = quantiles((0..400_000).map(draw).collect());
+            for (drawn, simulated) in drawn.into_iter().zip(quantiles(simulated)) {
+                assert!(
+                    (drawn / simulated - 1.0).abs() < 0.1,
+                    "{cores} {utilisation}: {drawn} not {simulated}"
+                );
+            }
+        }
+    }
 }
