@@ -24,7 +24,6 @@ pub use mesh::{Edge, Mesh, MeshError, Operation, Role, Service};
 pub use output::*;
 pub use scenario::*;
 pub use series::{Series, SeriesError};
-pub use sharing::{Job, simulate as simulate_processor_sharing};
 pub use world::{World, WorldError};
 
 /// A name of a service, a node, a zone or an operation.

@@ -24,6 +24,7 @@
 //! points the services that nobody calls are entries. A graph has to be free of cycles to be sampled from
 //! callees to callers, so an edge that closes a cycle is left out and listed in [`Mesh::left_out`].
 
+mod file;
 pub(crate) mod graph;
 mod read;
 

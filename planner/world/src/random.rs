@@ -35,7 +35,7 @@ pub(crate) struct Key(u64);
 
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// The finaliser of SplitMix64.
+/// The finaliser of the `SplitMix64` generator.
 #[inline]
 const fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -52,6 +52,12 @@ impl Key {
     #[inline]
     pub(crate) const fn with(self, part: u64) -> Self {
         Self(mix(self.0.wrapping_add(part.wrapping_add(1).wrapping_mul(GOLDEN))))
+    }
+
+    /// The bits of draw `part` at this key: those of the key below, at half the work.
+    #[inline]
+    pub(crate) const fn draw(self, part: u64) -> u64 {
+        mix(self.0.wrapping_add(part.wrapping_add(1).wrapping_mul(GOLDEN)))
     }
 
     #[inline]

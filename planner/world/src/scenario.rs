@@ -4,12 +4,20 @@
 //! so that one file fits any mesh; names are possible where a scenario is meant for one mesh only.
 
 mod check;
+mod cluster;
 mod fields;
+mod load;
+mod rules;
+mod trouble;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use cluster::*;
 pub use fields::*;
+pub use load::*;
+pub use rules::*;
+pub use trouble::*;
 
 use crate::series::{Series, SeriesError};
 
@@ -47,7 +55,7 @@ pub enum ScenarioError {
         why: String,
         /// The parser's error.
         #[source]
-        source: yaml_serde::Error,
+        source: Box<yaml_serde::Error>,
     },
     /// A value is outside its limits.
     #[error("scenario {path}: {field} is {value}; {remedy}")]
@@ -70,6 +78,6 @@ pub enum ScenarioError {
         field: &'static str,
         /// Why.
         #[source]
-        source: SeriesError,
+        source: Box<SeriesError>,
     },
 }

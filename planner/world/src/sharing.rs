@@ -39,18 +39,18 @@ pub(crate) struct Between {
 
 /// One job that left the node.
 #[derive(Clone, Copy, Debug)]
-pub struct Job {
+pub(crate) struct Job {
     /// Core seconds of work.
-    pub size: f64,
+    pub(crate) size: f64,
     /// Seconds from arrival to completion.
-    pub response: f64,
+    pub(crate) response: f64,
 }
 
 /// Simulates a processor-sharing node and hands each job that leaves to `left`.
 ///
 /// `sizes` gives the size of job `i`, of mean 1; jobs arrive with rate `utilisation * cores`. The first tenth
 /// of `jobs` warms the node up and is not reported.
-pub fn simulate(
+pub(crate) fn simulate(
     cores: f64,
     utilisation: f64,
     jobs: usize,
@@ -205,5 +205,32 @@ mod tests {
         let means: Vec<f64> = [0.0, 0.3, 0.6, 0.8, 0.9, 0.96, 2.0].into_iter().map(mean).collect();
         assert!(means.is_sorted(), "{means:?}");
         assert!((means[0] - 1.0).abs() < 0.01 && means[6] > 5.0, "{means:?}");
+    }
+
+    /// Responses drawn from the table are those of a node that was simulated for the purpose, though its sizes
+    /// spread less and its utilisation is none of the table's.
+    #[test]
+    fn the_table_stands_for_a_simulation() {
+        let key = Key::new(5, Draw::Demand);
+        let quantiles = |mut responses: Vec<f64>| {
+            responses.sort_by(f64::total_cmp);
+            [0.5, 0.95, 0.99].map(|at: f64| responses[(at * responses.len() as f64) as usize])
+        };
+        for (cores, utilisation) in [(4, 0.5), (4, 0.83), (8, 0.92)] {
+            let size = |job: u64| key.with(job).lognormal(0.6);
+            let mut simulated = Vec::new();
+            let keep = |job: super::Job| simulated.push(job.response);
+            simulate(f64::from(cores), utilisation, 400_000, 11, size, keep);
+            let (table, at) = (Slowdowns::of(cores), Slowdowns::between(utilisation));
+            let draw =
+                |job: u64| size(job) * f64::from(table.sample(at, size(job) as f32, key.with(job).draw(9)));
+            let drawn = quantiles((0..400_000).map(draw).collect());
+            for (drawn, simulated) in drawn.into_iter().zip(quantiles(simulated)) {
+                assert!(
+                    (drawn / simulated - 1.0).abs() < 0.1,
+                    "{cores} {utilisation}: {drawn} not {simulated}"
+                );
+            }
+        }
     }
 }

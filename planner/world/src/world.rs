@@ -11,6 +11,7 @@ mod sampling;
 mod setup;
 mod shapes;
 mod trouble;
+mod work;
 
 use std::collections::BinaryHeap;
 use std::sync::Arc;
@@ -130,6 +131,7 @@ impl World {
         };
         let objectives = world.reference_objectives();
         if let Some(setup) = Arc::get_mut(&mut world.setup) {
+            setup.trouble.with_objectives(&objectives);
             setup.objectives = objectives;
         }
         Ok(world)

@@ -3,65 +3,10 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use serde::Deserialize;
-
+use super::file::{EntryPoint, File, FileEdge, FileOperation, FileService};
 use super::graph::{callers_first, entries, propagate, visits_of};
 use super::{Edge, Mesh, MeshError, Operation, Role, Service};
 use crate::Id;
-
-#[derive(Deserialize)]
-struct File {
-    name: Option<String>,
-    services: Option<Vec<FileService>>,
-    edges: Option<Vec<FileEdge>>,
-    operations: Option<Vec<FileOperation>>,
-    entry_points: Option<Vec<EntryPoint>>,
-    incidents: Option<serde::de::IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-struct FileService {
-    name: String,
-    role: Option<String>,
-    stateful: Option<bool>,
-    replicas: Option<f64>,
-    cpu_core_ms_per_request: Option<f64>,
-    self_time_ms_p50: Option<f64>,
-    memory_mib_mean: Option<f64>,
-    memory_request_mib: Option<f64>,
-    memory_limit_mib: Option<f64>,
-    requests_per_s: Option<f64>,
-}
-
-#[derive(Deserialize)]
-struct FileEdge {
-    from: String,
-    to: String,
-    calls_per_caller_request: Option<f64>,
-    mode: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct FileOperation {
-    name: Option<String>,
-    entry: Option<String>,
-    weight: Option<f64>,
-    calls: Option<Vec<FileCall>>,
-}
-
-#[derive(Deserialize)]
-struct FileCall {
-    from: String,
-    to: String,
-    mean: Option<f64>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum EntryPoint {
-    Name(String),
-    Share { service: String, share: Option<f64> },
-}
 
 /// Turns names into indices and checks values, with the file's path for the errors.
 struct Checked<'a> {

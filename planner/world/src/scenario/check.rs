@@ -19,7 +19,7 @@ impl Scenario {
         let spec: ScenarioSpec = yaml_serde::from_str(&text).map_err(|source| ScenarioError::Parse {
             path: path.to_owned(),
             why: source.to_string(),
-            source,
+            source: Box::new(source),
         })?;
         let start_ms = check(path, &spec)?;
         let mut files = HashMap::new();
@@ -28,7 +28,11 @@ impl Scenario {
             list.iter()
                 .map(|series| one_series(folder, series, &mut files))
                 .collect::<Result<Vec<Series>, SeriesError>>()
-                .map_err(|source| ScenarioError::Series { path: path.to_owned(), field, source })
+                .map_err(|source| ScenarioError::Series {
+                    path: path.to_owned(),
+                    field,
+                    source: Box::new(source),
+                })
         };
         let load = series_of(&spec.load.series, "load.series")?.into();
         let background = series_of(&spec.background.series, "background.series")?.into();
@@ -64,7 +68,7 @@ fn one_series(
 struct Limits<'a>(&'a Path);
 
 impl Limits<'_> {
-    fn refuse(&self, field: &str, value: impl ToString, remedy: impl Into<String>) -> ScenarioError {
+    fn refuse(&self, field: &str, value: impl std::fmt::Display, remedy: impl Into<String>) -> ScenarioError {
         ScenarioError::Value {
             path: self.0.to_owned(),
             field: field.to_owned(),
@@ -241,6 +245,7 @@ fn check_trouble(limits: &Limits<'_>, spec: &ScenarioSpec) -> Result<(), Scenari
         limits.within(&format!("{field}.demandFactor"), fault.demand_factor, 1.0, 100.0)?;
         limits.within(&format!("{field}.latencyFactor"), fault.latency_factor, 1.0, 1000.0)?;
         limits.within(&format!("{field}.addedLatencyMs"), fault.added_latency_ms, 0.0, 600_000.0)?;
+        limits.within(&format!("{field}.addedObjectives"), fault.added_objectives, 0.0, 100.0)?;
         limits.within(&format!("{field}.errorShare"), fault.error_share, 0.0, 1.0)?;
     }
     Ok(())

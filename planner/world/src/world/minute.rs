@@ -1,8 +1,11 @@
 //! One minute: load, work on the nodes, and the requests sampled from that.
 
 use super::World;
-use super::sampling::{Lane, PairSum, Sample, Visits};
+use super::quantiles::quantiles;
+use super::sampling::{Lane, Pairs, Sample, Visits};
 use super::setup::{Setup, cores_of_limit};
+use super::work::NodeMinute;
+use crate::output::OBSERVED_QUANTILES;
 use crate::random::Draw;
 use crate::sharing::Slowdowns;
 
@@ -17,34 +20,23 @@ pub(super) struct Scratch {
     pub(super) requests: Vec<f64>,
     pub(super) samples: Vec<Vec<Sample>>,
     /// Sampled calls by edge.
-    pub(super) pairs: Vec<Vec<PairSum>>,
+    pub(super) pairs: Vec<Pairs>,
+    /// Failed ones among the samples, by service.
+    pub(super) failed: Vec<usize>,
+    /// Observed quantiles of the samples, ms, by service.
+    pub(super) latency: Vec<Option<[f64; 5]>>,
     /// Cores that each instance used.
     pub(super) used: Vec<f64>,
     /// Utilisation by node.
     pub(super) utilisation: Vec<f64>,
     pub(super) values: Vec<f32>,
-    lanes: Vec<Lane>,
-    flows: Vec<(f32, usize)>,
-    nodes: Vec<NodeMinute>,
-    demands: Vec<f64>,
-    held: Vec<(f64, f64)>,
-}
-
-/// A node in a minute.
-#[derive(Clone, Copy, Debug, Default)]
-struct NodeMinute {
-    /// Cores that requests want.
-    work: f64,
-    /// Requests a second.
-    rps: f64,
-    /// Cores that something else takes.
-    other: f64,
-    /// Utilisation that the slowdowns are of.
-    level: f64,
-    /// Seconds for which a mean request waits for work from before.
-    waits_s: f64,
-    /// Share of the requests that are dropped.
-    dropped: f64,
+    pub(super) lanes: Vec<Lane>,
+    /// Nodes of the lanes, by service.
+    pub(super) lane_nodes: Vec<Vec<u16>>,
+    pub(super) flows: Vec<(f32, usize)>,
+    pub(super) nodes: Vec<NodeMinute>,
+    pub(super) demands: Vec<f64>,
+    pub(super) held: Vec<(f64, f64)>,
 }
 
 impl Scratch {
@@ -59,11 +51,14 @@ impl Scratch {
             rps: vec![0.0; setup.services.len()],
             requests: vec![0.0; setup.services.len()],
             samples: vec![Vec::new(); setup.services.len()],
-            pairs: vec![Vec::new(); setup.edges.len()],
+            pairs: vec![Pairs::default(); setup.edges.len()],
+            failed: vec![0; setup.services.len()],
+            latency: vec![None; setup.services.len()],
             used: Vec::new(),
             utilisation: vec![0.0; setup.nodes.len()],
             values: Vec::new(),
             lanes: Vec::new(),
+            lane_nodes: vec![Vec::new(); setup.services.len()],
             flows: Vec::new(),
             nodes: vec![NodeMinute::default(); setup.nodes.len()],
             demands: Vec::new(),
@@ -74,8 +69,6 @@ impl Scratch {
 
 /// Minutes over which the load's spells last.
 const SPELL: u32 = 12;
-/// Share of a node that work of others leaves to requests at least.
-const LEAST_ROOM: f64 = 0.1;
 
 impl World {
     /// Lets the minute pass: everything of it is in the scratch space afterwards.
@@ -166,73 +159,17 @@ impl World {
         }
     }
 
-    /// Work of the requests on the nodes, and what waits because of it.
-    pub(super) fn work(&mut self) {
-        let setup = &self.setup;
-        let (minute, moves) = (f64::from(self.minute), &setup.spec.moves);
-        let timeout_s = setup.spec.requests.timeout_ms / 1000.0;
-        let scratch = &mut self.scratch;
-        scratch.used.clear();
-        scratch.demands.clear();
-        scratch.held.clear();
-        for instance in &mut self.instances {
-            let service = &setup.services[instance.service];
-            let cold = instance.cold_since.map_or(1.0, |since| {
-                let warm = (minute - f64::from(since)) / (moves.warms_in.0 as f64).max(1e-9);
-                1.0 + (moves.cold_factor - 1.0) * (-warm).exp()
-            });
-            let fault = setup.trouble.faulty(instance.service, i64::from(self.minute));
-            let demand = service.demand_ms * cold * fault.demand / setup.nodes[instance.node].speed;
-            let rps = scratch.rps[instance.service] * instance.share / f64::from(service.replicas);
-            let (mut used, mut waits_s, mut dropped) = (rps * demand / 1000.0, 0.0, 0.0);
-            if let Some(limit) = service.limit_m {
-                let room = limit / 1000.0;
-                let before = instance.throttled;
-                let all = used * 60.0 + before;
-                let waiting = (all - room * 60.0).max(0.0);
-                instance.throttled = waiting.min(room * timeout_s);
-                dropped = if waiting > instance.throttled {
-                    (waiting - instance.throttled) / (used * 60.0)
-                } else {
-                    0.0
-                };
-                waits_s = f64::midpoint(before, instance.throttled) / room;
-                used = used.min(room).max((all - waiting) / 60.0);
-            }
-            scratch.used.push(used);
-            scratch.demands.push(demand);
-            scratch.held.push((waits_s, dropped));
-            let node = &mut scratch.nodes[instance.node];
-            node.work += used;
-            node.rps += rps;
-        }
-        for (number, node) in scratch.nodes.iter_mut().enumerate() {
-            let cores = setup.nodes[number].cores;
-            let room = (cores - node.other).max(LEAST_ROOM * cores);
-            let before = self.backlog[number];
-            let all = node.work * 60.0 + before;
-            let waiting = (all - room * 60.0).max(0.0);
-            let after = waiting.min(cores * timeout_s);
-            if waiting > after {
-                node.dropped = ((waiting - after) / (node.work * 60.0).max(1e-9)).min(1.0);
-            }
-            self.backlog[number] = after;
-            node.waits_s = f64::midpoint(before, after) / cores;
-            node.level = (node.work + node.other) / cores;
-            scratch.utilisation[number] = (((all - waiting) / 60.0 + node.other) / cores).min(1.0);
-        }
-    }
-
     fn sample_all(&mut self, most: usize) {
         let setup = std::sync::Arc::clone(&self.setup);
         let key = self.key(Draw::Visit);
-        for pairs in &mut self.scratch.pairs {
-            pairs.clear();
-        }
         for &service in &setup.callees_first {
             self.lanes(service);
             self.flows_of(service);
             let scratch = &mut self.scratch;
+            for &edge in &setup.services[service].out {
+                let callee = setup.edges[edge].to;
+                scratch.pairs[edge].reset(&setup, &scratch.lane_nodes[service], &scratch.lane_nodes[callee]);
+            }
             let visits = Visits {
                 setup: &setup,
                 tables: &self.tables,
@@ -245,6 +182,10 @@ impl World {
             let count = (scratch.requests[service] as usize).min(most);
             let mut out = std::mem::take(&mut scratch.samples[service]);
             visits.sample(count, &scratch.samples, &mut scratch.pairs, &mut out);
+            scratch.failed[service] = out.iter().filter(|sample| sample.failed).count();
+            scratch.values.clear();
+            scratch.values.extend(out.iter().map(|sample| sample.ms));
+            scratch.latency[service] = quantiles(&mut scratch.values, OBSERVED_QUANTILES);
             scratch.samples[service] = out;
         }
     }
@@ -254,6 +195,7 @@ impl World {
         let setup = &self.setup;
         let scratch = &mut self.scratch;
         scratch.lanes.clear();
+        scratch.lane_nodes[service].clear();
         let each = 1.0 / f64::from(setup.services[service].replicas);
         let mut up_to = 0.0;
         for (number, instance) in self.instances.iter().enumerate() {
@@ -271,6 +213,7 @@ impl World {
                 let least = (cores * 1000.0 / limit).max(1.0) as f32;
                 (least, Slowdowns::between(level), (held_s * 1000.0 / demand_ms) as f32 / least)
             });
+            scratch.lane_nodes[service].push(instance.node as u16);
             scratch.lanes.push(Lane {
                 node: instance.node as u16,
                 up_to: up_to as f32,
@@ -304,9 +247,9 @@ impl World {
     /// Calls that failed are made again, which is load of the next minute.
     fn try_again(&mut self) {
         let retries = f64::from(self.setup.spec.requests.retries);
-        for (retried, samples) in self.retried.iter_mut().zip(&self.scratch.samples) {
-            let failed = samples.iter().filter(|sample| sample.failed).count() as f64;
-            let share = if samples.is_empty() { 0.0 } else { failed / samples.len() as f64 };
+        for (service, retried) in self.retried.iter_mut().enumerate() {
+            let samples = self.scratch.samples[service].len().max(1);
+            let share = self.scratch.failed[service] as f64 / samples as f64;
             *retried = (share * retries).min(1.0);
         }
     }

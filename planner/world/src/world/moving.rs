@@ -77,6 +77,26 @@ impl World {
         Ok(id)
     }
 
+    /// Takes a move back: the old replica has all traffic again at once, the new one goes.
+    ///
+    /// Says whether there was anything to take back: false for a move that has ended or was never begun.
+    pub fn abort_move(&mut self, id: MoveId) -> bool {
+        let number = id.0 as usize;
+        let Some(state) = self.moves.get_mut(number).filter(|state| state.ended_minute.is_none()) else {
+            return false;
+        };
+        state.ended_minute = Some(self.minute);
+        if let Some(new) = self.instances.iter().position(|instance| instance.incoming == Some(number)) {
+            let gone = self.instances.remove(new);
+            for instance in &mut self.instances {
+                if instance.service == gone.service && instance.replica == gone.replica {
+                    instance.share = 1.0;
+                }
+            }
+        }
+        true
+    }
+
     /// All moves that were begun, in order.
     pub fn moves(&self) -> &[MoveState] {
         &self.moves
@@ -182,7 +202,9 @@ impl World {
                 self.instances[new].incoming = None;
                 self.instances[new].share = 1.0;
                 if let Some(old) = old {
-                    self.instances.remove(old);
+                    // In the place of the old one, so that the order says nothing about moves.
+                    self.instances.swap(old, new);
+                    self.instances.remove(new);
                 }
             }
             Step::GiveUp => {

@@ -3,8 +3,8 @@
 use super::World;
 use super::quantiles::quantiles;
 use crate::output::{
-    EdgeObserved, NodeObserved, NodeTruth, OBSERVED_QUANTILES, Observed, PairObserved, ReplicaObserved,
-    ServiceObserved, ServiceTruth, Truth,
+    EdgeObserved, NodeObserved, NodeTruth, Observed, PairObserved, ReplicaObserved, ServiceObserved,
+    ServiceTruth, Truth,
 };
 use crate::random::{Draw, Key};
 
@@ -33,11 +33,15 @@ impl World {
         let setup = &self.setup;
         let timeout = setup.spec.requests.timeout_ms as f32;
         let samples = &self.scratch.samples[service];
-        let values = &mut self.scratch.values;
-        values.clear();
-        values.extend(samples.iter().map(|sample| if sample.failed { timeout } else { sample.ms }));
-        let failed = samples.iter().filter(|sample| sample.failed).count();
-        let found = quantiles(values, [0.5, 0.95, 0.99]);
+        let failed = self.scratch.failed[service];
+        let found = if failed == 0 {
+            self.scratch.latency[service].map(|[p50, _, p95, p99, _]| [p50, p95, p99])
+        } else {
+            let values = &mut self.scratch.values;
+            values.clear();
+            values.extend(samples.iter().map(|sample| if sample.failed { timeout } else { sample.ms }));
+            quantiles(values, [0.5, 0.95, 0.99])
+        };
         let requests = self.scratch.requests[service];
         let objective_ms = setup.objectives[service];
         let enough = requests >= f64::from(setup.spec.objectives.min_requests);
@@ -79,15 +83,12 @@ impl World {
         }
     }
 
-    fn service_observed(&mut self, service: usize, report: Report) -> ServiceObserved {
+    fn service_observed(&self, service: usize, report: Report) -> ServiceObserved {
         let samples = &self.scratch.samples[service];
-        let values = &mut self.scratch.values;
-        values.clear();
-        values.extend(samples.iter().map(|sample| sample.ms));
-        let failed = samples.iter().filter(|sample| sample.failed).count() as f64;
+        let failed = self.scratch.failed[service] as f64;
         let requests = self.scratch.requests[service];
         let noise = report.noise(0, service);
-        let latency_ms = quantiles(values, OBSERVED_QUANTILES).map(|found| found.map(|value| value * noise));
+        let latency_ms = self.scratch.latency[service].map(|found| found.map(|value| value * noise));
         ServiceObserved {
             service: self.setup.services[service].id.clone(),
             requests: requests as u64,
@@ -160,19 +161,35 @@ impl World {
             if calls == 0 {
                 continue;
             }
-            let pairs = self.scratch.pairs[number]
-                .iter()
-                .map(|pair| PairObserved {
-                    from: setup.nodes[usize::from(pair.from)].id.clone(),
-                    to: setup.nodes[usize::from(pair.to)].id.clone(),
-                    delay_ms: pair.sum_ms / f64::from(pair.count),
-                    samples: pair.count,
-                })
-                .collect();
+            let pairs = self.pairs_observed(number);
             let (caller, callee) = (setup.services[edge.from].id.clone(), setup.services[edge.to].id.clone());
             edges.push(EdgeObserved { caller, callee, calls, pairs });
         }
         edges
+    }
+
+    /// The pairs with calls; two lanes on one node are one pair.
+    fn pairs_observed(&self, edge: usize) -> Vec<PairObserved> {
+        let setup = &self.setup;
+        let mut pairs: Vec<PairObserved> = Vec::new();
+        for pair in self.scratch.pairs[edge].all.iter().filter(|pair| pair.count > 0) {
+            let (from, to) = (&setup.nodes[usize::from(pair.from)].id, &setup.nodes[usize::from(pair.to)].id);
+            let sum_ms = f64::from(pair.sum_ms);
+            match pairs.iter_mut().find(|known| known.from == *from && known.to == *to) {
+                Some(known) => {
+                    let before = known.delay_ms * f64::from(known.samples);
+                    known.samples += pair.count;
+                    known.delay_ms = (before + sum_ms) / f64::from(known.samples);
+                }
+                None => pairs.push(PairObserved {
+                    from: from.clone(),
+                    to: to.clone(),
+                    delay_ms: sum_ms / f64::from(pair.count),
+                    samples: pair.count,
+                }),
+            }
+        }
+        pairs
     }
 
     /// Whether nothing is reported in this minute.

@@ -43,8 +43,16 @@ pub(super) fn place(
     let mut order: Vec<usize> = (0..replicas.len()).collect();
     key.with(1).shuffle(&mut order);
     order.sort_by_key(|at| replicas[*at].stateful);
-    for &node in &hot {
-        for &at in &order {
+    for (number, &node) in hot.iter().enumerate() {
+        // A large movable piece first: what makes a node full is seldom only small change.
+        let mut largest: Vec<usize> = (0..replicas.len())
+            .filter(|at| node_of[*at] == usize::MAX && !replicas[*at].stateful && replicas[*at].work > 0.0)
+            .collect();
+        largest.sort_by(|a, b| replicas[*b].work.total_cmp(&replicas[*a].work));
+        largest.truncate(largest.len().div_ceil(3));
+        let lead = largest.get(key.with(2).with(number as u64).below(largest.len())).copied();
+        let first: Vec<usize> = lead.into_iter().chain(order.iter().copied()).collect();
+        for at in first {
             let replica = replicas[at];
             let twin = |other: usize| node_of[other] == node && replicas[other].service == replica.service;
             let fits = used[node] + replica.work <= rules.hot_utilisation * capacity[node];

@@ -10,7 +10,7 @@ use crate::sharing::{Between, Slowdowns};
 pub(super) struct Sample {
     /// Its latency, ms.
     pub(super) ms: f32,
-    pub(super) node: u16,
+    pub(super) lane: u16,
     pub(super) failed: bool,
 }
 
@@ -26,6 +26,8 @@ pub(super) struct Tables {
 const SIZE_SIGMA: f64 = 0.6;
 /// Spread of the time without CPU.
 const WAIT_SIGMA: f64 = 0.7;
+/// Calls of one request on one edge that are sampled one by one; more of them are as long as these on average.
+const MOST_CALLS: u32 = 32;
 /// Spread of a round trip for which the delay's own jitter is a factor.
 const JITTER_SIGMA: f64 = 1.0;
 
@@ -67,13 +69,39 @@ pub(super) struct Lane {
     pub(super) dropped: f32,
 }
 
-/// Delays that the sampled calls of one edge met, by node pair.
+/// The calls of one edge from one lane of the caller to one lane of the callee.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct PairSum {
+pub(super) struct Pair {
     pub(super) from: u16,
     pub(super) to: u16,
-    pub(super) sum_ms: f64,
+    /// Mean round trip, ms.
+    pub(super) delay_ms: f32,
+    /// Round trips that the sampled calls met, ms.
+    pub(super) sum_ms: f32,
+    /// Sampled calls.
     pub(super) count: u32,
+}
+
+/// The pairs of one edge, by lane of the caller and then of the callee.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pairs {
+    pub(super) all: Vec<Pair>,
+    /// Lanes of the callee.
+    to: usize,
+}
+
+impl Pairs {
+    /// Nothing sampled yet, between lanes on these nodes.
+    pub(super) fn reset(&mut self, setup: &Setup, from: &[u16], to: &[u16]) {
+        self.all.clear();
+        self.to = to.len();
+        for &a in from {
+            for &b in to {
+                let delay_ms = setup.delay_ms[usize::from(a) * setup.nodes.len() + usize::from(b)];
+                self.all.push(Pair { from: a, to: b, delay_ms, sum_ms: 0.0, count: 0 });
+            }
+        }
+    }
 }
 
 /// Everything that the samples of one service depend on.
@@ -94,12 +122,13 @@ impl Visits<'_> {
         &self,
         count: usize,
         callees: &[Vec<Sample>],
-        pairs: &mut [Vec<PairSum>],
+        pairs: &mut [Pairs],
         out: &mut Vec<Sample>,
     ) {
         out.clear();
-        let Some(first) = self.lanes.first() else { return };
-        let slowdowns = |node: u16| &*self.setup.nodes[usize::from(node)].slowdowns;
+        if self.lanes.is_empty() {
+            return;
+        }
         let limited = self.setup.services[self.service].limit_m.and_then(|limit| {
             let cores = cores_of_limit(limit);
             self.setup.limited.iter().find(|known| known.0 == cores).map(|known| &*known.1)
@@ -110,14 +139,17 @@ impl Visits<'_> {
         let timeout = self.setup.spec.requests.timeout_ms as f32;
         for number in 0..count {
             let key = self.key.with(number as u64);
-            let bits = key.bits();
+            let bits = key.draw(0);
             let at = fraction(bits >> 40);
-            let lane = self.lanes.iter().find(|lane| at < lane.up_to).unwrap_or(first);
-            let own = self.own_ms(lane, bits, slowdowns(lane.node), limited);
+            let number = self.lanes.iter().position(|lane| at < lane.up_to).unwrap_or(0);
+            let lane = &self.lanes[number];
+            let node = &*self.setup.nodes[usize::from(lane.node)].slowdowns;
+            let own = self.own_ms(lane, bits, node, limited);
             let wait = wait_ms * self.tables.wait[(bits >> 16 & 255) as usize];
-            let chance = key.with(1).bits();
-            let mut sample = Sample { ms: (own + wait) * latency + added, node: lane.node, failed: false };
-            sample.failed = fraction(chance >> 40) < errors || fraction(chance & 0xff_ffff) < lane.dropped;
+            let chance = key.draw(1);
+            let mut sample =
+                Sample { ms: (own + wait) * latency + added, lane: number as u16, failed: false };
+            sample.failed = fraction(chance >> 40) < errors || fraction(chance) < lane.dropped;
             self.call(key, &mut sample, callees, pairs);
             if sample.ms > timeout {
                 sample.ms = timeout;
@@ -142,30 +174,34 @@ impl Visits<'_> {
 
     /// Adds the answers of the callees, one after the other.
     #[inline]
-    fn call(&self, key: Key, sample: &mut Sample, callees: &[Vec<Sample>], pairs: &mut [Vec<PairSum>]) {
+    fn call(&self, key: Key, sample: &mut Sample, callees: &[Vec<Sample>], pairs: &mut [Pairs]) {
         let Some(flow) = self.flow(key) else { return };
-        let visits = flow.visits[self.service] as f32;
-        let nodes = self.setup.nodes.len();
         let timeout = self.setup.spec.requests.timeout_ms as f32;
         let jitter = self.setup.spec.network.jitter as f32;
         for &edge in &self.setup.services[self.service].out {
             let callee = &callees[self.setup.edges[edge].to];
-            let mean = flow.calls[edge] as f32 / visits;
-            if !self.setup.edges[edge].sync || callee.is_empty() || mean <= 0.0 {
+            let mean = flow.calls_each[edge];
+            if mean <= 0.0 || !self.setup.edges[edge].sync || callee.is_empty() {
                 continue;
             }
             let key = key.with(100 + edge as u64);
-            let calls = mean as u32 + u32::from(fraction(key.bits() >> 40) < mean.fract());
-            for call in 0..calls {
+            let pairs = &mut pairs[edge];
+            let first = usize::from(sample.lane) * pairs.to;
+            let whole = mean as u32;
+            let calls = whole + u32::from(fraction(key.draw(0)) < mean - whole as f32);
+            let sampled = calls.min(MOST_CALLS);
+            let weight = calls as f32 / sampled.max(1) as f32;
+            for call in 0..sampled {
                 let mut failed = true;
                 for attempt in 0..=self.setup.spec.requests.retries {
-                    let bits = key.with(u64::from(call * 4 + attempt) + 1).bits();
-                    let answer = callee[(bits >> 32) as usize * callee.len() >> 32];
-                    let mean =
-                        self.setup.delay_ms[usize::from(sample.node) * nodes + usize::from(answer.node)];
-                    let delay = mean * (1.0 - jitter + jitter * self.tables.jitter[(bits & 255) as usize]);
-                    add(&mut pairs[edge], sample.node, answer.node, delay);
-                    sample.ms += (answer.ms + delay).min(timeout);
+                    let bits = key.draw(u64::from(call * 4 + attempt) + 1);
+                    let answer = callee[((bits >> 32) as usize * callee.len()) >> 32];
+                    let pair = &mut pairs.all[first + usize::from(answer.lane)];
+                    let varied = 1.0 - jitter + jitter * self.tables.jitter[(bits & 255) as usize];
+                    let delay = pair.delay_ms * varied;
+                    pair.sum_ms += delay;
+                    pair.count += 1;
+                    sample.ms += (answer.ms + delay).min(timeout) * weight;
                     failed = answer.failed;
                     if !failed {
                         break;
@@ -182,7 +218,7 @@ impl Visits<'_> {
             [] => return None,
             [(_, only)] => *only,
             flows => {
-                let at = fraction(key.with(2).bits() >> 40);
+                let at = fraction(key.draw(2));
                 flows.iter().find(|(up_to, _)| at < *up_to).map_or(flows[0].1, |found| found.1)
             }
         };
@@ -194,15 +230,4 @@ impl Visits<'_> {
 #[inline]
 fn fraction(bits: u64) -> f32 {
     (bits & 0xff_ffff) as f32 * (1.0 / 16_777_216.0)
-}
-
-#[inline]
-fn add(pairs: &mut Vec<PairSum>, from: u16, to: u16, delay: f32) {
-    match pairs.iter_mut().find(|pair| pair.from == from && pair.to == to) {
-        Some(pair) => {
-            pair.sum_ms += f64::from(delay);
-            pair.count += 1;
-        }
-        None => pairs.push(PairSum { from, to, sum_ms: f64::from(delay), count: 1 }),
-    }
 }

@@ -56,7 +56,7 @@ impl Pulse {
     pub(super) fn begins(&self, end: i64) -> Vec<i64> {
         match self.every {
             None => vec![self.from],
-            Some(every) => (0..).map(|n| self.from + n * every).take_while(|from| *from < end).collect(),
+            Some(every) => (self.from..end).step_by(every.max(1) as usize).collect(),
         }
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct FaultAt {
     /// What is added to the factor 1 on the service's own time.
     pub(super) latency: f64,
     pub(super) added_ms: f64,
+    /// Added to `added_ms` once the objectives are known, in objectives of the service.
+    pub(super) added_objectives: f64,
     pub(super) errors: f64,
     /// By service: whether it is this one or waits for it.
     pub(super) explains: Vec<bool>,
@@ -52,6 +54,13 @@ pub(super) struct Faulty {
 }
 
 impl Trouble {
+    /// Turns what is stated in objectives into milliseconds.
+    pub(super) fn with_objectives(&mut self, objectives: &[Option<f64>]) {
+        for fault in &mut self.faults {
+            fault.added_ms += fault.added_objectives * objectives[fault.service].unwrap_or(0.0);
+        }
+    }
+
     pub(super) fn faulty(&self, service: usize, minute: i64) -> Faulty {
         let mut all = Faulty { demand: 1.0, latency: 1.0, added_ms: 0.0, errors: 0.0 };
         for fault in self.faults.iter().filter(|fault| fault.service == service) {
