@@ -130,6 +130,10 @@ fn money(saving: &Found, other: &Found, findings: &mut Findings) {
 /// Two policies for the same services that do not agree.
 fn differing(a: &Found, b: &Found, findings: &mut Findings) {
     let (one, two) = (&a.policy, &b.policy);
+    // A policy that only looks is how another one is tried out beside it.
+    if (one.mode == Mode::Observe) != (two.mode == Mode::Observe) {
+        return;
+    }
     let mut differences = Vec::new();
     let mut differ = |what: &str, differs: bool| {
         if differs {
@@ -156,8 +160,8 @@ fn differing(a: &Found, b: &Found, findings: &mut Findings) {
         )
     } else {
         format!(
-            "policies `{}` and `{}` select the same services ({shared}) and do not agree on {}: which one counts depends on \
-             whose rule fires first; give each service to one of them, or write the same in both",
+            "policies `{}` and `{}` select the same services ({shared}) and do not agree on {}: where both fire, the one that \
+             may do more counts, else the one whose breach comes first; give each service to one of them, or write the same in both",
             one.id,
             two.id,
             differences.join(", ")

@@ -70,8 +70,8 @@ fn usage_in_words(usage: &PredictedUsage) -> String {
             let share = Quantity::share(share);
             let base = match base {
                 Base::Capacity => "what it has",
-                Base::Request => "what its replicas ask for",
-                Base::Limit => "its limit",
+                Base::Request => "the request of its replicas",
+                Base::Limit => "the limit of its replicas",
             };
             format!("{resource} of {of} is predicted above {share} of {base}")
         }

@@ -79,9 +79,12 @@ impl fmt::Display for Quantity {
     }
 }
 
-/// A share in percent with as many digits as tell it from all and nothing: availability of 99.95 % is not 100 %.
+/// A share in percent with as many digits as tell it from all and nothing: availability of 99.9995 % is not 100 %.
 fn percent(share: f64) -> String {
-    let text = format!("{:.2}", share * 100.0);
+    let percent = share * 100.0;
+    let distance = percent.abs().min((100.0 - percent).abs());
+    let digits = [2, 3, 4, 5].into_iter().find(|digits| distance <= 0.0 || distance >= 0.1_f64.powi(*digits));
+    let text = format!("{percent:.*}", digits.unwrap_or(6) as usize);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
@@ -94,7 +97,9 @@ mod tests {
         for (value, unit, want) in [
             (403.76, Unit::Milliseconds, "403.8 ms"),
             (0.9995, Unit::Share, "99.95 %"),
+            (0.999_999, Unit::Share, "99.9999 %"),
             (0.8, Unit::Share, "80 %"),
+            (1.0, Unit::Share, "100 %"),
             (0.0, Unit::Share, "0 %"),
             (1.2, Unit::Share, "120 %"),
             (800.0, Unit::Millicores, "800 millicores"),

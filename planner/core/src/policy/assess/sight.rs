@@ -15,6 +15,8 @@ pub struct Sight<'a> {
     /// In the order of their names.
     policies: Vec<&'a RelocationPolicy>,
     workloads: BTreeMap<&'a ServiceId, Vec<(&'a WorkloadId, &'a Workload)>>,
+    /// What runs on each node of which CPU per request is known, and how many replicas.
+    fitted: BTreeMap<&'a NodeId, BTreeMap<&'a WorkloadId, usize>>,
 }
 
 impl<'a> Sight<'a> {
@@ -26,7 +28,14 @@ impl<'a> Sight<'a> {
         for (id, workload) in &inputs.snapshot.workloads {
             workloads.entry(&workload.service).or_default().push((id, workload));
         }
-        Self { inputs: *inputs, policies, workloads }
+        let mut fitted: BTreeMap<_, BTreeMap<_, usize>> = BTreeMap::new();
+        for id in inputs.learned.demand.keys() {
+            let replicas = inputs.snapshot.workloads.get(id).map(|workload| workload.replicas.values());
+            for replica in replicas.into_iter().flatten() {
+                *fitted.entry(&replica.node).or_default().entry(id).or_default() += 1;
+            }
+        }
+        Self { inputs: *inputs, policies, workloads, fitted }
     }
 
     /// Policies that are about a service, in the order of their names.
@@ -37,6 +46,11 @@ impl<'a> Sight<'a> {
     /// Workloads that answer for a service, in the order of their names.
     pub fn workloads_of(&self, service: &ServiceId) -> &[(&'a WorkloadId, &'a Workload)] {
         self.workloads.get(service).map_or(&[], Vec::as_slice)
+    }
+
+    /// Workloads on a node of which CPU per request is known, each with its replicas there.
+    pub(super) fn fitted_on(&self, node: &NodeId) -> impl Iterator<Item = (&'a WorkloadId, usize)> {
+        self.fitted.get(node).into_iter().flatten().map(|(workload, replicas)| (*workload, *replicas))
     }
 
     /// Nodes that its replicas run on, each with the number of them.

@@ -1,6 +1,8 @@
 //! Demand that cannot be served because nodes are full.
 //!
-//! A node that is predicted to need more CPU than it has serves `capacity / needed` of what is asked of it. Replicas are
+//! A node that is predicted to need more CPU than it has serves `capacity / needed` of what is asked of it. What it needs
+//! is its own forecast or, where CPU per request is known and that is more, what the requests to its replicas will take:
+//! CPU in use is never measured above what there is, so a node that was full before hides how much it lacked. Replicas are
 //! taken to share the requests of their service evenly, and nodes and demand to rise together, which is the careful
 //! assumption: at each level of the forecasts all of them are at that level. Requests that fail for other reasons are
 //! the business of availability and do not count.
@@ -9,8 +11,9 @@ use crate::{
     forecast::{Forecast, LEVELS},
     gauge::GaugeMetric,
     history::Metric,
-    ids::ServiceId,
+    ids::{NodeId, ServiceId, WorkloadId},
     policy::{Breach, Healthy, PredictedThroughput, Quantity, UnknownReason, Verdict, verdict::Subject},
+    time::Timestamp,
     units::Probability,
 };
 
@@ -21,13 +24,31 @@ struct Host<'a> {
     share: f64,
     capacity: f64,
     needed: &'a Forecast,
+    loads: Vec<Load<'a>>,
+}
+
+/// What the requests to the replicas of one workload take on a node.
+struct Load<'a> {
+    throughput: &'a Forecast,
+    /// CPU per request of the whole service, in millicores for one request per second.
+    per_rps: f64,
+    /// Without any request, in millicores.
+    idle: f64,
+}
+
+impl Load<'_> {
+    fn at(&self, at: Timestamp, level: usize) -> f64 {
+        let step = self.throughput.index_at(at).and_then(|index| self.throughput.steps.get(index));
+        step.map_or(0.0, |step| step.quantiles[level]) * self.per_rps + self.idle
+    }
 }
 
 impl Host<'_> {
     /// Share of what is asked of it that it cannot serve, at a step of the demand and a level.
-    fn unserved(&self, at: crate::time::Timestamp, level: usize) -> f64 {
+    fn unserved(&self, at: Timestamp, level: usize) -> f64 {
         let step = self.needed.index_at(at).and_then(|index| self.needed.steps.get(index));
-        let needed = step.map_or(0.0, |step| step.quantiles[level]);
+        let asked = self.loads.iter().map(|load| load.at(at, level)).sum();
+        let needed = step.map_or(0.0, |step| step.quantiles[level]).max(asked);
         if needed > self.capacity { 1.0 - self.capacity / needed } else { 0.0 }
     }
 }
@@ -92,7 +113,7 @@ fn hosts<'a>(
         return Err(UnknownReason::NoReplica);
     }
     let gauge = GaugeMetric::CpuUsedMillicores;
-    let host = |(node, here): (&'a crate::ids::NodeId, usize)| {
+    let host = |(node, here): (&'a NodeId, usize)| {
         let subject = Subject::Node(node.clone());
         let missing =
             || UnknownReason::NoForecastOf { subject: subject.clone(), metric: gauge.name().to_owned() };
@@ -108,9 +129,24 @@ fn hosts<'a>(
             subject: subject.clone(),
             what: "cpu capacity".to_owned(),
         })?;
-        Ok(Host { subject, share: here as f64 / replicas as f64, capacity, needed })
+        let loads = loads(node, sight);
+        Ok(Host { subject, share: here as f64 / replicas as f64, capacity, needed, loads })
     };
     nodes.into_iter().map(host).collect()
+}
+
+/// What the requests to the replicas on a node take, where that is known; replicas share the requests of their service
+/// evenly.
+fn loads<'a>(node: &NodeId, sight: &Sight<'a>) -> Vec<Load<'a>> {
+    let load = |(workload, here): (&WorkloadId, usize)| {
+        let demand = sight.inputs.learned.demand.get(workload)?;
+        let service = &sight.inputs.snapshot.workloads.get(workload)?.service;
+        let throughput = series_of(service, Metric::Throughput, sight).ok()?;
+        let replicas: usize = sight.nodes_of(service).values().sum();
+        let per_rps = demand.core_ms * here as f64 / replicas.max(1) as f64;
+        Some(Load { throughput, per_rps, idle: demand.idle_millicores * here as f64 })
+    };
+    sight.fitted_on(node).filter_map(load).collect()
 }
 
 /// Place in [`LEVELS`] of the level that a rule with this probability judges: the lowest one at which a breach is

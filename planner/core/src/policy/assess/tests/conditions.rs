@@ -2,6 +2,7 @@
 use super::*;
 use crate::{
     gauge::GaugeMetric,
+    learned::Demand,
     policy::{
         Base, Bound, Consumer, CostSaving, PredictedAvailability, PredictedExhaustion, PredictedThroughput,
         PredictedUsage, Resource, Subject,
@@ -146,6 +147,25 @@ fn throughput_below_demand() {
             },
             below(0.01),
             "healthy: 0 % of 1 %",
+        ),
+        (
+            // Each of two replicas takes 25 of 50 requests per second, 50 ms of a core each: 1250 millicores. A node that
+            // is full shows no more than it has.
+            "a node that is full as measured needs more for its requests",
+            |world| {
+                put(world, Metric::Throughput, flat(50.0));
+                cpu(world, flat(1000.0), flat(1000.0));
+                let demand = Demand {
+                    core_ms: 50.0,
+                    low_core_ms: 50.0,
+                    high_core_ms: 50.0,
+                    idle_millicores: 0.0,
+                    steps: 100,
+                };
+                world.learned.demand.insert("cart".into(), demand);
+            },
+            below(0.19),
+            "in 0: 20 % of 19 % node `b`",
         ),
         (
             "one node is not known",
