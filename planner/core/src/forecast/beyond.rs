@@ -1,4 +1,4 @@
-//! Breaches that are no simple threshold: below instead of above, or against a bound that changes from step to step.
+//! Breaches that need not be above a threshold: below one, or at it.
 use super::Forecast;
 use crate::{time::Timestamp, units::Probability};
 
@@ -38,17 +38,16 @@ impl Run {
 }
 
 impl Forecast {
-    /// Probability of a run from joint paths, given what is beyond at a step, and when it begins in the middle one of
+    /// Probability of a run from joint paths, given which values are beyond, and when it begins in the middle one of
     /// the paths that have one.
-    pub(crate) fn run(
-        &self,
-        run: Run,
-        beyond: impl Fn(usize, f64) -> bool,
-    ) -> (Probability, Option<Timestamp>) {
+    pub(crate) fn run(&self, run: Run, beyond: impl Fn(f64) -> bool) -> (Probability, Option<Timestamp>) {
         let mut begun = Vec::new();
-        let begins = |path: &[f32]| run.begins(path.len(), |at| beyond(at, f64::from(path[at])));
+        let begins = |path: &[f32]| run.begins(path.len(), |at| beyond(f64::from(path[at])));
         for path in self.paths.iter() {
-            begun.extend(begins(path));
+            // Most paths of most forecasts are beyond nowhere, which is quicker to see.
+            if path.iter().any(|value| beyond(f64::from(*value))) {
+                begun.extend(begins(path));
+            }
         }
         let probability = self.paths.probability_of(begun.len());
         begun.sort_unstable();

@@ -23,3 +23,39 @@ pub fn objective<'a>(
         further_out.then(a.above_ms.total_cmp(&b.above_ms)).then(b.within_ms.cmp(&a.within_ms))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{PolicyDocument, validate};
+    use serde_json::json;
+
+    #[test]
+    fn the_tail_comes_first_then_the_lowest() {
+        let policy = |mode: &str, services: &str, rules: serde_json::Value| {
+            let document = json!({
+                "apiVersion": "foremesh.dev/v1alpha1", "kind": "RelocationPolicy", "metadata": {"name": "shop"},
+                "spec": {"selector": {"services": [services]}, "mode": mode, "rules": rules}
+            });
+            let document: PolicyDocument = serde_json::from_value(document).unwrap();
+            validate(&document).unwrap()
+        };
+        let latency = |name: &str, quantile: f64, above: &str| json!({"name": name, "predictedLatency": {"quantile": quantile, "above": above}});
+        let policies = [
+            policy("recommend", "cart", json!([latency("a", 0.5, "20ms"), latency("b", 0.99, "300ms")])),
+            policy(
+                "recommend",
+                "*",
+                json!([{"name": "c", "all": [
+                    {"costSaving": {"atLeast": 1}}, {"predictedLatency": {"quantile": 0.99, "above": "250ms"}}
+                ]}]),
+            ),
+            policy("observe", "*", json!([latency("d", 0.999, "1ms")])),
+            policy("recommend", "mail", json!([latency("e", 0.99, "100ms")])),
+        ];
+        let found = |service: &str| objective(&policies, &service.into()).map(|latency| latency.above_ms);
+        assert_eq!(found("cart"), Some(250.0));
+        assert_eq!(found("mail"), Some(100.0));
+        assert_eq!(objective(&policies[2..], &"cart".into()), None);
+    }
+}

@@ -128,7 +128,7 @@ pub(super) fn assess(
     sight: &Sight<'_>,
 ) -> Result<Verdict, UnknownReason> {
     let run = look_ahead(sustained, forecast, sight)?;
-    let (probability, begins) = forecast.run(run, |_, value| comparison.beyond(value));
+    let (probability, begins) = forecast.run(run, |value| comparison.beyond(value));
     // Until a second season confirms the first, its one breach is one piece of evidence, however many paths saw it.
     let probability = match forecast.seasons {
         Some(seasons) if seasons < SURE_SEASONS => {

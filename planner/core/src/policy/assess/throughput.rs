@@ -70,7 +70,9 @@ pub(super) fn assess(
     };
     let begins =
         |level: usize| run.begins(demand.steps.len(), |step| unserved(step, level) > rule.below_demand_by);
-    let breached: Vec<usize> = (0..LEVELS.len()).filter_map(begins).collect();
+    // What is missing rises with the level, so below one that does not breach no other does.
+    let mut breached: Vec<usize> = (0..LEVELS.len()).rev().map_while(begins).collect();
+    breached.reverse();
     // Levels rise, so those that breach are the last ones.
     let probability = match LEVELS.len() - breached.len() {
         level if level < LEVELS.len() => rest(LEVELS[level]),
