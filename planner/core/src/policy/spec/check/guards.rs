@@ -131,17 +131,11 @@ impl Check {
         }
         let mut days = Vec::new();
         for (at, word) in words.iter().enumerate() {
-            match DAYS.iter().position(|day| day == word) {
-                Some(day) => days.push(day as u8),
-                None => {
-                    let limit = format!("a day is one of {}", DAYS.join(", "));
-                    self.problems.add(
-                        &format!("{path}.days[{at}]"),
-                        quoted(word),
-                        &limit,
-                        "choose one of them",
-                    );
-                }
+            let found = DAYS.iter().position(|day| day == word);
+            days.extend(found.map(|day| day as u8));
+            if found.is_none() {
+                let limit = format!("a day is one of {}", DAYS.join(", "));
+                self.problems.add(&format!("{path}.days[{at}]"), quoted(word), &limit, "choose one of them");
             }
         }
         days.sort_unstable();
