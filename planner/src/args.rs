@@ -40,6 +40,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Checks settings, policies and hosts without changing anything.
     Check(CheckArgs),
+    /// Checks policy and calendar files offline: what is wrong and where, what each rule does, what works against what.
+    Lint(LintArgs),
     /// Runs the whole loop on this machine: emulated hosts, real Envoys, a compressed day, and a comparison.
     Demo(DemoArgs),
     /// Lists services with their measured latency, objective and risk.
@@ -102,6 +104,29 @@ pub struct CheckArgs {
     #[arg(long)]
     pub offline: bool,
 }
+
+/// Arguments of `foremesh lint`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = LINT_HELP)]
+pub struct LintArgs {
+    /// Policy and calendar files, and directories of `*.yaml` and `*.yml` files.
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// JSON of a snapshot, or of the recorded inputs of a decision: says also what does not fit this mesh.
+    #[arg(long)]
+    pub snapshot: Option<PathBuf>,
+    /// How to print the result.
+    #[arg(long, short, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+}
+
+/// What the exit code of `foremesh lint` means, and an example.
+const LINT_HELP: &str = "\
+Exit codes: 0 nothing was found, 1 a planner would refuse a file, 3 only warnings.
+
+Examples:
+  foremesh lint policies/ calendars/
+  foremesh lint policies/shop.yaml -o json";
 
 /// Arguments of `foremesh demo`.
 #[derive(Debug, ClapArgs)]

@@ -4,7 +4,7 @@ use crate::{
     platform::Inventory as _, policies, settings::Settings,
 };
 use foremesh_core::{
-    policy::Mode,
+    policy::{Condition, Mode},
     topology::{NodeState, Snapshot},
 };
 use std::process::ExitCode;
@@ -85,14 +85,22 @@ fn check_policies(settings: &Settings, report: &mut Report) {
             continue;
         }
         for rule in &policy.rules {
-            let Some(latency) = rule.latency() else { continue };
-            let needed_ms = settings.step.ms().saturating_mul(latency.of as i64);
-            if needed_ms > latency.within_ms {
-                report.warning(&format!(
-                    "policy `{}`, rule `{}` wants {} of {} steps of {}, which is longer than its look-ahead",
-                    policy.id, rule.name, latency.steps, latency.of, settings.step
-                ));
+            for sustained in rule.when.parts().iter().filter_map(Condition::sustained) {
+                let needed_ms = settings.step.ms().saturating_mul(sustained.of as i64);
+                if needed_ms > sustained.within_ms {
+                    report.warning(&format!(
+                        "policy `{}`, rule `{}` wants {} of {} steps of {}, which is longer than its look-ahead",
+                        policy.id, rule.name, sustained.steps, sustained.of, settings.step
+                    ));
+                }
             }
+        }
+        if policy.mode == Mode::Approve {
+            report.warning(&format!(
+                "policy `{}` waits for approval, and there is no command to approve a plan yet: its plans are shown \
+                 and recorded as in mode recommend",
+                policy.id
+            ));
         }
         if policy.mode == Mode::Auto && policy.waiver.is_some() {
             report.warning(&format!("policy `{}` moves without a trial, as its waiver says", policy.id));

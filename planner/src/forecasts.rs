@@ -34,9 +34,9 @@ use foremesh_core::{
     gauge::GaugeMetric,
     history::Metric,
     ids::{NodeId, ServiceId},
-    inputs::{MaybeForecast, Measured, Resources, ServiceInputs, metrics_needed},
+    inputs::{MaybeForecast, Measured, Resources, ServiceInputs, gauges_needed, metrics_needed},
     live::LiveSeries,
-    policy::{RelocationPolicy, Rule},
+    policy::{Consumer, RelocationPolicy, Rule},
     rollout::RolloutRecord,
     time::{Step, Timestamp},
     units::Probability,
@@ -376,13 +376,15 @@ fn wanted(observed: &Observed, policies: &[RelocationPolicy]) -> BTreeSet<Series
         ids.extend(metrics.into_iter().map(|metric| SeriesId::Service(service.clone(), metric)));
         ids.insert(SeriesId::Service(service.clone(), Metric::Availability));
     }
-    let used = |metric: &&GaugeMetric| !metric.is_capacity();
+    // What there is of a resource is a series too where a rule asks when it runs out.
+    let needed = gauges_needed(policies);
+    let looked_at = |of, metric: &GaugeMetric| !metric.is_capacity() || needed.contains(&(of, *metric));
     for history in observed.nodes() {
-        let metrics = history.gauges.keys().filter(used);
+        let metrics = history.gauges.keys().filter(|metric| looked_at(Consumer::Node, metric));
         ids.extend(metrics.map(|metric| SeriesId::Node(history.node.clone(), *metric)));
     }
     for history in observed.workloads() {
-        let metrics = history.gauges.keys().filter(used);
+        let metrics = history.gauges.keys().filter(|metric| looked_at(Consumer::Workload, metric));
         ids.extend(metrics.map(|metric| SeriesId::Workload(history.workload.clone(), *metric)));
     }
     ids

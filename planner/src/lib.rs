@@ -22,6 +22,7 @@ pub mod forecasts;
 pub mod gates;
 pub mod hosts;
 pub mod ingest;
+pub mod lint;
 mod lock;
 pub mod metrics;
 pub mod observed;

@@ -3,7 +3,7 @@ use clap::{CommandFactory as _, Parser as _};
 use foremesh::{
     app,
     args::{Args, BenchCommand, Command},
-    backtest, bench, check, cli, demo, replay, telemetry,
+    backtest, bench, check, cli, demo, lint, replay, telemetry,
 };
 use std::process::ExitCode;
 
@@ -28,6 +28,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(args) => app::serve(&args).await,
         Command::Check(args) => check::check(&args).await,
+        Command::Lint(args) => lint::lint(&args),
         Command::Demo(args) => demo::demo(&args).await,
         Command::Services(args) => cli::services(&args).await,
         Command::Forecast(args) => cli::forecast(&args).await,

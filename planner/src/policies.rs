@@ -1,6 +1,10 @@
 //! Policy files: reading them, and one clear error for each thing that is wrong.
 use crate::settings::Span;
-use foremesh_core::policy::{PolicyDocument, RelocationPolicy, validate};
+use foremesh_calendar::check_freezes;
+use foremesh_core::{
+    document::SpecProblem,
+    policy::{PolicyDocument, RelocationPolicy, validate},
+};
 use std::{
     fmt::Write as _,
     path::{Path, PathBuf},
@@ -107,7 +111,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<RelocationPolicy>, PolicyErr
             serde::Deserialize::deserialize(document).map_err(|error: yaml_serde::Error| {
                 PolicyError::Parse { path: path.to_owned(), document: at + 1, problem: error.to_string() }
             })?;
-        policies.push(validate(&document).map_err(|problems| PolicyError::Problems {
+        policies.push(checked(&document).map_err(|problems| PolicyError::Problems {
             path: path.to_owned(),
             policy: document.metadata.name.clone(),
             problems: problems.iter().fold(String::new(), |mut text, problem| {
@@ -117,6 +121,16 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<RelocationPolicy>, PolicyErr
         })?);
     }
     Ok(policies)
+}
+
+/// The policy of a document, its freeze windows checked too.
+///
+/// # Errors
+/// All problems at once.
+pub fn checked(document: &PolicyDocument) -> Result<RelocationPolicy, Vec<SpecProblem>> {
+    let policy = validate(document)?;
+    let problems = check_freezes(&policy);
+    if problems.is_empty() { Ok(policy) } else { Err(problems) }
 }
 
 /// Refuses a policy that looks further ahead than forecasts do: it would never come to a decision.
@@ -131,7 +145,11 @@ pub fn check_horizon(policy: &RelocationPolicy, horizon: Span) -> Result<(), Pol
     Ok(())
 }
 
-fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, PolicyError> {
+/// Files as named, and of directories every `*.yaml` and `*.yml` in the order of their names.
+///
+/// # Errors
+/// When a directory cannot be read.
+pub fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, PolicyError> {
     let mut files = Vec::new();
     for path in paths {
         if !path.is_dir() {

@@ -1,4 +1,5 @@
-//! Event calendars: one-off, cron, RRULE and iCal, turned into occurrences.
+//! Event calendars: one-off, cron, RRULE and iCal, turned into occurrences; and freeze windows of policies, turned into
+//! the times at which nothing moves.
 //!
 //! A calendar is checked once, when it is read, by [`validate`], and is only then an [`EventCalendar`]. Nothing here
 //! reads a clock, a file or the network: the text of a feed is an argument, and so is the window that is asked about.
@@ -7,6 +8,7 @@ mod check;
 mod cron;
 mod document;
 mod event_calendar;
+mod freeze;
 mod ical;
 mod recurrence;
 mod written;
@@ -17,3 +19,4 @@ pub use document::{
     validate,
 };
 pub use event_calendar::{EventCalendar, Feed, FeedReport, FeedSource, MOST_OCCURRENCES};
+pub use freeze::{check_freezes, freezes};

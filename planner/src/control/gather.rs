@@ -2,6 +2,7 @@
 use super::{ControlSettings, Parts, PassError, moves};
 use crate::forecasts::{Forecasts, Known, PassForecasts, TrainingSeries};
 use crate::store::{Gauge, GaugeMetric, GaugeSource, GaugeSubject};
+use foremesh_calendar::freezes;
 use foremesh_core::{
     ids::PlanId, inputs::OwnedInputs, learned::Learned, time::Timestamp, topology::Snapshot,
 };
@@ -45,6 +46,7 @@ pub(super) async fn gather(
     .await?;
     parts.calendars.set_learned(made.effects.clone());
 
+    let look_ahead_ms = settings.step.times(settings.horizon_steps);
     let inputs = OwnedInputs {
         now,
         snapshot,
@@ -54,7 +56,7 @@ pub(super) async fn gather(
         resources: decided_on.resources,
         learned: Learned::default(),
         policies: settings.policies.clone(),
-        freezes: Vec::new(),
+        freezes: freezes(&settings.policies, now, now.plus_ms(look_ahead_ms)),
         past_moves,
         in_flight,
         move_duration_ms,

@@ -6,4 +6,6 @@ mod daylight_saving;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+mod freezes;
+#[cfg(test)]
 mod texts;

@@ -4,6 +4,7 @@
 
 mod checker;
 mod golden;
+mod policies;
 mod properties;
 mod table;
 mod world;

@@ -46,7 +46,7 @@ fn a_whole_policy_is_read() {
     assert_eq!(policy.ramp_percent, [5, 50, 100]);
     assert_eq!(policy.waiver.as_ref().map(|w| w.by.as_str()), Some("ana"));
     assert!(policy.selects(&"cart-eu".into()) && !policy.selects(&"shop".into()));
-    let crate::policy::Condition::PredictedLatency(rule) = policy.rules[0].when;
+    let rule = policy.rules[0].latency().unwrap();
     assert_eq!((rule.above_ms, rule.steps, rule.of, rule.within_ms), (250.0, 2, 4, 1_800_000));
 }
 
@@ -63,7 +63,7 @@ fn what_is_left_out_has_a_careful_default() {
     assert_eq!((policy.mode, policy.cooldown_ms, policy.waiver), (Mode::Observe, 900_000, None));
     assert_eq!(policy.margin, Margin { target: 0.1, gain: 0.2 });
     assert_eq!(policy.ramp_percent, [10, 25, 50, 100]);
-    let crate::policy::Condition::PredictedLatency(rule) = policy.rules[0].when;
+    let rule = policy.rules[0].latency().unwrap();
     assert_eq!((rule.steps, rule.of, rule.within_ms, rule.probability.get()), (3, 5, 1_800_000, 0.5));
 }
 
@@ -116,13 +116,8 @@ fn each_problem_names_field_value_limit_and_remedy() {
         ),
         (
             "/spec/mode",
-            json!("approve"),
-            "spec.mode is `approve`, but approval of single moves is not supported yet; use `recommend` and move by hand, or `auto`",
-        ),
-        (
-            "/spec/mode",
             json!("on"),
-            "spec.mode is `on`, but a mode is one of observe, recommend, auto; choose one of them",
+            "spec.mode is `on`, but a mode is one of observe, recommend, approve, auto; choose one of them",
         ),
         (
             "/spec/rules",
@@ -192,9 +187,194 @@ fn each_problem_names_field_value_limit_and_remedy() {
     }
 }
 
+/// What the rules of a document are read as.
+fn conditions(rules: Value) -> Vec<crate::policy::Condition> {
+    let policy = checked(with("/spec/rules", rules)).unwrap();
+    policy.rules.into_iter().map(|rule| rule.when).collect()
+}
+
+#[test]
+fn every_condition_is_read() {
+    use crate::policy::{
+        Base, Bound, Condition, Consumer, CostSaving, PredictedAvailability, PredictedExhaustion,
+        PredictedThroughput, PredictedUsage, Resource, Sustained,
+    };
+    use crate::units::Probability;
+    let usual =
+        Sustained { steps: 3, of: 5, within_ms: 1_800_000, probability: Probability::new(0.5).unwrap() };
+    let usage = |of, resource, above| {
+        Condition::PredictedUsage(PredictedUsage { of, resource, above, sustained: usual })
+    };
+    let availability = Condition::PredictedAvailability(PredictedAvailability {
+        below: 0.999,
+        sustained: Sustained {
+            steps: 2,
+            of: 3,
+            within_ms: 600_000,
+            probability: Probability::new(0.7).unwrap(),
+        },
+    });
+    let saving = Condition::CostSaving(CostSaving { at_least: 0.5 });
+    let share = |share, of| Bound::Share { share, of };
+    for (rule, want) in [
+        (
+            json!({"predictedThroughput": {"belowDemandBy": "25%"}}),
+            Condition::PredictedThroughput(PredictedThroughput { below_demand_by: 0.25, sustained: usual }),
+        ),
+        (
+            json!({"predictedAvailability": {
+                "below": "99.9%", "for": {"steps": 2, "of": 3}, "within": "10m", "probability": 0.7
+            }}),
+            availability.clone(),
+        ),
+        (
+            json!({"predictedUsage": {"of": "node", "resource": "cpu", "above": "75%"}}),
+            usage(Consumer::Node, Resource::Cpu, share(0.75, Base::Capacity)),
+        ),
+        (
+            json!({"predictedUsage": {"of": "workload", "resource": "memory", "above": "75%"}}),
+            usage(Consumer::Workload, Resource::Memory, share(0.75, Base::Request)),
+        ),
+        (
+            json!({"predictedUsage": {"of": "workload", "resource": "cpu", "above": "75%", "shareOf": "limit"}}),
+            usage(Consumer::Workload, Resource::Cpu, share(0.75, Base::Limit)),
+        ),
+        (
+            json!({"predictedUsage": {"of": "node", "resource": "disk_io", "above": "50MB/s"}}),
+            usage(Consumer::Node, Resource::DiskIo, Bound::Absolute(5e7)),
+        ),
+        (
+            json!({"predictedExhaustion": {"of": "node", "resource": "disk", "within": "6h"}}),
+            Condition::PredictedExhaustion(PredictedExhaustion {
+                of: Consumer::Node,
+                resource: Resource::Disk,
+                sustained: Sustained { steps: 1, of: 1, within_ms: 21_600_000, ..usual },
+            }),
+        ),
+        (json!({"costSaving": {"atLeast": 0.5}}), saving.clone()),
+        (
+            json!({"all": [
+                {"costSaving": {"atLeast": 0.5}},
+                {"predictedAvailability": {
+                    "below": "99.9%", "for": {"steps": 2, "of": 3}, "within": "10m", "probability": 0.7
+                }}
+            ]}),
+            Condition::All(vec![saving, availability]),
+        ),
+    ] {
+        let mut named = rule.clone();
+        named["name"] = json!("a");
+        assert_eq!(conditions(json!([named])), [want], "{rule}");
+    }
+}
+
+#[test]
+fn guard_rails_are_read() {
+    use crate::policy::{FreezeTime, FreezeWindow, Limits, TierWeights};
+    let mut document = good();
+    document["spec"]["mode"] = json!("approve");
+    document["spec"]["limits"] =
+        json!({"concurrent": {"perNode": 2, "perWorkload": 1, "perNamespace": 3, "all": 5}, "perDay": 10});
+    document["spec"]["priority"] = json!(-7);
+    document["spec"]["tiers"] = json!({"critical": 50});
+    document["spec"]["freeze"] = json!([
+        {"name": "night", "between": "22:00-06:30", "days": ["fri", "mon"], "timeZone": "Europe/Berlin"},
+        {"name": "patch", "cron": "0 3 * * *", "duration": "2h"},
+        {"name": "christmas", "from": "2026-12-24", "to": "2026-12-27T12:00"}
+    ]);
+    let policy = checked(document).unwrap();
+    let limits = Limits {
+        per_node: Some(2),
+        per_workload: 1,
+        per_namespace: Some(3),
+        all: Some(5),
+        per_day: Some(10),
+    };
+    assert_eq!((policy.mode, policy.limits, policy.priority), (Mode::Approve, limits, -7));
+    assert_eq!(policy.tiers, TierWeights { critical: 50.0, standard: 1.0, best_effort: 0.1 });
+    let window = |name: &str, when, time_zone: &str| FreezeWindow {
+        name: name.to_owned(),
+        when,
+        time_zone: time_zone.to_owned(),
+    };
+    let night = FreezeTime::Daily { from_minute: 22 * 60, to_minute: 6 * 60 + 30, days: vec![0, 4] };
+    let patch = FreezeTime::Cron { cron: "0 3 * * *".to_owned(), duration_ms: 7_200_000 };
+    let christmas = FreezeTime::Once { from: "2026-12-24".to_owned(), to: "2026-12-27T12:00".to_owned() };
+    let want = [
+        window("night", night, "Europe/Berlin"),
+        window("patch", patch, "UTC"),
+        window("christmas", christmas, "UTC"),
+    ];
+    assert_eq!(policy.freezes, want);
+}
+
+#[test]
+fn what_a_condition_cannot_be_is_refused_at_its_field() {
+    let all = |parts: Value| json!([{"name": "a", "all": parts}]);
+    let usage = |of: &str, resource: &str, above: &str, base: Option<&str>| json!([{"name": "a", "predictedUsage": {"of": of, "resource": resource, "above": above, "shareOf": base}}]);
+    let saving = json!({"costSaving": {"atLeast": 1}});
+    for (rules, want) in [
+        (all(json!([saving])), "spec.rules[0].all is 1 conditions, but `all` is for two or more"),
+        (
+            all(json!([saving, {}])),
+            "spec.rules[0].all[1] is without a condition, but it must be exactly one of",
+        ),
+        (
+            usage("pod", "cpu", "1%", None),
+            "spec.rules[0].predictedUsage.of is `pod`, but use is that of a node",
+        ),
+        (
+            usage("node", "disk", "1%", None),
+            "spec.rules[0].predictedUsage.resource is `disk`, but what is known here is",
+        ),
+        (
+            usage("node", "cpu", "some", None),
+            "spec.rules[0].predictedUsage.above is `some`, but it must be a share",
+        ),
+        (
+            usage("node", "cpu", "0m", None),
+            "spec.rules[0].predictedUsage.above is `0m`, but it must be a share",
+        ),
+        (
+            usage("node", "cpu", "1001%", None),
+            "spec.rules[0].predictedUsage.above is `1001%`, but it must be above 0%",
+        ),
+        (
+            usage("node", "cpu", "80%", Some("request")),
+            "spec.rules[0].predictedUsage.shareOf is `request`, but cpu of a node is a share of its capacity",
+        ),
+        (
+            usage("workload", "memory", "80%", Some("limit")),
+            "spec.rules[0].predictedUsage.shareOf is `limit`, but memory of a workload is a share of its request",
+        ),
+        (
+            usage("node", "cpu", "800m", Some("capacity")),
+            "spec.rules[0].predictedUsage.shareOf is `capacity`, but `above` is an amount",
+        ),
+        (
+            json!([{"name": "a", "predictedExhaustion": {"of": "workload", "resource": "memory"}}]),
+            "spec.rules[0].predictedExhaustion.resource is `memory`, but what is known here is cpu",
+        ),
+        (
+            json!([{"name": "a", "predictedAvailability": {"below": "100%"}}]),
+            "spec.rules[0].predictedAvailability.below is `100%`, but it must be a share above 0% and below 100%",
+        ),
+        (
+            json!([{"name": "a", "predictedThroughput": {"belowDemandBy": "0%", "within": "0s"}}]),
+            "spec.rules[0].predictedThroughput.belowDemandBy is `0%`, but it must be a share",
+        ),
+    ] {
+        let problems = checked(with("/spec/rules", rules.clone())).expect_err("refused");
+        assert!(problems[0].to_string().starts_with(want), "{rules}: {}", problems[0]);
+    }
+    let nested = json!({"name": "a", "all": [{"all": [saving]}, saving]});
+    let error = serde_json::from_value::<RuleSpec>(nested).unwrap_err().to_string();
+    assert!(error.contains("unknown field `all`"), "{error}");
+}
+
 #[test]
 fn all_problems_come_at_once() {
-    let mut document = with("/spec/mode", json!("approve"));
+    let mut document = with("/spec/mode", json!("on"));
     document["spec"]["cooldown"] = json!("soon");
     let rules = document["spec"]["rules"].as_array_mut().unwrap();
     rules.push(rules[0].clone());
