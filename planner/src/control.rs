@@ -282,11 +282,18 @@ impl Control {
             )?;
             self.newest = Some((plan.id.clone(), plan.generation));
         }
-        if let Some(plan) = &decision.recommended
-            && changed.iter().any(|record| matches!(record.decided, Decided::Recommend(_)))
-        {
-            let record = plan_record(plan, "recommend", records);
-            audit.append(inputs.now, Kind::Recommendation, Some(plan.id.as_str()), &record)?;
+        // What is only shown is recorded when it is new.
+        let shown = [(&decision.awaiting_approval, "approve"), (&decision.recommended, "recommend")];
+        for (plan, mode) in shown {
+            let Some(plan) = plan else { continue };
+            let new = |record: &&AuditRecord| match &record.decided {
+                Decided::AwaitingApproval(planned) | Decided::Recommend(planned) => planned.plan == plan.id,
+                _ => false,
+            };
+            if changed.iter().any(new) {
+                let record = plan_record(plan, mode, records);
+                audit.append(inputs.now, Kind::Recommendation, Some(plan.id.as_str()), &record)?;
+            }
         }
         Ok(())
     }
@@ -313,6 +320,9 @@ fn plan_record(plan: &Plan, mode: &str, records: &[AuditRecord]) -> serde_json::
 fn kind_of(decided: &Decided) -> String {
     match decided {
         Decided::Move(planned) => format!("move {}", planned.plan),
+        Decided::AwaitingApproval(planned) => {
+            format!("awaiting approval {} {}", planned.planned.from, planned.planned.to)
+        }
         Decided::Recommend(planned) => format!("recommend {} {}", planned.planned.from, planned.planned.to),
         Decided::Refused { planned, .. } => format!("refused {}", planned.plan),
         Decided::Nothing { because } => {

@@ -8,7 +8,10 @@ use crate::{
     inputs::{Inputs, Measured},
     placement::{NothingBecause, Risk, place},
     plan::{DigestError, Plan},
-    policy::{self, Assessment, Mode, RelocationPolicy, Rule, Verdict, breach_order},
+    policy::{
+        Assessment, Mode, Quantity, RelocationPolicy, Rule, Sight, Trigger, Verdict, assess, objective,
+        verdict_order,
+    },
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,11 +26,11 @@ pub struct ServiceAssessment {
     pub assessment: Assessment,
     /// That policy's mode.
     pub mode: Mode,
-    /// The objective of the rule that counts, in milliseconds.
-    pub objective_ms: f64,
+    /// What the rule that counts compares with: an objective of latency, or a limit of something else.
+    pub objective: Quantity,
     /// Model behind the verdict; `None` without a forecast.
     pub model: Option<String>,
-    /// Mean absolute error of that model over replayed origins, in milliseconds.
+    /// Mean absolute error of that model over replayed origins, in milliseconds; only of a rule that looks at latency.
     pub backtest_mae_ms: Option<f64>,
     /// Age of the newest value behind the verdict when the forecast was made, in milliseconds.
     pub data_age_ms: Option<i64>,
@@ -47,6 +50,8 @@ pub struct Decision {
     pub assessments: Vec<ServiceAssessment>,
     /// What to do now; `None` for nothing.
     pub plan: Option<Plan>,
+    /// What policies in mode `approve` would do once a human says yes.
+    pub awaiting_approval: Option<Plan>,
     /// What policies in mode `recommend` would do. It is shown and never carried out.
     pub recommended: Option<Plan>,
     /// Every service that is not moved, and why.
@@ -60,40 +65,44 @@ pub struct Decision {
 pub fn decide(inputs: &Inputs<'_>) -> Result<Decision, DigestError> {
     let assessments = assess_services(inputs);
     let placement = place(inputs, &risks(inputs, &assessments, Mode::Auto), &[]);
-    let advice = place(inputs, &risks(inputs, &assessments, Mode::Recommend), &placement.moves);
+    let mut before = placement.moves.clone();
+    let asked = place(inputs, &risks(inputs, &assessments, Mode::Approve), &before);
+    before.extend(asked.moves.iter().cloned());
+    let advice = place(inputs, &risks(inputs, &assessments, Mode::Recommend), &before);
     let plan = Plan::build(inputs, &placement)?;
+    let awaiting_approval = Plan::build(inputs, &asked)?;
     let recommended = Plan::build(inputs, &advice)?;
     let mut nothing_because: Vec<(ServiceId, NothingBecause)> =
         assessments.iter().filter_map(|a| Some((a.service.clone(), quiet(a)?))).collect();
     nothing_because.extend(placement.staying);
-    nothing_because.extend(advice.staying);
-    for planned in advice.moves {
-        let policy = planned.reason.policy.to_string();
-        nothing_because.push((planned.service, NothingBecause::Mode { policy, mode: Mode::Recommend }));
+    for (placement, mode) in [(asked, Mode::Approve), (advice, Mode::Recommend)] {
+        nothing_because.extend(placement.staying);
+        for planned in placement.moves {
+            let policy = planned.reason.policy.to_string();
+            nothing_because.push((planned.service, NothingBecause::Mode { policy, mode }));
+        }
     }
     nothing_because.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(Decision { assessments, plan, recommended, nothing_because })
+    Ok(Decision { assessments, plan, awaiting_approval, recommended, nothing_because })
 }
 
 /// Assesses every service that at least one policy is about, in the order of their names.
 pub fn assess_services(inputs: &Inputs<'_>) -> Vec<ServiceAssessment> {
-    let mut policies: Vec<&RelocationPolicy> = inputs.policies.iter().collect();
-    policies.sort_by(|a, b| a.id.cmp(&b.id));
+    let sight = Sight::new(inputs);
     let assess_one = |service: &ServiceId| {
-        let of_service = policies.iter().filter(|policy| policy.selects(service));
-        let assessed = of_service.map(|policy| (*policy, assess(inputs, policy, service)));
+        let assessed = sight.policies_of(service).map(|policy| (policy, assess(policy, service, &sight)));
         let (policy, assessment) =
             assessed.reduce(|best, next| if counts_more(&next, &best) { next } else { best })?;
         let rule = policy.rules.get(assessment.deciding)?;
         let forecast = forecast_of(inputs, service, rule);
-        let latency = rule.latency()?;
+        let of_latency = forecast.filter(|_| rule.latency().is_some());
         Some(ServiceAssessment {
             service: service.clone(),
             measured: inputs.services.get(service).and_then(|known| known.measured),
             mode: policy.mode,
-            objective_ms: latency.above_ms,
+            objective: judged_against(rule, &assessment),
             model: forecast.map(|forecast| forecast.model.clone()),
-            backtest_mae_ms: forecast.map(|forecast| forecast.backtest_mae),
+            backtest_mae_ms: of_latency.map(|forecast| forecast.backtest_mae),
             data_age_ms: forecast.map(|forecast| forecast.data_age_ms),
             assessment,
         })
@@ -101,15 +110,21 @@ pub fn assess_services(inputs: &Inputs<'_>) -> Vec<ServiceAssessment> {
     inputs.services.keys().filter_map(assess_one).collect()
 }
 
-fn assess(inputs: &Inputs<'_>, policy: &RelocationPolicy, service: &ServiceId) -> Assessment {
-    let forecast_of = |metric| inputs.forecast(service, metric);
-    policy::assess(policy, forecast_of, inputs.now, inputs.settings.forecast_limit_ms)
+/// What the verdict compares with, or, without one, what the rule says.
+fn judged_against(rule: &Rule, assessment: &Assessment) -> Quantity {
+    match assessment.decisive().map(|decisive| &decisive.verdict) {
+        Some(Verdict::Breach(breach)) => breach.threshold,
+        Some(Verdict::Healthy(healthy)) => healthy.threshold,
+        _ => rule.when.threshold(),
+    }
 }
 
+/// The service's own forecast that the rule looks at first; `None` of a rule about nodes, workloads or money alone.
 fn forecast_of<'a>(inputs: &Inputs<'a>, service: &ServiceId, rule: &Rule) -> Option<&'a Forecast> {
-    let latency = rule.latency()?;
     let known = inputs.services.get(service)?;
-    known.forecasts.get(&Metric::latency(latency.quantile.get())?)?.as_ref().ok()
+    let latency = rule.latency().and_then(|latency| Metric::latency(latency.quantile.get()));
+    let metric = latency.or_else(|| rule.when.metrics().next())?;
+    known.forecasts.get(&metric)?.as_ref().ok()
 }
 
 /// Whether policy `a` counts before policy `b`: a policy that fires and may do more comes first.
@@ -121,17 +136,27 @@ fn counts_more(a: &(&RelocationPolicy, Assessment), b: &(&RelocationPolicy, Asse
     {
         return a.0.mode > b.0.mode;
     }
-    breach_order(verdict_a, verdict_b)
+    verdict_order(verdict_a, verdict_b)
 }
 
-/// The services for which a policy in `mode` predicts a breach.
+/// The services that a policy in `mode` wants to be placed anew: a breach is predicted, or money might be saved.
 pub fn risks<'a>(inputs: &Inputs<'a>, assessments: &'a [ServiceAssessment], mode: Mode) -> Vec<Risk<'a>> {
     let risk = |assessed: &'a ServiceAssessment| {
-        let Some(Verdict::Breach(breach)) = assessed.verdict() else { return None };
+        let trigger = match assessed.verdict()? {
+            Verdict::Breach(breach) => Trigger::Breach(breach.clone()),
+            Verdict::Opportunity(opportunity) => Trigger::Opportunity(*opportunity),
+            Verdict::Healthy(_) | Verdict::Unknown { .. } => return None,
+        };
         let policy = inputs.policies.iter().find(|policy| policy.id == assessed.assessment.policy)?;
         let rule = policy.rules.get(assessed.assessment.deciding)?;
+        // A rule about latency is judged at its own quantile, but not against a laxer objective than another rule has.
+        let strictest = objective(inputs.policies, &assessed.service);
+        let objective = match rule.latency() {
+            Some(own) => strictest.filter(|strictest| strictest.quantile == own.quantile).or(Some(own)),
+            None => strictest,
+        };
         let model = assessed.model.clone().unwrap_or_default();
-        Some(Risk { service: &assessed.service, policy, rule, breach: *breach, model })
+        Some(Risk { service: &assessed.service, policy, rule, trigger, objective, model })
     };
     assessments.iter().filter(|assessed| assessed.mode == mode).filter_map(risk).collect()
 }
@@ -140,14 +165,14 @@ pub fn risks<'a>(inputs: &Inputs<'a>, assessments: &'a [ServiceAssessment], mode
 fn quiet(assessed: &ServiceAssessment) -> Option<NothingBecause> {
     match assessed.verdict()? {
         Verdict::Healthy(healthy) => Some(NothingBecause::Healthy {
-            worst_ms: healthy.worst_ms,
-            objective_ms: assessed.objective_ms,
+            worst: healthy.worst,
+            objective: healthy.threshold,
             probability: healthy.probability.get(),
         }),
         Verdict::Unknown { why } => Some(NothingBecause::Unknown { why: why.clone() }),
-        Verdict::Breach(_) if assessed.mode == Mode::Observe => {
+        Verdict::Breach(_) | Verdict::Opportunity(_) if assessed.mode == Mode::Observe => {
             Some(NothingBecause::Mode { policy: assessed.assessment.policy.to_string(), mode: Mode::Observe })
         }
-        Verdict::Breach(_) => None,
+        Verdict::Breach(_) | Verdict::Opportunity(_) => None,
     }
 }

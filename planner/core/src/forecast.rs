@@ -5,6 +5,7 @@
 //! as whole paths, are the bands and the breach probabilities. There is no assumption of normal errors, and there is a
 //! typed refusal where the history is too short or too old.
 mod ahead;
+mod beyond;
 mod calibration;
 mod candidates;
 mod carried;
@@ -34,6 +35,7 @@ mod tracker;
 mod weights;
 
 pub use ahead::SamplePaths;
+pub(crate) use beyond::Run;
 pub use combined::Combined;
 pub use forecaster::{Forecaster, NEED, Shape};
 pub use holt_winters::HoltWinters;

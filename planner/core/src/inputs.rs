@@ -9,7 +9,7 @@ use crate::{
     history::{KEPT_QUANTILES, Metric, NodeHistory, ServiceHistory},
     ids::{NodeId, PlanId, PolicyId, ReplicaId, ServiceId, WorkloadId},
     learned::Learned,
-    policy::{PastMove, RelocationPolicy},
+    policy::{Consumer, PastMove, RelocationPolicy},
     series::Series,
     time::{Step, Timestamp},
     topology::Snapshot,
@@ -146,12 +146,16 @@ pub fn node_forecast(
 /// Quantities of a service that its policies and the twin look at.
 pub fn metrics_needed(policies: &[RelocationPolicy], service: &ServiceId) -> BTreeSet<Metric> {
     let of_service = policies.iter().filter(|policy| policy.selects(service));
-    let quantiles =
-        of_service.flat_map(|policy| &policy.rules).filter_map(|rule| Some(rule.latency()?.quantile));
     let mut metrics: BTreeSet<Metric> =
-        quantiles.filter_map(|quantile| Metric::latency(quantile.get())).collect();
+        of_service.flat_map(|policy| &policy.rules).flat_map(|rule| rule.when.metrics()).collect();
     metrics.insert(Metric::Throughput);
     metrics
+}
+
+/// Measured levels of nodes and workloads that policies look at, what bounds them included: what [`Resources`] must
+/// hold.
+pub fn gauges_needed(policies: &[RelocationPolicy]) -> BTreeSet<(Consumer, GaugeMetric)> {
+    policies.iter().flat_map(|policy| &policy.rules).flat_map(|rule| rule.when.gauges()).collect()
 }
 
 /// JSON keys are text, so metrics are written by name.

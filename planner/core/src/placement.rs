@@ -11,16 +11,18 @@ pub use cost::Cost;
 pub use nothing::NothingBecause;
 
 use crate::{
+    history::Metric,
     ids::{NodeId, ReplicaId, ServiceId, WorkloadId},
     inputs::Inputs,
     plan::{Move, MoveReason, Rejection, RejectionReason},
-    policy::{Breach, Condition, PredictedLatency, RelocationPolicy, Rule, cooldown},
+    policy::{PredictedLatency, RelocationPolicy, Rule, Trigger, permits},
     time::Timestamp,
     twin::{self, Commitments, Own, TwinUnknown, WorkloadModel},
+    units::Quantile,
 };
 use constraint::{Demand, Fit};
 
-/// A service for which a breach is predicted.
+/// A service that is to be placed anew.
 #[derive(Clone, Debug)]
 pub struct Risk<'a> {
     /// The service.
@@ -29,10 +31,25 @@ pub struct Risk<'a> {
     pub policy: &'a RelocationPolicy,
     /// That rule.
     pub rule: &'a Rule,
-    /// What is predicted.
-    pub breach: Breach,
+    /// What made it fire: a predicted breach, or a wish to save money.
+    pub trigger: Trigger,
+    /// The latency that must hold on the target: that of the rule at its own quantile, or of the strictest rule of all
+    /// policies that select the service. `None` when no rule looks at latency.
+    pub objective: Option<&'a PredictedLatency>,
     /// The model that predicts it.
     pub model: String,
+}
+
+impl Risk<'_> {
+    /// Start of the predicted breach, if it is one.
+    pub fn at(&self) -> Option<Timestamp> {
+        self.trigger.breach().map(|breach| breach.at)
+    }
+
+    /// Highest predicted latency in milliseconds when nothing is done, if that is what the move is for.
+    pub fn worst_ms(&self) -> Option<f64> {
+        self.trigger.breach()?.worst_ms()
+    }
 }
 
 /// Where to put the services at risk.
@@ -68,7 +85,9 @@ pub fn place<'a>(inputs: &Inputs<'a>, risks: &[Risk<'a>], before: &[Move]) -> Pl
     let mut order: Vec<(f64, &Risk<'a>)> =
         risks.iter().map(|risk| (cost::of_staying(inputs, risk), risk)).collect();
     order.sort_by(|(weight_a, a), (weight_b, b)| {
-        weight_b.total_cmp(weight_a).then(a.breach.at.cmp(&b.breach.at)).then(a.service.cmp(b.service))
+        let by_priority = b.policy.priority.cmp(&a.policy.priority);
+        let by_weight = weight_b.total_cmp(weight_a);
+        by_priority.then(by_weight).then(a.at().cmp(&b.at())).then(a.service.cmp(b.service))
     });
     let limit = inputs.settings.max_concurrent_moves;
     let mut placement = Placement::default();
@@ -78,7 +97,7 @@ pub fn place<'a>(inputs: &Inputs<'a>, risks: &[Risk<'a>], before: &[Move]) -> Pl
     }
     for (_, risk) in order {
         let full = inputs.in_flight.len() + placement.moves.len() >= limit;
-        match choose(inputs, risk, &commitments) {
+        match choose(inputs, risk, &commitments, &placement.moves) {
             Ok(_) if full => {
                 placement.staying.push((risk.service.clone(), NothingBecause::LimitReached { limit }));
             }
@@ -99,6 +118,7 @@ fn choose<'a>(
     inputs: &Inputs<'a>,
     risk: &Risk<'a>,
     commitments: &Commitments<'a>,
+    chosen: &[Move],
 ) -> Result<Chosen<'a>, NothingBecause> {
     let age_ms = inputs.now.ms_since(inputs.snapshot.taken_at);
     let limit_ms = inputs.settings.snapshot_limit_ms;
@@ -109,7 +129,7 @@ fn choose<'a>(
     let mut best: Option<(f64, Chosen<'a>)> = None;
     let mut reason = None;
     for (workload, _) in of_service {
-        match choose_for_workload(inputs, risk, workload, commitments) {
+        match choose_for_workload(inputs, risk, workload, commitments, chosen) {
             Ok((cost, chosen)) => {
                 if best.as_ref().is_none_or(|(cheapest, _)| cost < *cheapest) {
                     best = Some((cost, chosen));
@@ -126,9 +146,10 @@ fn choose_for_workload<'a>(
     risk: &Risk<'a>,
     workload_id: &'a WorkloadId,
     commitments: &Commitments<'a>,
+    chosen: &[Move],
 ) -> Result<(f64, Chosen<'a>), NothingBecause> {
     allowed(inputs, risk, workload_id)?;
-    let Condition::PredictedLatency(rule) = &risk.rule.when;
+    let rule = risk.objective.ok_or(NothingBecause::NoObjective)?;
     let model =
         twin::fit(inputs, workload_id, rule.quantile).map_err(|why| NothingBecause::TwinUnknown { why })?;
     let demand = Demand { workload: workload_id, model: &model, rule, margin: risk.policy.margin };
@@ -136,10 +157,21 @@ fn choose_for_workload<'a>(
     let mut rejected = Vec::new();
     let workload = &inputs.snapshot.workloads[workload_id];
     for (replica, placed) in &workload.replicas {
-        let stay_ms = expected_stay(inputs, &demand, &placed.node, risk.breach.worst_ms, commitments)
-            .map_err(|why| NothingBecause::TwinUnknown { why })?;
+        let stay_ms = match risk.worst_ms() {
+            Some(forecast_ms) => expected_stay(inputs, &demand, &placed.node, forecast_ms, commitments)
+                .map_err(|why| NothingBecause::TwinUnknown { why })?,
+            // The move is not for latency, so it must keep the objective but need not make the service faster.
+            None => f64::INFINITY,
+        };
         for to in inputs.snapshot.nodes.keys() {
-            match constraint::fits(inputs, &demand, (replica, &placed.node), to, stay_ms, commitments) {
+            let allowed = match permits(inputs, risk.policy, workload_id, &placed.node, to, chosen) {
+                Err(why) if why.is_of_node() => Err(RejectionReason::NotPermitted { why }),
+                Err(why) => return Err(why.into()),
+                Ok(()) => saves(inputs, risk, &placed.node, to),
+            };
+            match allowed.and_then(|()| {
+                constraint::fits(inputs, &demand, (replica, &placed.node), to, stay_ms, commitments)
+            }) {
                 Ok(fit) => {
                     let others = breach_elsewhere(inputs, &demand, replica, commitments)
                         .map_err(|why| NothingBecause::TwinUnknown { why })?;
@@ -154,12 +186,22 @@ fn choose_for_workload<'a>(
             }
         }
     }
-    pick(inputs, risk, workload_id, candidates, rejected, model)
+    pick(inputs, (risk, rule), workload_id, candidates, rejected, model)
+}
+
+/// Whether a move saves as much money as its rule asks for.
+fn saves(inputs: &Inputs<'_>, risk: &Risk<'_>, from: &NodeId, to: &NodeId) -> Result<(), RejectionReason> {
+    let Some(at_least) = risk.trigger.saving() else { return Ok(()) };
+    let saving = cost::price(inputs, from) - cost::price(inputs, to);
+    if from != to && saving < at_least {
+        return Err(RejectionReason::SavesTooLittle { saving, at_least });
+    }
+    Ok(())
 }
 
 fn pick<'a>(
     inputs: &Inputs<'a>,
-    risk: &Risk<'a>,
+    (risk, rule): (&Risk<'a>, &PredictedLatency),
     workload_id: &WorkloadId,
     mut candidates: Vec<Candidate<'a>>,
     refused: Vec<(&'a ReplicaId, Rejection)>,
@@ -197,17 +239,18 @@ fn pick<'a>(
         rejected.push(Rejection { workload: workload_id.clone(), node: other.to.clone(), why });
     }
     rejected.sort_by(|a, b| a.node.cmp(&b.node));
-    let planned = planned_move(inputs, risk, workload_id, &best);
+    let planned = planned_move(inputs, (risk, rule), workload_id, &best);
     Ok((chosen, Chosen { planned, rejected, model }))
 }
 
 fn planned_move(
     inputs: &Inputs<'_>,
-    risk: &Risk<'_>,
+    (risk, rule): (&Risk<'_>, &PredictedLatency),
     workload_id: &WorkloadId,
     best: &Candidate<'_>,
 ) -> Move {
-    let Condition::PredictedLatency(PredictedLatency { quantile, above_ms, .. }) = risk.rule.when;
+    let PredictedLatency { quantile, above_ms, within_ms, .. } = *rule;
+    let stay_ms = risk.worst_ms().or_else(|| forecast_ms(inputs, risk.service, quantile, within_ms));
     Move {
         workload: workload_id.clone(),
         service: risk.service.clone(),
@@ -219,9 +262,9 @@ fn planned_move(
             rule: risk.rule.name.clone(),
             quantile,
             objective_ms: above_ms,
-            breach_at: risk.breach.at,
-            breach_probability: risk.breach.probability,
-            stay_ms: risk.breach.worst_ms,
+            breach_at: risk.at().unwrap_or(inputs.now),
+            breach_probability: risk.trigger.probability(),
+            stay_ms: stay_ms.unwrap_or_default(),
             move_ms: best.fit.move_ms,
             model: risk.model.clone(),
             lead_ms: inputs.duration_of(workload_id),
@@ -242,9 +285,15 @@ fn allowed(inputs: &Inputs<'_>, risk: &Risk<'_>, workload_id: &WorkloadId) -> Re
     if let Some((replica, _)) = workload.replicas.iter().find(|(_, replica)| !replica.ready) {
         return Err(NothingBecause::NotReady { workload: workload_id.clone(), replica: replica.clone() });
     }
-    cooldown(workload_id, inputs.past_moves, risk.policy.cooldown_ms, inputs.now)
-        .map_err(|rest| NothingBecause::Cooldown { workload: workload_id.clone(), rest })?;
-    in_time(inputs.now, risk.breach.at, inputs.duration_of(workload_id))
+    let in_time = |at| in_time(inputs.now, at, inputs.duration_of(workload_id));
+    risk.at().map_or(Ok(()), in_time)
+}
+
+/// Highest latency in milliseconds that is forecast for a service within the look-ahead.
+fn forecast_ms(inputs: &Inputs<'_>, service: &ServiceId, quantile: Quantile, within_ms: i64) -> Option<f64> {
+    let forecast = inputs.forecast(service, Metric::latency(quantile.get())?)?.ok()?;
+    let until = inputs.now.plus_ms(within_ms);
+    forecast.steps.iter().take_while(|step| step.at < until).map(|step| step.point).reduce(f64::max)
 }
 
 fn in_time(now: Timestamp, breach_at: Timestamp, needed_ms: i64) -> Result<(), NothingBecause> {

@@ -127,11 +127,12 @@ pub struct MoveReason {
     pub quantile: Quantile,
     /// The objective in milliseconds.
     pub objective_ms: f64,
-    /// Start of the first predicted breach.
+    /// Start of the first predicted breach; the moment of the plan when none is predicted.
     pub breach_at: Timestamp,
     /// Probability of that breach when nothing is done.
     pub breach_probability: Probability,
-    /// Highest predicted latency in milliseconds over the window when nothing is done.
+    /// Highest predicted latency in milliseconds over the window when nothing is done; 0 when it is not known and the
+    /// move is not for latency.
     pub stay_ms: f64,
     /// Highest predicted latency in milliseconds over the same window on the target.
     pub move_ms: f64,

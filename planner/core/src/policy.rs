@@ -2,21 +2,33 @@
 //!
 //! A policy is checked once, when it is read, and is only then a [`RelocationPolicy`]; everything behind takes that
 //! type and needs no further checks.
-mod breach;
+mod assess;
+mod condition;
 mod cooldown;
 mod glob;
+mod limits;
+mod objective;
+pub mod permit;
+pub mod quantity;
 pub mod spec;
+mod verdict;
 
-pub(crate) use breach::breach_order;
-pub use breach::{Assessment, Breach, Healthy, RuleVerdict, UnknownReason, Verdict, assess, assess_rule};
+pub use assess::{Assessment, RuleVerdict, Sight, assess, assess_condition};
+pub use condition::{
+    Base, Bound, Condition, Consumer, CostSaving, PredictedAvailability, PredictedExhaustion,
+    PredictedLatency, PredictedThroughput, PredictedUsage, Resource, Rule, Sustained,
+};
 pub use cooldown::{Cooldown, LONGEST_COOLDOWN_MS, PastMove, cooldown};
 pub use glob::ServiceGlob;
+pub use limits::{FreezeTime, FreezeWindow, Limits, TierWeights};
+pub use objective::objective;
+pub use permit::{NotPermitted, permits};
+pub use quantity::{Quantity, Unit};
 pub use spec::{PolicyDocument, validate};
+pub(crate) use verdict::verdict_order;
+pub use verdict::{Breach, Healthy, Opportunity, Subject, Trigger, UnknownReason, Verdict};
 
-use crate::{
-    ids::{PolicyId, ServiceId},
-    units::{Probability, Quantile},
-};
+use crate::ids::{PolicyId, ServiceId};
 use serde::{Deserialize, Serialize};
 
 /// A checked policy.
@@ -41,6 +53,18 @@ pub struct RelocationPolicy {
     /// Names of the only models that may forecast the selected services; empty for the planner's own choice.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
+    /// How much it may move.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Times at which it moves nothing; [`crate::inputs::Inputs::freezes`] has those that matter now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freezes: Vec<FreezeWindow>,
+    /// Its services are placed before those of policies with a lower number, while moves are limited.
+    #[serde(default)]
+    pub priority: i32,
+    /// How much a request at risk counts, by the tier of its workload.
+    #[serde(default)]
+    pub tiers: TierWeights,
 }
 
 impl RelocationPolicy {
@@ -58,76 +82,25 @@ pub enum Mode {
     Observe,
     /// Makes the plan and shows it; moves nothing.
     Recommend,
+    /// Makes the plan and waits for a human to approve it.
+    Approve,
     /// Moves.
     Auto,
 }
 
 impl Mode {
+    /// All of them, from the one that may do least to the one that may do most.
+    pub const ALL: [Self; 4] = [Self::Observe, Self::Recommend, Self::Approve, Self::Auto];
+
     /// The word that stands for it in a policy.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Observe => "observe",
             Self::Recommend => "recommend",
+            Self::Approve => "approve",
             Self::Auto => "auto",
         }
     }
-}
-
-/// One reason to move.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Rule {
-    /// Its name, unique in the policy.
-    pub name: String,
-    /// What must be predicted for it to fire.
-    pub when: Condition,
-}
-
-impl Rule {
-    /// The latency that it looks at, if it looks at one.
-    pub const fn latency(&self) -> Option<&PredictedLatency> {
-        self.when.latency()
-    }
-}
-
-/// What a rule looks at.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Condition {
-    /// A quantile of latency is predicted above an objective.
-    PredictedLatency(PredictedLatency),
-}
-
-impl Condition {
-    /// How far ahead it looks, in milliseconds.
-    pub const fn within_ms(&self) -> i64 {
-        match self {
-            Self::PredictedLatency(latency) => latency.within_ms,
-        }
-    }
-
-    /// The latency that it looks at, if it looks at one.
-    pub const fn latency(&self) -> Option<&PredictedLatency> {
-        match self {
-            Self::PredictedLatency(latency) => Some(latency),
-        }
-    }
-}
-
-/// Fires when latency is predicted above the objective for `steps` of `of` steps, starting within the look-ahead.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PredictedLatency {
-    /// Quantile of latency, one of [`crate::history::KEPT_QUANTILES`].
-    pub quantile: Quantile,
-    /// The objective in milliseconds.
-    pub above_ms: f64,
-    /// Steps that must be above, at least 1.
-    pub steps: usize,
-    /// Steps in a row among which they are counted, at least `steps`.
-    pub of: usize,
-    /// Look-ahead in milliseconds.
-    pub within_ms: i64,
-    /// The rule fires when the probability of all that is at least this.
-    pub probability: Probability,
 }
 
 /// By how much a target must be better, as shares.

@@ -8,7 +8,7 @@ use crate::{
     inputs::{Inputs, Measured},
     placement::NothingBecause,
     plan::{Move, Plan, Rejection},
-    policy::{Mode, Verdict},
+    policy::{Mode, Quantity, Verdict},
     time::Timestamp,
     twin::SimulationError,
     verify::VerifyError,
@@ -44,13 +44,13 @@ pub struct Seen {
     pub rule: String,
     /// How far the policy may go.
     pub mode: Mode,
-    /// The objective in milliseconds.
-    pub objective_ms: f64,
+    /// What the rule compares with: an objective of latency, or a limit of something else.
+    pub objective: Quantity,
     /// What the rule said.
     pub verdict: Verdict,
     /// The model that forecast it; `None` without a forecast.
     pub model: Option<String>,
-    /// Its mean absolute error over replayed origins, in milliseconds.
+    /// Its mean absolute error over replayed origins, in milliseconds; only of a rule that looks at latency.
     pub backtest_mae_ms: Option<f64>,
     /// Age of the newest value behind the forecast, in milliseconds.
     pub data_age_ms: Option<i64>,
@@ -62,6 +62,8 @@ pub struct Seen {
 pub enum Decided {
     /// It is moved.
     Move(PlannedMove),
+    /// It is moved when a human approves.
+    AwaitingApproval(PlannedMove),
     /// It would be moved, if the policy allowed it.
     Recommend(PlannedMove),
     /// A move was planned and then refused: it stays.
@@ -144,7 +146,7 @@ pub fn records(inputs: &Inputs<'_>, decision: &Decision, pass: u64) -> Vec<Audit
                 policy: assessed.assessment.policy.clone(),
                 rule: rule.rule.clone(),
                 mode: assessed.mode,
-                objective_ms: assessed.objective_ms,
+                objective: assessed.objective,
                 verdict: rule.verdict.clone(),
                 model: assessed.model.clone(),
                 backtest_mae_ms: assessed.backtest_mae_ms,
@@ -160,6 +162,9 @@ pub fn records(inputs: &Inputs<'_>, decision: &Decision, pass: u64) -> Vec<Audit
 fn decided(decision: &Decision, service: &ServiceId) -> Option<(Decided, Option<String>)> {
     if let Some((planned, digest)) = in_plan(decision.plan.as_ref(), service) {
         return Some((Decided::Move(planned), Some(digest)));
+    }
+    if let Some((planned, digest)) = in_plan(decision.awaiting_approval.as_ref(), service) {
+        return Some((Decided::AwaitingApproval(planned), Some(digest)));
     }
     if let Some((planned, digest)) = in_plan(decision.recommended.as_ref(), service) {
         return Some((Decided::Recommend(planned), Some(digest)));

@@ -4,7 +4,7 @@ use crate::{
     inputs::Inputs,
     placement::constraint,
     plan::{Move, Plan, RejectionReason},
-    policy::{Condition, RelocationPolicy, Rule},
+    policy::{NotPermitted, RelocationPolicy, Rule, objective, permit::Scope, permits},
     twin::{self, Commitments, TwinUnknown},
 };
 use serde::{Deserialize, Serialize};
@@ -136,6 +136,14 @@ pub enum Violation {
         /// The service.
         service: String,
     },
+    /// The policy's guard rails do not let it through.
+    #[error("workload `{workload}` may not move: {why}")]
+    NotPermitted {
+        /// The workload.
+        workload: WorkloadId,
+        /// Which one.
+        why: NotPermitted,
+    },
     /// Capacity could not be judged.
     #[error("capacity could not be checked: {why}")]
     Unknown {
@@ -175,10 +183,18 @@ pub fn verify(plan: Plan, inputs: &Inputs<'_>) -> Result<VerifiedPlan, VerifyErr
     let mut violations = of_plan(&plan, inputs);
     let mut commitments = Commitments::in_flight(inputs);
     let mut moved = BTreeSet::new();
-    for planned in &plan.moves {
+    for (index, planned) in plan.moves.iter().enumerate() {
         let in_flight = inputs.in_flight.iter().any(|moving| moving.workload == planned.workload);
         if in_flight || !moved.insert(&planned.workload) {
             violations.push(Violation::MovedTwice { workload: planned.workload.clone() });
+        }
+        if let Some((policy, _)) = rule_of(inputs, planned)
+            && let Err(why) =
+                permits(inputs, policy, &planned.workload, &planned.from, &planned.to, &plan.moves[..index])
+            // Said already: it is moved twice.
+            && !matches!(why, NotPermitted::Concurrent { scope: Scope::Workload(_), .. })
+        {
+            violations.push(Violation::NotPermitted { workload: planned.workload.clone(), why });
         }
         of_move(planned, inputs, &mut commitments, &mut violations);
     }
@@ -265,7 +281,11 @@ fn of_move<'a>(
         violations.push(refuses(why));
         return;
     }
-    let Some((_, Rule { when: Condition::PredictedLatency(rule), .. })) = rule else { return };
+    let Some(rule) =
+        rule.and_then(|(_, rule)| rule.latency().or_else(|| objective(inputs.policies, &planned.service)))
+    else {
+        return;
+    };
     match twin::fit(inputs, &planned.workload, rule.quantile) {
         Err(why) => violations.push(Violation::Unknown { why }),
         Ok(model) => {

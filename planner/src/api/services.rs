@@ -12,8 +12,9 @@ use axum::{
 use foremesh_core::{
     history::{KEPT_QUANTILES, Metric},
     ids::ServiceId,
-    policy::Verdict,
+    policy::{Quantity, Subject, Verdict},
     time::Timestamp,
+    units::Probability,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -41,9 +42,11 @@ pub(super) struct Service {
     measured: Option<MeasuredService>,
     /// What a policy's decisive rule says of it; none when no policy is about it.
     predicted: Option<PredictedService>,
-    /// The objective of that rule in milliseconds.
+    /// The objective of that rule in milliseconds, if it looks at latency.
     objective_ms: Option<f64>,
-    /// `healthy`, `breach`, `unknown` or `no_policy`.
+    /// What that rule compares with, whatever it looks at.
+    objective: Option<Amount>,
+    /// `healthy`, `breach`, `opportunity` (all is well, and a move might save money), `unknown` or `no_policy`.
     verdict: &'static str,
     /// What was decided about it, in one sentence.
     says: String,
@@ -64,12 +67,31 @@ pub(super) struct MeasuredService {
     throughput_rps: f64,
 }
 
-/// What a service will do.
+/// A number with its unit.
 #[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Amount {
+    /// The number.
+    value: f64,
+    /// `milliseconds`, `share`, `millicores`, `bytes`, `bytes_per_second` or `money_per_hour`.
+    unit: &'static str,
+}
+
+impl From<Quantity> for Amount {
+    fn from(quantity: Quantity) -> Self {
+        Self { value: quantity.value, unit: quantity.unit.name() }
+    }
+}
+
+/// What a service will do.
+#[derive(Debug, Default, Serialize, ToSchema)]
 pub(super) struct PredictedService {
-    /// Highest predicted latency within the rule's look-ahead, in milliseconds.
+    /// Highest predicted latency within the rule's look-ahead, in milliseconds, if it looks at latency.
     worst_ms: Option<f64>,
-    /// Probability of a breach (or of the worst single step, when no breach is predicted).
+    /// The worst predicted value within the rule's look-ahead, whatever it looks at.
+    worst: Option<Amount>,
+    /// The node or workload that the value is of, if it is not of the service itself.
+    subject: Option<String>,
+    /// Probability that the rule fires within its look-ahead.
     breach_probability: Option<f64>,
     /// Start of the first predicted breach.
     breach_at: Option<String>,
@@ -79,19 +101,37 @@ pub(super) struct PredictedService {
     unknown_because: Option<String>,
 }
 
+impl PredictedService {
+    fn of(verdict: &Verdict) -> (&'static str, Self) {
+        let seen = |worst: Quantity, subject: Option<&Subject>, probability: Probability| Self {
+            worst_ms: worst.as_ms(),
+            worst: Some(worst.into()),
+            subject: subject.map(ToString::to_string),
+            breach_probability: Some(probability.get()),
+            ..Self::default()
+        };
+        match verdict {
+            Verdict::Healthy(healthy) => {
+                ("healthy", seen(healthy.worst, healthy.subject.as_ref(), healthy.probability))
+            }
+            Verdict::Breach(breach) => {
+                let seen = seen(breach.worst, breach.subject.as_ref(), breach.probability);
+                ("breach", Self { breach_at: Some(rfc3339(breach.at)), ..seen })
+            }
+            Verdict::Opportunity(_) => ("opportunity", Self::default()),
+            Verdict::Unknown { why } => {
+                ("unknown", Self { unknown_because: Some(why.to_string()), ..Self::default() })
+            }
+        }
+    }
+}
+
 fn service(view: &View, id: &ServiceId) -> Service {
     let known = view.inputs.services.get(id).and_then(|known| known.measured);
     let record = view.records.iter().find(|record| record.service == *id);
-    let (verdict, predicted) = match record.map(|record| &record.seen.verdict) {
+    let (verdict, predicted) = match record.map(|record| PredictedService::of(&record.seen.verdict)) {
         None => ("no_policy", None),
-        Some(Verdict::Healthy(healthy)) => {
-            ("healthy", Some((Some(healthy.worst_ms), Some(healthy.probability.get()), None, None)))
-        }
-        Some(Verdict::Breach(breach)) => (
-            "breach",
-            Some((Some(breach.worst_ms), Some(breach.probability.get()), Some(rfc3339(breach.at)), None)),
-        ),
-        Some(Verdict::Unknown { why }) => ("unknown", Some((None, None, None, Some(why.to_string())))),
+        Some((verdict, predicted)) => (verdict, Some(predicted)),
     };
     let workloads = view.inputs.snapshot.workloads.values().filter(|workload| workload.service == *id);
     let mut nodes: Vec<String> = workloads
@@ -108,16 +148,12 @@ fn service(view: &View, id: &ServiceId) -> Service {
             latency_p99_ms: known.latency(0.99).unwrap_or(f64::NAN),
             throughput_rps: known.throughput_rps,
         }),
-        predicted: predicted.map(|(worst_ms, breach_probability, breach_at, unknown_because)| {
-            PredictedService {
-                worst_ms,
-                breach_probability,
-                breach_at,
-                model: record.and_then(|record| record.seen.model.clone()),
-                unknown_because,
-            }
+        predicted: predicted.map(|predicted| PredictedService {
+            model: record.and_then(|record| record.seen.model.clone()),
+            ..predicted
         }),
-        objective_ms: record.map(|record| record.seen.objective_ms),
+        objective_ms: record.and_then(|record| record.seen.objective.as_ms()),
+        objective: record.map(|record| record.seen.objective.into()),
         verdict,
         says: record.map_or_else(
             || "no policy is about this service".to_owned(),

@@ -1,6 +1,7 @@
 //! What the streaming forecaster says: points, bands and joint paths, in the unit of the series.
 use super::{
     ForecastError, LEVELS,
+    beyond::Run,
     calibration::Calibration,
     candidates::RIDGE,
     forecaster::{Forecaster, NEED, UNSURE},
@@ -224,11 +225,12 @@ impl SamplePaths {
     /// Probability that something holds for the path, by counting: `(k + 1/2) / (n + 1)` for `k` of `n` paths, so that
     /// a finite sample never claims certainty, then mapped so that it comes true as often as it says.
     pub(super) fn probability(&self, holds: impl Fn(&[f32]) -> bool) -> f64 {
-        let (mut count, mut all) = (0usize, 0usize);
-        for path in self.iter() {
-            all += 1;
-            count += usize::from(holds(path));
-        }
+        self.probability_of(self.iter().filter(|path| holds(path)).count())
+    }
+
+    /// The same for so many of the paths.
+    pub(super) fn probability_of(&self, count: usize) -> f64 {
+        let all = self.iter().count();
         self.calibration.of((count as f64 + 0.5) / (all as f64 + 1.0))
     }
 
@@ -246,22 +248,9 @@ impl SamplePaths {
     }
 }
 
-/// First step at or after `first` from which a path is above the threshold for as long as the window asks.
+/// Step at which the breach begins on a path.
 fn begins(path: &[f32], window: &BreachWindow, first: usize) -> Option<usize> {
-    let steps = window.steps.max(1);
-    let of = window.of.max(steps);
-    let end = first.saturating_add(window.within).min(path.len());
-    let above = |at: usize| f64::from(path[at]) > window.threshold;
-    // A window of `of` steps slides over the path; only its first step must be within the look-ahead.
-    let mut count = (first..(first + of).min(path.len())).filter(|at| above(*at)).count();
-    for start in first..end {
-        if count >= steps && above(start) {
-            return Some(start);
-        }
-        count -= usize::from(above(start));
-        if start + of < path.len() {
-            count += usize::from(above(start + of));
-        }
-    }
-    None
+    let end = first.saturating_add(window.within);
+    let run = Run { steps: window.steps, of: window.of, first, end };
+    run.begins(path.len(), |at| f64::from(path[at]) > window.threshold)
 }

@@ -29,8 +29,8 @@ impl Cost {
 pub(super) fn of_staying(inputs: &Inputs<'_>, risk: &Risk<'_>) -> f64 {
     let tier = inputs.snapshot.workloads.values().filter(|w| w.service == *risk.service).map(|w| w.tier);
     // A service of several workloads matters as much as the one that matters most.
-    let weight = tier.map(crate::topology::Tier::weight).fold(0.0, f64::max);
-    weight * risk.breach.probability.get() * throughput(inputs, risk.service)
+    let weight = tier.map(|tier| risk.policy.tiers.of(tier)).fold(0.0, f64::max);
+    weight * risk.trigger.probability().get() * throughput(inputs, risk.service)
 }
 
 /// One replica goes from `from` to `to`, with `breach` the probability that the service breaches all the same.
@@ -42,14 +42,18 @@ pub(super) fn of_move(
     to: &NodeId,
     breach: f64,
 ) -> Cost {
-    let weight = inputs.snapshot.workloads[workload].tier.weight();
+    let weight = risk.policy.tiers.of(inputs.snapshot.workloads[workload].tier);
     let requests = weight * throughput(inputs, risk.service);
-    let price = |node: &NodeId| inputs.snapshot.nodes.get(node).map_or(0.0, |node| node.cost_per_hour);
     Cost {
         risk: requests * breach,
         disruption: requests * inputs.settings.disruption,
-        money: (price(to) - price(from)) * inputs.settings.requests_per_money,
+        money: (price(inputs, to) - price(inputs, from)) * inputs.settings.requests_per_money,
     }
+}
+
+/// Price of a node in money per hour.
+pub(super) fn price(inputs: &Inputs<'_>, node: &NodeId) -> f64 {
+    inputs.snapshot.nodes.get(node).map_or(0.0, |node| node.cost_per_hour)
 }
 
 /// Highest expected requests per second within the forecast, or those of now: both sides of every comparison use the

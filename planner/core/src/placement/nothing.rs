@@ -4,7 +4,7 @@ use crate::{
     ids::{NodeId, ReplicaId, WorkloadId},
     placement::constraint::Immovable,
     plan::Rejection,
-    policy::{Cooldown, Mode, UnknownReason},
+    policy::{Cooldown, Mode, NotPermitted, Quantity, UnknownReason},
     twin::TwinUnknown,
 };
 use serde::{Deserialize, Serialize};
@@ -15,13 +15,13 @@ use serde::{Deserialize, Serialize};
 pub enum NothingBecause {
     /// No breach is predicted.
     #[error(
-        "no breach is predicted: at most {worst_ms:.1} ms against {objective_ms:.1} ms, probability of a breach {probability:.2}"
+        "no breach is predicted: {worst} at worst against {objective}, probability of a breach {probability:.2}"
     )]
     Healthy {
-        /// Highest latency within the look-ahead, in milliseconds.
-        worst_ms: f64,
-        /// The objective in milliseconds.
-        objective_ms: f64,
+        /// The worst value within the look-ahead.
+        worst: Quantity,
+        /// What it is compared with.
+        objective: Quantity,
         /// Probability that a rule fires within its look-ahead.
         probability: f64,
     },
@@ -32,13 +32,24 @@ pub enum NothingBecause {
         why: UnknownReason,
     },
     /// The policy does not allow it to move on its own.
-    #[error("policy `{policy}` only says what it sees: its mode is {}", mode.name())]
+    #[error("policy `{policy}` {}", held_back(*mode))]
     Mode {
         /// The policy.
         policy: String,
         /// Its mode.
         mode: Mode,
     },
+    /// A guard rail of the policy stands in the way.
+    #[error("{why}")]
+    NotPermitted {
+        /// Which one.
+        why: NotPermitted,
+    },
+    /// No rule tells which latency the service must keep, so that no target can be judged.
+    #[error(
+        "no policy in force has a predictedLatency rule for it, so no target can be judged; add one with its objective"
+    )]
+    NoObjective,
     /// The platform was asked too long ago.
     #[error("the snapshot is {} old, but at most {} are allowed", in_words(*age_ms), in_words(*limit_ms))]
     SnapshotStale {
@@ -130,4 +141,22 @@ pub enum NothingBecause {
         /// Its target.
         node: NodeId,
     },
+}
+
+impl From<NotPermitted> for NothingBecause {
+    fn from(why: NotPermitted) -> Self {
+        match why {
+            NotPermitted::Cooldown { workload, rest, .. } => Self::Cooldown { workload, rest },
+            why => Self::NotPermitted { why },
+        }
+    }
+}
+
+fn held_back(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Observe => "only says what it sees: its mode is observe",
+        Mode::Recommend => "only says what it would do: its mode is recommend",
+        Mode::Approve => "waits for approval: its mode is approve",
+        Mode::Auto => "moves",
+    }
 }

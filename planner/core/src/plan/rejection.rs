@@ -1,5 +1,5 @@
 //! Why a node was refused as a target.
-use crate::topology::TopologyKey;
+use crate::{policy::NotPermitted, topology::TopologyKey};
 use serde::{Deserialize, Serialize};
 
 /// Why a node was refused as a target; every refused node has one.
@@ -190,6 +190,20 @@ pub enum RejectionReason {
         predicted_ms: f64,
         /// Predicted latency where it is, in milliseconds.
         stay_ms: f64,
+    },
+    /// The policy's guard rails do not let a move go there.
+    #[error("{why}")]
+    NotPermitted {
+        /// Which one.
+        why: NotPermitted,
+    },
+    /// It costs too much for a move that is made to save money.
+    #[error("it saves {saving:.2} per hour, at least {at_least:.2} are asked for")]
+    SavesTooLittle {
+        /// Money per hour that the move would save; negative when it costs more.
+        saving: f64,
+        /// What the rule asks for.
+        at_least: f64,
     },
     /// Feasible, but another node costs less, or costs the same and is faster, or comes first by name.
     #[error("it costs {cost:.2} at {predicted_ms:.1} ms, the chosen node {chosen:.2} at {chosen_ms:.1} ms")]

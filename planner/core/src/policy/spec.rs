@@ -6,21 +6,35 @@
 //! metadata: {name: shop}
 //! spec:
 //!   selector: {services: ["cart*", "checkout"]}
-//!   mode: auto                      # observe | recommend | auto; observe when left out
+//!   mode: auto                      # observe | recommend | approve | auto; observe when left out
 //!   rules:
 //!     - name: slow
 //!       predictedLatency: {quantile: 0.99, above: 250ms, for: {steps: 3, of: 5}, within: 30m, probability: 0.5}
+//!     - name: full                    # another condition, or `all: [...]` of several
+//!       predictedUsage: {of: node, resource: cpu, above: 80%}
 //!   cooldown: 15m
+//!   limits: {concurrent: {perNode: 2, all: 5}, perDay: 10}
+//!   freeze: [{name: night, between: "22:00-06:00", timeZone: Europe/Berlin}]
+//!   priority: 10                      # before policies with a lower number while moves are limited
+//!   tiers: {critical: 10, standard: 1, bestEffort: 0.1}
 //!   margin: {target: 0.1, gain: 0.2}
 //!   ramp: [10, 25, 50, 100]
 //!   trial: {waivedBy: "ops@example.com", reason: "no staging mesh yet"}
 //!   forecast: {models: [ridge, extra_trees]}    # the planner chooses among all when left out
 //! ```
+mod amount;
 mod check;
+mod conditions;
+mod guards;
 #[cfg(test)]
 mod tests;
 mod trial;
 
+pub use conditions::{
+    ConditionSpec, CostSavingSpec, PredictedAvailabilitySpec, PredictedExhaustionSpec, PredictedLatencySpec,
+    PredictedThroughputSpec, PredictedUsageSpec, RuleSpec, SustainedSpec,
+};
+pub use guards::{ConcurrentSpec, FreezeSpec, LimitsSpec, TiersSpec};
 pub use trial::{TrialSpec, WaiverSpec};
 
 use super::{Margin, Mode, RelocationPolicy, ServiceGlob};
@@ -53,7 +67,7 @@ pub struct PolicyDocument {
 pub struct PolicySpec {
     /// Services that it is about.
     pub selector: Selector,
-    /// `observe`, `recommend` or `auto`.
+    /// `observe`, `recommend`, `approve` or `auto`.
     #[serde(default = "default_mode")]
     pub mode: String,
     /// Reasons to move; any one is enough.
@@ -73,6 +87,18 @@ pub struct PolicySpec {
     /// How the selected services are forecast.
     #[serde(default, skip_serializing_if = "ForecastSpec::is_default")]
     pub forecast: ForecastSpec,
+    /// How much it may move.
+    #[serde(default, skip_serializing_if = "LimitsSpec::is_default")]
+    pub limits: LimitsSpec,
+    /// Times at which it moves nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<FreezeSpec>,
+    /// Its services come before those of policies with a lower number while moves are limited.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub priority: i64,
+    /// How much a request at risk counts, by tier.
+    #[serde(default, skip_serializing_if = "TiersSpec::is_default")]
+    pub tiers: TiersSpec,
 }
 
 /// How the selected services are forecast.
@@ -98,52 +124,6 @@ pub struct Selector {
     pub services: Vec<String>,
 }
 
-/// One rule.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct RuleSpec {
-    /// Its name, unique in the policy.
-    pub name: String,
-    /// Predicted latency above an objective.
-    pub predicted_latency: PredictedLatencySpec,
-}
-
-/// Predicted latency above an objective.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PredictedLatencySpec {
-    /// Quantile of latency.
-    pub quantile: f64,
-    /// The objective, such as `250ms`.
-    pub above: String,
-    /// How long it must last.
-    #[serde(rename = "for", default)]
-    pub sustained: SustainedSpec,
-    /// How far to look ahead.
-    #[serde(default = "default_within")]
-    pub within: String,
-    /// How probable it must be that the rule fires within its look-ahead.
-    #[serde(default = "default_probability")]
-    pub probability: f64,
-}
-
-/// `steps` of `of` steps in a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SustainedSpec {
-    /// Steps above the objective.
-    pub steps: i64,
-    /// Among so many in a row.
-    pub of: i64,
-}
-
-impl Default for SustainedSpec {
-    /// 3 of 5: one slow step, or two, are noise.
-    fn default() -> Self {
-        Self { steps: 3, of: 5 }
-    }
-}
-
 /// By how much a target must be better, as shares.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -159,6 +139,11 @@ impl Default for MarginSpec {
     fn default() -> Self {
         Self { target: 0.1, gain: 0.2 }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 fn default_mode() -> String {
@@ -198,6 +183,10 @@ pub fn validate(document: &PolicyDocument) -> Result<RelocationPolicy, Vec<SpecP
     let ramp_percent = check.ramp(&spec.ramp);
     let waiver = check.trial(mode, spec.trial.as_ref());
     check.models(&spec.forecast.models);
+    let limits = check.limits(&spec.limits);
+    let freezes = check.freezes(&spec.freeze);
+    let priority = check.priority(spec.priority);
+    let tiers = check.tiers(&spec.tiers);
     check.problems.or(|| RelocationPolicy {
         id: PolicyId::new(&document.metadata.name),
         services: spec.selector.services.iter().map(ServiceGlob::new).collect(),
@@ -208,5 +197,9 @@ pub fn validate(document: &PolicyDocument) -> Result<RelocationPolicy, Vec<SpecP
         ramp_percent,
         waiver,
         models: spec.forecast.models.clone(),
+        limits,
+        freezes,
+        priority,
+        tiers,
     })
 }

@@ -1,7 +1,11 @@
 //! A decision in words: why this service, why now, why there, why not the others.
 use super::{AuditRecord, Decided, PlannedMove, Seen};
 use crate::{
-    duration::in_words, history::KEPT_QUANTILES, placement::NothingBecause, plan::Rejection, policy::Verdict,
+    duration::in_words,
+    history::KEPT_QUANTILES,
+    placement::NothingBecause,
+    plan::Rejection,
+    policy::{Breach, Quantity, Subject, Unit, Verdict},
     time::Timestamp,
 };
 use std::fmt::Write as _;
@@ -26,6 +30,11 @@ impl AuditRecord {
                     planned.replica, planned.from, planned.to
                 )?;
             }
+            Decided::AwaitingApproval(planned) => {
+                let PlannedMove { plan, planned, .. } = planned;
+                let (replica, from, to) = (&planned.replica, &planned.from, &planned.to);
+                writeln!(text, "{service}: waits for approval: move {replica} from {from} to {to} ({plan})")?;
+            }
             Decided::Recommend(planned) => {
                 let PlannedMove { plan, planned, .. } = planned;
                 let (replica, from, to) = (&planned.replica, &planned.from, &planned.to);
@@ -43,9 +52,10 @@ impl AuditRecord {
         }
         write_seen(text, &self.seen, self.at)?;
         match &self.decided {
-            Decided::Move(planned) | Decided::Recommend(planned) | Decided::Refused { planned, .. } => {
-                write_move(text, planned)
-            }
+            Decided::Move(planned)
+            | Decided::AwaitingApproval(planned)
+            | Decided::Recommend(planned)
+            | Decided::Refused { planned, .. } => write_move(text, planned),
             Decided::Nothing {
                 because: NothingBecause::NoFeasibleNode { rejected } | NothingBecause::NoGain { rejected },
             } => write_rejected(text, rejected),
@@ -67,29 +77,50 @@ fn write_seen(text: &mut String, seen: &Seen, now: Timestamp) -> std::fmt::Resul
         }
         None => writeln!(text, "  now: no traffic")?,
     }
-    let Seen { policy, rule, objective_ms, .. } = seen;
-    write!(text, "  rule {policy}/{rule} (objective {objective_ms:.1} ms): ")?;
+    let Seen { policy, rule, objective, .. } = seen;
+    let kind = if objective.unit == Unit::Milliseconds { "objective" } else { "limit" };
+    write!(text, "  rule {policy}/{rule} ({kind} {objective}): ")?;
     match &seen.verdict {
-        Verdict::Breach(breach) => writeln!(
-            text,
-            "breach in {}, up to {:.1} ms, probability {:.2}, {} steps above",
-            in_words(breach.at.ms_since(now)),
-            breach.worst_ms,
-            breach.probability.get(),
-            breach.steps_above
-        )?,
+        Verdict::Breach(breach) => write_breach(text, breach, now)?,
         Verdict::Healthy(healthy) => writeln!(
             text,
-            "healthy, at most {:.1} ms, probability of a breach {:.2}",
-            healthy.worst_ms,
+            "healthy, {} at worst{}, probability of a breach {:.2}",
+            healthy.worst,
+            of_subject(healthy.subject.as_ref()),
             healthy.probability.get()
         )?,
+        Verdict::Opportunity(opportunity) => {
+            let saving = Quantity::new(opportunity.at_least, Unit::MoneyPerHour);
+            writeln!(text, "healthy, moves for a saving of at least {saving}")?;
+        }
         Verdict::Unknown { why } => writeln!(text, "unknown: {why}")?,
     }
-    if let (Some(model), Some(mae_ms), Some(age_ms)) = (&seen.model, seen.backtest_mae_ms, seen.data_age_ms) {
-        writeln!(text, "  forecast by {model}, mean error {mae_ms:.1} ms, data {} old", in_words(age_ms))?;
+    let (Some(model), Some(age_ms)) = (&seen.model, seen.data_age_ms) else { return Ok(()) };
+    write!(text, "  forecast by {model}, ")?;
+    if let Some(mae_ms) = seen.backtest_mae_ms {
+        write!(text, "mean error {mae_ms:.1} ms, ")?;
     }
-    Ok(())
+    writeln!(text, "data {} old", in_words(age_ms))
+}
+
+fn write_breach(text: &mut String, breach: &Breach, now: Timestamp) -> std::fmt::Result {
+    write!(
+        text,
+        "breach in {}, {} at worst{}, probability {:.2}, {} steps beyond",
+        in_words(breach.at.ms_since(now)),
+        breach.worst,
+        of_subject(breach.subject.as_ref()),
+        breach.probability.get(),
+        breach.steps_beyond
+    )?;
+    if let Some(saving) = breach.saving_at_least {
+        write!(text, ", a move must save {}", Quantity::new(saving, Unit::MoneyPerHour))?;
+    }
+    writeln!(text)
+}
+
+fn of_subject(subject: Option<&Subject>) -> String {
+    subject.map_or_else(String::new, |subject| format!(" for {subject}"))
 }
 
 fn write_move(text: &mut String, planned: &PlannedMove) -> std::fmt::Result {

@@ -41,7 +41,7 @@ fn each_reason_follows_from_one_change() {
         (
             "healthy",
             |w| w.service(&ServiceShape { name: "cart", p99_ms: |_| 15.0, ..HUGE }),
-            "no breach is predicted: at most 15.1 ms against 250.0 ms, probability of a breach 0.02",
+            "no breach is predicted: 15.1 ms at worst against 250.0 ms, probability of a breach 0.02",
         ),
         (
             "mode observe",
@@ -51,7 +51,7 @@ fn each_reason_follows_from_one_change() {
         (
             "mode recommend",
             |w| w.policies = vec![policy(&json!({"mode": "recommend"}))],
-            "policy `shop` only says what it sees: its mode is recommend",
+            "policy `shop` only says what it would do: its mode is recommend",
         ),
         (
             "pinned",

@@ -1,19 +1,16 @@
 //! The check of each field: what was given, what is allowed, what to do.
-use super::{
-    KIND, PolicyDocument, PredictedLatencySpec, RuleSpec, Selector, SustainedSpec, TrialSpec, WaiverSpec,
-};
+mod conditions;
+mod guards;
+
+use super::{KIND, PolicyDocument, Selector, TrialSpec, WaiverSpec};
 use crate::{
     document::{Kind, Problems},
     duration::{format_ms, parse_ms},
     forecast::model::MODEL_NAMES,
-    history::KEPT_QUANTILES,
-    policy::{Condition, Mode, PredictedLatency, Rule, Waiver},
-    units::{Probability, Quantile},
+    policy::{Mode, Waiver},
 };
 use std::collections::BTreeSet;
 
-/// Steps of a `for` at most: more is a mistyped number, not a policy.
-const MOST_STEPS: i64 = 1_000;
 /// Look-ahead and cooldown at most, a week: no forecast says anything about a single step beyond it.
 pub(super) const LONGEST_MS: i64 = 7 * 24 * 3_600_000;
 
@@ -55,82 +52,12 @@ impl Check {
     }
 
     pub(super) fn mode(&mut self, word: &str) -> Option<Mode> {
-        match word {
-            "observe" => return Some(Mode::Observe),
-            "recommend" => return Some(Mode::Recommend),
-            "auto" => return Some(Mode::Auto),
-            "approve" => self.problems.add(
-                "spec.mode",
-                "`approve`",
-                "approval of single moves is not supported yet",
-                "use `recommend` and move by hand, or `auto`",
-            ),
-            _ => {
-                let limit = "a mode is one of observe, recommend, auto";
-                self.problems.add("spec.mode", quoted(word), limit, "choose one of them");
-            }
+        let found = Mode::ALL.into_iter().find(|mode| mode.name() == word);
+        if found.is_none() {
+            let limit = format!("a mode is one of {}", Mode::ALL.map(Mode::name).join(", "));
+            self.problems.add("spec.mode", quoted(word), &limit, "choose one of them");
         }
-        None
-    }
-
-    pub(super) fn rules(&mut self, specs: &[RuleSpec]) -> Vec<Rule> {
-        if specs.is_empty() {
-            self.problems.add(
-                "spec.rules",
-                "empty",
-                "a policy without a rule never does anything",
-                "add a rule",
-            );
-        }
-        let mut names = BTreeSet::new();
-        let mut rules = Vec::new();
-        for (index, spec) in specs.iter().enumerate() {
-            let path = format!("spec.rules[{index}]");
-            if spec.name.trim().is_empty() || !names.insert(&spec.name) {
-                let limit = "each rule has a name of its own, which decisions are explained by";
-                self.problems.add(&format!("{path}.name"), quoted(&spec.name), limit, "give it another name");
-            }
-            if let Some(latency) = self.latency(&format!("{path}.predictedLatency"), &spec.predicted_latency)
-            {
-                rules.push(Rule { name: spec.name.clone(), when: Condition::PredictedLatency(latency) });
-            }
-        }
-        rules
-    }
-
-    fn latency(&mut self, path: &str, spec: &PredictedLatencySpec) -> Option<PredictedLatency> {
-        let kept = KEPT_QUANTILES.iter().find(|kept| (*kept - spec.quantile).abs() < 1e-9);
-        if kept.is_none() {
-            let list = KEPT_QUANTILES.map(|quantile| quantile.to_string()).join(", ");
-            let limit = format!("latency is kept at {list}");
-            self.problems.add(&format!("{path}.quantile"), spec.quantile, &limit, "use one of these");
-        }
-        let above = self.duration(&format!("{path}.above"), &spec.above, 1, 3_600_000);
-        let SustainedSpec { steps, of } = spec.sustained;
-        let sustained = (1..=MOST_STEPS).contains(&of) && (1..=of).contains(&steps);
-        if !sustained {
-            let limit = format!("it must be 1 <= steps <= of <= {MOST_STEPS}");
-            let remedy = "write `for: {steps: 3, of: 5}` for 3 of 5 steps";
-            self.problems.add(&format!("{path}.for"), format!("{steps} of {of}"), &limit, remedy);
-        }
-        let within = self.duration(&format!("{path}.within"), &spec.within, 1_000, LONGEST_MS);
-        let probable = spec.probability > 0.0 && spec.probability < 1.0;
-        if !probable {
-            let limit = "it must be above 0 and below 1, as no forecast is certain";
-            let remedy = "use 0.5 for more likely than not";
-            self.problems.add(&format!("{path}.probability"), spec.probability, limit, remedy);
-        }
-        if !sustained || !probable {
-            return None;
-        }
-        Some(PredictedLatency {
-            quantile: Quantile::new(*kept?).ok()?,
-            above_ms: above? as f64,
-            steps: usize::try_from(steps).ok()?,
-            of: usize::try_from(of).ok()?,
-            within_ms: within?,
-            probability: Probability::new(spec.probability).ok()?,
-        })
+        found
     }
 
     pub(super) fn cooldown(&mut self, text: &str) -> Option<i64> {

@@ -46,7 +46,7 @@ fn a_whole_policy_is_read() {
     assert_eq!(policy.ramp_percent, [5, 50, 100]);
     assert_eq!(policy.waiver.as_ref().map(|w| w.by.as_str()), Some("ana"));
     assert!(policy.selects(&"cart-eu".into()) && !policy.selects(&"shop".into()));
-    let crate::policy::Condition::PredictedLatency(rule) = policy.rules[0].when;
+    let rule = policy.rules[0].latency().unwrap();
     assert_eq!((rule.above_ms, rule.steps, rule.of, rule.within_ms), (250.0, 2, 4, 1_800_000));
 }
 
@@ -63,7 +63,7 @@ fn what_is_left_out_has_a_careful_default() {
     assert_eq!((policy.mode, policy.cooldown_ms, policy.waiver), (Mode::Observe, 900_000, None));
     assert_eq!(policy.margin, Margin { target: 0.1, gain: 0.2 });
     assert_eq!(policy.ramp_percent, [10, 25, 50, 100]);
-    let crate::policy::Condition::PredictedLatency(rule) = policy.rules[0].when;
+    let rule = policy.rules[0].latency().unwrap();
     assert_eq!((rule.steps, rule.of, rule.within_ms, rule.probability.get()), (3, 5, 1_800_000, 0.5));
 }
 
@@ -116,13 +116,8 @@ fn each_problem_names_field_value_limit_and_remedy() {
         ),
         (
             "/spec/mode",
-            json!("approve"),
-            "spec.mode is `approve`, but approval of single moves is not supported yet; use `recommend` and move by hand, or `auto`",
-        ),
-        (
-            "/spec/mode",
             json!("on"),
-            "spec.mode is `on`, but a mode is one of observe, recommend, auto; choose one of them",
+            "spec.mode is `on`, but a mode is one of observe, recommend, approve, auto; choose one of them",
         ),
         (
             "/spec/rules",
@@ -194,7 +189,7 @@ fn each_problem_names_field_value_limit_and_remedy() {
 
 #[test]
 fn all_problems_come_at_once() {
-    let mut document = with("/spec/mode", json!("approve"));
+    let mut document = with("/spec/mode", json!("on"));
     document["spec"]["cooldown"] = json!("soon");
     let rules = document["spec"]["rules"].as_array_mut().unwrap();
     rules.push(rules[0].clone());
