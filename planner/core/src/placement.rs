@@ -6,6 +6,7 @@ pub mod constraint;
 mod cost;
 pub mod layout;
 mod nothing;
+pub mod search;
 
 pub use cost::Cost;
 pub use nothing::NothingBecause;
