@@ -25,7 +25,7 @@ use crate::{
     inputs::Inputs,
     plan::Move,
     policy::Mode,
-    twin::{Evaluation, MeshModel, NodeIx, ReplicaIx, ServiceIx},
+    twin::{Evaluation, MEDIAN, MeshModel, NodeIx, ReplicaIx, ServiceIx},
 };
 use aims::Aims;
 use judge::Bounds;
@@ -107,6 +107,39 @@ impl<'m, 'a> MeshSpace<'m, 'a> {
         }
     }
 
+    /// Cost of the layout in which nothing more is moved.
+    pub fn staying_cost(&mut self) -> Cost {
+        let moved = self.moved();
+        for (unit, _) in &moved {
+            let home = self.home_of(*unit);
+            self.put(*unit, home);
+        }
+        let cost = self.cost();
+        for (unit, to) in moved {
+            self.put(unit, to);
+        }
+        cost
+    }
+
+    /// The twin at the layout in which nothing more is moved.
+    pub(super) fn at_home(&self) -> Evaluation<'m> {
+        let mut evaluation = self.evaluation.clone();
+        for (unit, _) in self.moved() {
+            evaluation.move_replica(unit, self.home_of(unit));
+        }
+        evaluation
+    }
+
+    /// Expected latency of a service in milliseconds if a unit stood somewhere.
+    pub(super) fn latency_there(&mut self, unit: ReplicaIx, node: NodeIx, service: ServiceIx) -> Option<f64> {
+        self.evaluation.peek_with(unit, node, |then, _| then.worst_ms(service, MEDIAN))
+    }
+
+    /// Look-ahead of a replica's objective in milliseconds, 0 when nobody asked for it yet.
+    pub(super) fn known_within_ms(&self, unit: ReplicaIx) -> i64 {
+        self.units.get(&unit).map_or(0, |unit| unit.within_ms)
+    }
+
     /// Replicas that are not at home, with where they are, in the order of their indices.
     pub fn moved(&self) -> Vec<(ReplicaIx, NodeIx)> {
         self.away.keys().map(|unit| (*unit, self.evaluation.node_of(*unit))).collect()
@@ -128,13 +161,7 @@ impl<'m, 'a> MeshSpace<'m, 'a> {
 
     /// Price per hour of a node by the share of it that a replica asks for or uses, as requests at risk.
     pub(super) fn money(&self, unit: ReplicaIx, node: NodeIx) -> f64 {
-        let (_, node) = self.layout.node(NodeIndex(node));
-        if node.cost_per_hour == 0.0 {
-            return 0.0;
-        }
-        let capacity = node.capacity.get();
-        let share = if capacity > 0.0 { (self.size(unit) / capacity).min(1.0) } else { 1.0 };
-        share * node.cost_per_hour * self.inputs.settings.requests_per_money
+        self.price(unit, node) * self.inputs.settings.requests_per_money
     }
 
     /// Millicores of a replica: what it asks for, or, where it uses more or asks for nothing, what it uses now.
@@ -143,6 +170,24 @@ impl<'m, 'a> MeshSpace<'m, 'a> {
         let Some(workload) = self.inputs.snapshot.workloads.get(workload) else { return 0.0 };
         let used = workload.used.map_or(0.0, |used| used.get() / workload.replicas.len().max(1) as f64);
         workload.requests.cpu_millicores.unwrap_or(0.0).max(used)
+    }
+
+    /// The same in money per hour.
+    pub(super) fn price(&self, unit: ReplicaIx, node: NodeIx) -> f64 {
+        let (_, node) = self.layout.node(NodeIndex(node));
+        let capacity = node.capacity.get();
+        let share = if capacity > 0.0 { (self.size(unit) / capacity).min(1.0) } else { 1.0 };
+        share * node.cost_per_hour
+    }
+
+    /// Where a replica stands when nothing more is moved.
+    pub(super) fn home_of(&self, unit: ReplicaIx) -> NodeIx {
+        self.bounds.homes[unit] as usize
+    }
+
+    /// What is to be reached, beyond less risk.
+    pub(super) fn set_aims(&mut self, aims: Vec<Aim>) {
+        self.aims.set(aims, &self.evaluation);
     }
 
     /// Service of a replica.

@@ -219,6 +219,11 @@ impl MeshModel {
         self.of_service(service).iter().map(|replica| *replica as usize)
     }
 
+    /// Services that call a service.
+    pub fn callers(&self, service: ServiceIx) -> impl Iterator<Item = ServiceIx> + '_ {
+        self.calls.reaching(service).iter().map(|edge| self.calls.edges[*edge as usize].caller as usize)
+    }
+
     pub(super) fn of_service(&self, service: ServiceIx) -> &[u32] {
         let (first, next) = (self.first_replica_of[service], self.first_replica_of[service + 1]);
         &self.replicas_of[first as usize..next as usize]

@@ -21,11 +21,16 @@ impl Aim {
         let missed = self.limit_ms.is_some_and(|limit_ms| {
             evaluation.worst_ms(self.service, MEDIAN).is_none_or(|ms| ms > limit_ms)
         });
-        let stays = self.source.is_some_and(|(node, above)| {
+        let stays = self.missed_source(evaluation);
+        (if missed { self.miss } else { 0.0 }) + if stays { self.stay } else { 0.0 }
+    }
+
+    /// Whether it still is on the node that it is to leave.
+    pub(in crate::placement) fn missed_source(&self, evaluation: &Evaluation<'_>) -> bool {
+        self.source.is_some_and(|(node, above)| {
             evaluation.services_on(node).any(|service| service == self.service)
                 && evaluation.highest_use(node, MEDIAN) > above
-        });
-        if missed { self.miss } else { 0.0 } + if stays { self.stay } else { 0.0 }
+        })
     }
 }
 

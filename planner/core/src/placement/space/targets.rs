@@ -90,7 +90,7 @@ impl MeshSpace<'_, '_> {
         let replicas = callees
             .filter_map(|callee| self.mesh.service_ix(callee))
             .flat_map(|callee| self.mesh.replicas_of(callee))
-            .chain(self.callers(self.service_of(unit)).iter().flat_map(|caller| self.mesh.replicas_of(*caller)));
+            .chain(self.mesh.callers(self.service_of(unit)).flat_map(|caller| self.mesh.replicas_of(caller)));
         replicas
             .filter_map(|replica| {
                 let (_, node) = self.layout.node(NodeIndex(self.evaluation.node_of(replica)));

@@ -5,12 +5,12 @@ use crate::{
     placement::{
         NothingBecause,
         constraint::{Immovable, movable},
-        layout::{Layout, NodeIndex, WorkloadIndex},
+        layout::{Layout, WorkloadIndex},
         search::Space,
     },
     policy::{Mode, NotPermitted, RelocationPolicy, objective, permits},
     time::Timestamp,
-    twin::{MeshModel, NodeIx, ReplicaIx, ServiceIx},
+    twin::{MeshModel, NodeIx, ReplicaIx},
 };
 
 const DAY_MS: i64 = 24 * 3_600_000;
@@ -80,9 +80,7 @@ impl<'a> MeshSpace<'_, 'a> {
             why => NothingBecause::Immovable { workload: workload(), why },
         })?;
         let Some(policy) = policy else { return Err(NothingBecause::NoPolicy { workload: workload() }) };
-        let (_, replica) = self.mesh.replica(unit);
         let node = self.mesh.node(self.home(unit));
-        let _ = replica;
         match permits(&self.inputs, policy, id, node, node, &[]) {
             Ok(()) | Err(NotPermitted::Concurrent { .. }) => {}
             Err(NotPermitted::Cooldown { rest, .. }) => {
@@ -109,16 +107,6 @@ impl<'a> MeshSpace<'_, 'a> {
         requests * self.inputs.settings.disruption * (1.0 + length) * doubled + self.inputs.settings.move_cost
     }
 
-    /// Services that call a service.
-    pub(in crate::placement) fn callers(&self, service: ServiceIx) -> Vec<ServiceIx> {
-        let name = self.mesh.service(service);
-        self.callers_of.get(name).map(|callers| callers.clone()).unwrap_or_default()
-    }
-
-    /// Where a unit is at home.
-    pub(in crate::placement) fn home_index(&self, unit: ReplicaIx) -> NodeIndex {
-        NodeIndex(self.home(unit))
-    }
 }
 
 /// The policy that lets a service be moved: the first by name of those that go at least so far.
