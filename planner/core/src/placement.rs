@@ -19,6 +19,7 @@ mod told;
 
 pub use cost::Cost;
 pub use nothing::NothingBecause;
+pub(crate) use space::policy_for;
 pub use space::{Aim, MeshSpace};
 
 use crate::{
@@ -30,7 +31,6 @@ use crate::{
     twin::{MeshModel, ReplicaIx, ServiceIx},
 };
 use case::Case;
-use std::collections::BTreeMap;
 
 /// Looks that the search takes at most, for each service at risk and in all: a bound on time that does not depend on the
 /// machine.
@@ -177,90 +177,85 @@ fn describe(
     ordered: &order::Order,
     placement: &mut Placement,
 ) {
-    let moved = space.moved();
-    let mut concerned: Vec<ServiceIx> = cases
-        .iter()
-        .filter(|case| case.cured(space).is_some())
-        .map(|case| case.service)
-        .chain(moved.iter().map(|(unit, _)| space.service_of(*unit)))
-        .collect();
-    concerned.sort_unstable();
-    concerned.dedup();
-    let chosen = space.cost();
-    placement.effects = told::effects(space, &concerned, &moved);
-    let stay_ms: BTreeMap<ServiceIx, Option<f64>> =
-        concerned.iter().zip(&placement.effects).map(|(service, effect)| (*service, effect.stay_ms)).collect();
-    let staying = space.staying_cost();
-    placement.costs = (!moved.is_empty()).then_some(Costs { staying, chosen });
-
-    // Whom each move is for: the weightiest of those who asked for it.
-    let case_of = |space: &MeshSpace<'_, '_>, unit: ReplicaIx| {
-        let cured = || cases.iter().filter(|case| case.cured(space).is_some());
-        let own = cured().find(|case| case.service == space.service_of(unit) && case.units.contains_key(&unit));
-        own.or_else(|| cured().find(|case| case.units.contains_key(&unit))).or_else(|| cured().next())
-    };
+    let before: Vec<Option<f64>> = space.expected_at_home();
+    let before_ms = |service: ServiceIx| before[service];
+    let by_gain = order::by_gain(space);
     let mut in_order: Vec<(usize, Move, ReplicaIx)> = Vec::new();
     for (wave, of_wave) in ordered.waves.iter().enumerate() {
         for pair in of_wave {
-            let Some(case) = case_of(space, pair.0) else { continue };
-            let before_ms = |service| stay_ms.get(&service).copied().flatten();
-            let planned = told::planned(space, case, *pair, &before_ms);
-            let (rejected, unlisted) = told::rejected(space, pair.0, case);
-            placement.rejected.extend(rejected);
-            placement.unlisted.extend(unlisted);
-            in_order.push((wave, planned, pair.0));
+            if let Some(case) = told::case_of(space, cases, pair.0) {
+                in_order.push((wave, told::planned(space, case, *pair, &before_ms), pair.0));
+            }
         }
     }
-    let rank = |space: &MeshSpace<'_, '_>, unit: ReplicaIx| {
-        cases.iter().position(|case| case.units.contains_key(&unit) && case.cured(space).is_some())
-    };
-    in_order.sort_by_cached_key(|(wave, planned, unit)| {
-        (*wave, rank(space, *unit).unwrap_or(usize::MAX), planned.workload.clone())
-    });
-    let split = limits::split(space, in_order);
-    reasons(space, cases, &split, placement);
+    let rank = |unit: ReplicaIx| by_gain.iter().position(|other| *other == unit);
+    in_order.sort_by_key(|(wave, _, unit)| (*wave, rank(*unit)));
+    let cured: Vec<bool> = cases.iter().map(|case| case.cured(space).is_some()).collect();
+    let mut split = limits::split(space, in_order);
+    limits::join(space, cases, &cured, &mut split);
+    for planned in &mut split.now {
+        if let Some(service) = space.mesh.service_ix(&planned.service) {
+            planned.reason.move_ms = told::expected_ms(space, service);
+        }
+    }
+    let chosen = space.cost();
+    let staying = space.staying_cost();
+    if split.now.is_empty() || chosen.total() >= staying.total() {
+        split.put_off(space);
+    } else {
+        placement.costs = Some(Costs { staying, chosen });
+    }
+    let moved = space.moved();
+    let mut concerned: Vec<ServiceIx> = moved.iter().map(|(unit, _)| space.service_of(*unit)).collect();
+    if !moved.is_empty() {
+        concerned.extend(cases.iter().map(|case| case.service));
+    }
+    concerned.sort_unstable();
+    concerned.dedup();
+    placement.effects = told::effects(space, &concerned, &moved);
+    for (unit, _) in &moved {
+        if let Some(case) = told::case_of(space, cases, *unit) {
+            let (rejected, unlisted) = told::rejected(space, *unit, case);
+            placement.rejected.extend(rejected);
+            placement.unlisted.extend(unlisted);
+        }
+    }
+    reasons(space, (cases, &cured), &split, placement);
     (placement.moves, placement.later) = (split.now, split.later);
-    let listed = |workload: &_| placement.moves.iter().any(|planned| planned.workload == *workload);
-    placement.rejected.retain(|rejection| listed(&rejection.workload));
-    placement.unlisted.retain(|rest| listed(&rest.workload));
     placement.rejected.sort_by(|a, b| a.workload.cmp(&b.workload).then(a.node.cmp(&b.node)));
 }
 
+/// Why each service at risk stays that does not move itself.
 fn reasons(
     space: &mut MeshSpace<'_, '_>,
-    cases: &[Case<'_, '_>],
+    (cases, in_the_end): (&[Case<'_, '_>], &[bool]),
     split: &limits::Split,
     placement: &mut Placement,
 ) {
-    let moved: Vec<ReplicaIx> = space.moved().into_iter().map(|(unit, _)| unit).collect();
     let mut uncured = Vec::new();
-    for case in cases {
+    for (case, cured) in cases.iter().zip(in_the_end) {
         let service = case.risk.service;
-        let of_service = |planned: &&Move| planned.service == *service;
-        if split.now.iter().any(|planned| of_service(&planned)) {
+        if split.now.iter().any(|planned| planned.service == *service) {
             continue;
         }
-        if case.cured(space).is_none() {
-            uncured.push(case);
-            continue;
-        }
-        let serves = |planned: &&Move| {
-            let unit = space.mesh.replica_ix(&planned.workload, &planned.replica);
-            unit.is_some_and(|unit| case.units.contains_key(&unit))
-        };
-        let because = match (split.now.iter().find(serves), split.later.iter().find(serves)) {
-            (Some(planned), _) => NothingBecause::CuredBy {
+        let now = case.cured(space).is_some();
+        let because = if now && let Some(planned) = limits::serving(space, case, &split.now) {
+            NothingBecause::CuredBy {
                 workload: planned.workload.clone(),
                 from: planned.from.clone(),
                 to: planned.to.clone(),
-            },
-            (None, Some(planned)) => split.why_later(planned),
-            (None, None) => NothingBecause::CuredByOthers,
+            }
+        } else if *cured && let Some(planned) = limits::serving(space, case, &split.later) {
+            split.why_later(planned)
+        } else if *cured {
+            NothingBecause::CuredByOthers
+        } else {
+            uncured.push(case);
+            continue;
         };
         placement.staying.push((service.clone(), because));
     }
     for case in uncured {
-        let _ = &moved;
         placement.staying.push((case.risk.service.clone(), told::why_staying(space, case)));
     }
 }

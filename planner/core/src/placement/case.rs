@@ -109,6 +109,11 @@ impl<'r, 'a> Case<'r, 'a> {
             .sum()
     }
 
+    /// Whether a replica that is moved for it would be there in time, if it could begin only so many milliseconds from now.
+    pub(super) fn in_time(&self, space: &MeshSpace<'_, '_>, unit: ReplicaIx, begins_in_ms: i64) -> bool {
+        in_time(space, self.risk, unit, begins_in_ms).is_ok()
+    }
+
     fn choose_units(&mut self, space: &mut MeshSpace<'_, 'a>, own: &[ReplicaIx]) {
         for unit in own {
             if movable_in_time(space, self.risk, *unit).is_ok() {
@@ -186,10 +191,19 @@ fn movable_in_time<'a>(
     if let Some(why) = &space.known(unit).stays {
         return Err(why.clone());
     }
+    in_time(space, risk, unit, 0)
+}
+
+fn in_time(
+    space: &MeshSpace<'_, '_>,
+    risk: &Risk<'_>,
+    unit: ReplicaIx,
+    begins_in_ms: i64,
+) -> Result<(), NothingBecause> {
     let Some(breach) = risk.trigger.breach() else { return Ok(()) };
-    let needed_ms = space.inputs.duration_of(space.mesh.replica(unit).0);
+    let needed_ms = space.inputs.duration_of(space.mesh.replica(unit).0).saturating_add(begins_in_ms);
     let left_ms = breach.at.ms_since(space.inputs.now);
-    if left_ms >= needed_ms || lasts_after_ms(space, risk, breach, needed_ms) >= OUTLASTS * needed_ms {
+    if left_ms >= needed_ms || lasts_after_ms(space, risk, breach, needed_ms) / OUTLASTS >= needed_ms {
         return Ok(());
     }
     Err(NothingBecause::TooLate { left_ms, needed_ms })
@@ -237,8 +251,17 @@ fn aim(
         Trigger::Breach(breach) => match (breach.worst_ms(), &breach.subject) {
             (Some(forecast_ms), _) => {
                 let objective_ms = risk.objective.map_or(0.0, |objective| objective.above_ms);
-                if seen < EXPLAINED * breach.probability.get() && expected_ms <= objective_ms {
-                    return Err(not_the_node(forecast_ms));
+                let explains = |risk: f64, ms: f64| {
+                    risk >= EXPLAINED * breach.probability.get() || ms > objective_ms
+                };
+                if !explains(seen, expected_ms) {
+                    let without = space.without_moves();
+                    let ms = without.worst_ms(service, MEDIAN).unwrap_or(f64::INFINITY);
+                    return Err(if explains(without.risk(service), ms) {
+                        NothingBecause::CuredByOthers
+                    } else {
+                        not_the_node(forecast_ms)
+                    });
                 }
                 let miss = MISS * weight * seen;
                 Ok(Aim { limit_ms: Some(limit_ms), miss, ..nothing })

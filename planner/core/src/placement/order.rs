@@ -6,6 +6,7 @@
 use super::{
     constraint::Mover,
     layout::{Layout, NodeIndex, Step},
+    search::Space,
     space::MeshSpace,
 };
 use crate::{
@@ -52,6 +53,37 @@ pub(super) fn order(space: &MeshSpace<'_, '_>, before: &[Step]) -> Order {
             world = std::borrow::Cow::Owned(moved);
         }
         order.waves.push(wave);
+    }
+    order
+}
+
+/// Up to so many moves the best order is found move by move; of more, each is judged alone.
+const FEW: usize = 32;
+
+/// The units of the layout, the one first that gains most, then the one that gains most with that, and so on: when not all
+/// can be made at once, those are made that are worth most.
+pub(super) fn by_gain(space: &mut MeshSpace<'_, '_>) -> Vec<ReplicaIx> {
+    let moved = space.moved();
+    for (unit, _) in &moved {
+        let home = space.home_of(*unit);
+        space.put(*unit, home);
+    }
+    let mut alone: Vec<(f64, ReplicaIx, NodeIx)> = moved
+        .iter()
+        .map(|(unit, to)| (space.judge(*unit, *to).unwrap_or(f64::MAX), *unit, *to))
+        .collect();
+    alone.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    let mut order = Vec::with_capacity(alone.len());
+    while let Some((_, unit, to)) = alone.first().copied() {
+        alone.remove(0);
+        order.push(unit);
+        space.put(unit, to);
+        if moved.len() <= FEW {
+            for (change, unit, to) in &mut alone {
+                *change = space.judge(*unit, *to).unwrap_or(f64::MAX);
+            }
+            alone.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        }
     }
     order
 }

@@ -14,7 +14,8 @@ mod targets;
 mod units;
 
 pub use aims::Aim;
-pub(super) use units::Unit;
+pub(crate) use units::policy_for;
+use units::Unit;
 
 use super::{
     cost::Cost,
@@ -41,8 +42,8 @@ pub struct MeshSpace<'m, 'a> {
     /// How far the policies go that ask: nothing is moved that no policy of this mode is about.
     mode: Mode,
     bounds: Bounds<'m>,
-    /// Replicas of moves that were chosen before, which stay where those put them.
-    taken: Vec<ReplicaIx>,
+    /// Replicas of moves that were chosen before, which stay where those put them, and where they were.
+    taken: Vec<(ReplicaIx, NodeIx)>,
     /// What was found out about each replica that was looked at.
     units: BTreeMap<ReplicaIx, Unit<'a>>,
     first: Vec<usize>,
@@ -63,8 +64,8 @@ impl<'m, 'a> MeshSpace<'m, 'a> {
         for chosen in before {
             let replica = mesh.replica_ix(&chosen.workload, &chosen.replica);
             if let Some((replica, to)) = replica.zip(mesh.node_ix(&chosen.to)) {
+                taken.push((replica, evaluation.node_of(replica)));
                 evaluation.move_replica(replica, to);
-                taken.push(replica);
             }
             if let Some(step) = layout.step_of(chosen) {
                 layout.begin(step);
@@ -97,8 +98,11 @@ impl<'m, 'a> MeshSpace<'m, 'a> {
     /// Cost of the present layout of the search. Disruption is that of what is not at home.
     pub fn cost(&self) -> Cost {
         let moved = self.away.keys();
-        let disruption = moved.map(|unit| self.units.get(unit).map_or(0.0, |unit| unit.disruption)).sum();
-        let money = (0..self.mesh.replicas()).map(|unit| self.money(unit, self.evaluation.node_of(unit))).sum();
+        // Not `sum`: that of nothing is minus 0.
+        let disruption =
+            moved.fold(0.0, |sum, unit| sum + self.units.get(unit).map_or(0.0, |unit| unit.disruption));
+        let money = (0..self.mesh.replicas())
+            .fold(0.0, |sum, unit| sum + self.money(unit, self.evaluation.node_of(unit)));
         Cost {
             risk: self.evaluation.risk_cost() + self.aims.sum(),
             network: self.evaluation.network_cost() * self.inputs.settings.network,
@@ -126,6 +130,27 @@ impl<'m, 'a> MeshSpace<'m, 'a> {
         let mut evaluation = self.evaluation.clone();
         for (unit, _) in self.moved() {
             evaluation.move_replica(unit, self.home_of(unit));
+        }
+        evaluation
+    }
+
+    /// Highest expected latency of each service in milliseconds when nothing more is moved.
+    pub(super) fn expected_at_home(&self) -> Vec<Option<f64>> {
+        let evaluation = self.at_home();
+        (0..self.mesh.services()).map(|service| evaluation.worst_ms(service, MEDIAN)).collect()
+    }
+
+    /// The twin at the layout of the snapshot, as if no move were in flight or chosen before.
+    pub(super) fn without_moves(&self) -> Evaluation<'m> {
+        let mut evaluation = self.at_home();
+        for moving in self.inputs.in_flight {
+            let replica = self.mesh.replica_ix(&moving.workload, &moving.replica);
+            if let Some((replica, from)) = replica.zip(self.mesh.node_ix(&moving.from)) {
+                evaluation.move_replica(replica, from);
+            }
+        }
+        for (replica, from) in &self.taken {
+            evaluation.move_replica(*replica, *from);
         }
         evaluation
     }

@@ -15,6 +15,22 @@ use std::collections::BTreeMap;
 /// Rejected nodes that are listed for each workload; the others are counted.
 pub(super) const LISTED: usize = 20;
 
+/// Whom a move is for: the service itself when it is at risk, else the weightiest of those who asked for it.
+pub(super) fn case_of<'c, 'r, 'a>(
+    space: &MeshSpace<'_, '_>,
+    cases: &'c [Case<'r, 'a>],
+    unit: ReplicaIx,
+) -> Option<&'c Case<'r, 'a>> {
+    let asked = || cases.iter().filter(|case| case.units.contains_key(&unit));
+    let own = asked().find(|case| case.service == space.service_of(unit));
+    own.or_else(|| asked().find(|case| case.cured(space).is_some())).or_else(|| asked().next()).or(cases.first())
+}
+
+/// Highest expected latency of a service in milliseconds in the present layout; 0 when it is not known.
+pub(super) fn expected_ms(space: &MeshSpace<'_, '_>, service: ServiceIx) -> f64 {
+    space.evaluation().worst_ms(service, MEDIAN).unwrap_or(0.0)
+}
+
 /// The move of a unit from its home to where it stands now, for a case.
 pub(super) fn planned(
     space: &mut MeshSpace<'_, '_>,
@@ -30,7 +46,6 @@ pub(super) fn planned(
     let is_own = service_ix == case.service;
     let held_to = if is_own { case.objective } else { own };
     let stay_ms = if is_own { Some(case.stay_ms) } else { before_ms(service_ix) };
-    let move_ms = space.evaluation().worst_ms(service_ix, MEDIAN);
     let cause = case.units.get(&unit).cloned().unwrap_or(Cause::MakesRoom { of: case.risk.service.clone() });
     let ramp_percent = space.known(unit).policy.map(|policy| policy.ramp_percent.clone());
     Move {
@@ -48,7 +63,7 @@ pub(super) fn planned(
             breach_probability: case.risk.trigger.probability(),
             // Numbers without end have no JSON form.
             stay_ms: stay_ms.unwrap_or(0.0).min(1e9),
-            move_ms: move_ms.unwrap_or(0.0),
+            move_ms: expected_ms(space, service_ix),
             model: case.risk.model.clone(),
             lead_ms: space.inputs.duration_of(workload),
             on_behalf_of: (!is_own).then(|| case.risk.service.clone()),
@@ -100,8 +115,10 @@ pub(super) fn rejected(
     let chosen = space.place(unit);
     let home = space.home_of(unit);
     let chosen_ms = space.evaluation().worst_ms(case.service, MEDIAN).unwrap_or(0.0);
-    let chosen_change = if chosen == home { 0.0 } else { space.judge(unit, home).map_or(0.0, |back| -back) };
+    // Against doing nothing: what the whole mesh then costs.
+    let chosen_cost = space.cost().total();
     space.put(unit, home);
+    let base = space.cost().total();
     let looked_at = space.targets(unit);
     let mut listed = Vec::new();
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
@@ -112,7 +129,7 @@ pub(super) fn rejected(
             match space.takes(unit, node) {
                 Err(why) => why,
                 Ok(()) if !looked_at.contains(&node) => RejectionReason::NotLookedAt,
-                Ok(()) => why_not(space, unit, node, case, (chosen_change, chosen_ms)),
+                Ok(()) => why_not(space, (unit, node), case, (base, chosen_cost, chosen_ms)),
             }
         };
         if listed.len() < LISTED && why != RejectionReason::NotLookedAt {
@@ -127,16 +144,15 @@ pub(super) fn rejected(
 
 fn why_not(
     space: &mut MeshSpace<'_, '_>,
-    unit: ReplicaIx,
-    node: NodeIx,
+    (unit, node): (ReplicaIx, NodeIx),
     case: &Case<'_, '_>,
-    (chosen, chosen_ms): (f64, f64),
+    (base, chosen, chosen_ms): (f64, f64, f64),
 ) -> RejectionReason {
     let judged = space.judge(unit, node);
     let latency = space.latency_there(unit, node, case.service);
     let cost = match judged {
         Err(why) => return why,
-        Ok(change) => change,
+        Ok(change) => base + change,
     };
     let Some(predicted_ms) = latency else { return RejectionReason::UsageUnknown };
     if case.risk.worst_ms().is_some() && case.units.get(&unit) == Some(&Cause::OwnNode) {
@@ -169,7 +185,7 @@ pub(super) fn why_staying(space: &mut MeshSpace<'_, '_>, case: &Case<'_, '_>) ->
         }
     }
     if let Some((change, node)) = cheapest {
-        let staying = case.staying(space);
+        let staying = space.cost().total();
         let node = space.mesh.node(node).clone();
         return NothingBecause::StayingCostsLess { staying, cheapest: staying + change, node };
     }

@@ -1,5 +1,5 @@
 //! Why a node was refused as a target.
-use crate::{policy::NotPermitted, topology::TopologyKey};
+use crate::{ids::ServiceId, policy::NotPermitted, topology::TopologyKey};
 use serde::{Deserialize, Serialize};
 
 /// Why a node was refused as a target; every refused node has one.

@@ -23,7 +23,7 @@ const MOST_AGAIN: usize = 4;
 
 /// One replica that may be moved, or not.
 #[derive(Clone, Debug)]
-pub struct Unit<'a> {
+pub(in crate::placement) struct Unit<'a> {
     pub(in crate::placement) workload: WorkloadIndex,
     /// The policy that lets it move.
     pub(in crate::placement) policy: Option<&'a RelocationPolicy>,
@@ -71,7 +71,7 @@ impl<'a> MeshSpace<'_, 'a> {
     ) -> Result<(), NothingBecause> {
         let (id, _) = self.layout.workload(index);
         let workload = || id.clone();
-        if self.inputs.in_flight.iter().any(|moving| moving.workload == *id) || self.taken.contains(&unit) {
+        if self.inputs.in_flight.iter().any(|moving| moving.workload == *id) || self.taken.iter().any(|(taken, _)| *taken == unit) {
             return Err(NothingBecause::RolloutInProgress { workload: workload() });
         }
         movable(&self.layout, index).map_err(|why| match why {
@@ -110,7 +110,7 @@ impl<'a> MeshSpace<'_, 'a> {
 }
 
 /// The policy that lets a service be moved: the first by name of those that go at least so far.
-pub(in crate::placement) fn policy_for<'a>(
+pub(crate) fn policy_for<'a>(
     inputs: &Inputs<'a>,
     mode: Mode,
     service: &crate::ids::ServiceId,
