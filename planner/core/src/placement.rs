@@ -193,6 +193,7 @@ fn describe(
     let cured: Vec<bool> = cases.iter().map(|case| case.cured(space).is_some()).collect();
     let mut split = limits::split(space, in_order);
     limits::join(space, cases, &cured, &mut split);
+    limits::leave_no_half(space, cases, &mut split);
     for planned in &mut split.now {
         if let Some(service) = space.mesh.service_ix(&planned.service) {
             planned.reason.move_ms = told::expected_ms(space, service);

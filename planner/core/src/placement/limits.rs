@@ -103,6 +103,28 @@ pub(super) fn join(
     }
 }
 
+/// Puts off what would begin now and cure nobody without what comes later.
+pub(super) fn leave_no_half(space: &mut MeshSpace<'_, '_>, cases: &[Case<'_, '_>], split: &mut Split) {
+    if split.later.is_empty() {
+        return;
+    }
+    loop {
+        let cured: Vec<&Case<'_, '_>> = cases.iter().filter(|case| case.cured(space).is_some()).collect();
+        let needed = |planned: &Move| {
+            let serves = cured.iter().any(|case| serves(space, case, planned));
+            serves || split.now.iter().any(|other| other.after.contains(&planned.workload))
+        };
+        let Some(at) = split.now.iter().rposition(|planned| !needed(planned)) else { return };
+        let planned = split.now.remove(at);
+        if let Some(unit) = space.mesh.replica_ix(&planned.workload, &planned.replica) {
+            let home = space.home_of(unit);
+            space.put(unit, home);
+        }
+        split.why.push(None);
+        split.later.push(planned);
+    }
+}
+
 fn serves(space: &MeshSpace<'_, '_>, case: &Case<'_, '_>, planned: &Move) -> bool {
     let unit = space.mesh.replica_ix(&planned.workload, &planned.replica);
     unit.is_some_and(|unit| case.units.contains_key(&unit))

@@ -15,15 +15,16 @@ use std::collections::BTreeMap;
 /// Rejected nodes that are listed for each workload; the others are counted.
 pub(super) const LISTED: usize = 20;
 
-/// Whom a move is for: the service itself when it is at risk, else the weightiest of those who asked for it.
+/// Whom a move is for: the service itself when that is cured, else the weightiest cured one of those who asked for it.
 pub(super) fn case_of<'c, 'r, 'a>(
     space: &MeshSpace<'_, '_>,
     cases: &'c [Case<'r, 'a>],
     unit: ReplicaIx,
 ) -> Option<&'c Case<'r, 'a>> {
     let asked = || cases.iter().filter(|case| case.units.contains_key(&unit));
-    let own = asked().find(|case| case.service == space.service_of(unit));
-    own.or_else(|| asked().find(|case| case.cured(space).is_some())).or_else(|| asked().next()).or(cases.first())
+    let cured = || asked().filter(|case| case.cured(space).is_some());
+    let own = cured().find(|case| case.service == space.service_of(unit));
+    own.or_else(|| cured().next()).or_else(|| asked().next()).or(cases.first())
 }
 
 /// Highest expected latency of a service in milliseconds in the present layout; 0 when it is not known.

@@ -49,6 +49,13 @@ pub(super) fn check(moves: &[Move], inputs: &Inputs<'_>, violations: &mut Vec<Vi
         from = until;
     }
     for (service, before_ms) in before.into_iter().enumerate() {
+        // Who moves for itself must keep its objective; who moves for another, or not at all, may not lose it.
+        let moves_itself = moves.iter().any(|planned| {
+            let itself = planned.reason.on_behalf_of.is_none() && planned.service == *mesh.service(service);
+            // Else it was said already.
+            itself && planned.from != planned.to && mesh.node_ix(&planned.to).is_some()
+        });
+        let before_ms = if moves_itself { Some(0.0) } else { before_ms };
         harmed(&evaluation, service, before_ms, violations);
     }
 }
@@ -132,11 +139,11 @@ fn cpu(
     let used = evaluation.highest_use(to, UPPER);
     leaving.iter().for_each(|(other, gone)| evaluation.move_replica(*other, *gone));
     let most = mesh.max_utilisation();
-    if used <= most * (1.0 + ROUNDING) {
-        return Ok(());
-    }
     if used >= 1.0 {
         return Err(RejectionReason::WouldSaturate { utilisation: used.min(1e9) });
+    }
+    if used <= most * (1.0 + ROUNDING) {
+        return Ok(());
     }
     let capacity = mesh.capacity(to);
     Err(RejectionReason::NotEnoughCpu {

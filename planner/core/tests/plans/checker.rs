@@ -125,7 +125,10 @@ fn each_broken_invariant_is_named() {
                 let again = p.moves[0].clone();
                 p.moves.push(again);
             },
-            &["workload `cart` has more than one move"],
+            &[
+                "workload `cart` has more than one move",
+                "node `b` does not take workload `cart`: another replica of the workload runs there",
+            ],
         ),
         (
             "too many",
@@ -225,7 +228,7 @@ fn the_checker_refuses_a_breach_on_the_target_and_what_it_does_not_know() {
     let cases: &[(&str, Change, &str)] = &[
         (
             "the target got a noon of its own",
-            |w| w.node("b", |m| if noon(m) { 850.0 } else { 200.0 }),
+            |w| w.node("b", |m| if noon(m) { 860.0 } else { 200.0 }),
             "service `cart` would reach",
         ),
         (
@@ -272,7 +275,7 @@ fn a_plan_says_what_waits_for_what() {
     (makes_room.from, makes_room.to) = ("b".into(), "c".into());
     plan.moves[0].to = "b".into();
     world.node("b", |_| 640.0);
-    let room = "node `b` does not take workload `cart`: it needs 101 millicores, but 54 are free at the fullest moment";
+    let room = "node `b` does not take workload `cart`: it needs 101 millicores, but 55 are free at the fullest moment";
     let cases: &[(&str, bool, &[&str], &[&str])] = &[
         ("side by side", true, &[], &[room]),
         ("one after the other", true, &["big"], &[]),

@@ -149,8 +149,8 @@ fn each_reason_follows_from_one_change() {
             "a move in flight fills the best node",
             |w| {
                 w.settings.max_concurrent_moves = 2;
-                w.service(&HUGE);
-                w.in_flight = vec![flight("huge", "b")];
+                w.service(&ServiceShape { node: "c", ..HUGE });
+                w.in_flight = vec![InFlight { from: "c".into(), ..flight("huge", "b") }];
             },
             "cart to c",
         ),
@@ -167,7 +167,7 @@ fn each_reason_follows_from_one_change() {
         (
             "moving costs more than the breach",
             |w| w.settings.disruption = 5.0,
-            "staying costs 44.15, the cheapest move, to `b`, costs 253.12",
+            "staying costs 65.76, the cheapest move, to `b`, costs 277.06",
         ),
         (
             "the target has its own noon",
@@ -203,12 +203,12 @@ fn moves_of_one_pass_see_each_other() {
     world.node("a", |m| if noon(m) { 1300.0 } else { 300.0 });
     world.node("b", |_| 500.0);
     world.node("c", |_| 510.0);
-    assert_eq!(outcome(&world), "cart to c, huge to b");
+    assert_eq!(outcome(&world), "huge to b, cart to c");
     world.node("c", |_| 950.0);
     let decision = decide(&world.inputs()).unwrap();
-    assert_eq!(outcome(&world), "cart to b");
+    assert_eq!(outcome(&world), "huge to b");
     let (service, why) = &decision.nothing_because[0];
-    assert_eq!((service.as_str(), why.to_string().as_str()), ("huge", "none of the nodes can take it"));
+    assert_eq!((service.as_str(), why.to_string().as_str()), ("cart", "none of the nodes can take it"));
 }
 
 #[test]
