@@ -257,6 +257,10 @@ pub struct Settings {
     pub disruption: f64,
     /// Tier-weighted requests per second at risk that one unit of money per hour outweighs.
     pub requests_per_money: f64,
+    /// Tier-weighted requests per second at risk that one call per second over one millisecond of distance outweighs.
+    pub network: f64,
+    /// Cost of a move, however small what moves, in tier-weighted requests per second at risk: none is for nothing.
+    pub move_cost: f64,
 }
 
 impl Default for Settings {
@@ -269,6 +273,8 @@ impl Default for Settings {
             forecast_limit_ms: 300_000,
             disruption: 0.02,
             requests_per_money: 1.0,
+            network: 0.001,
+            move_cost: 0.01,
         }
     }
 }

@@ -1,26 +1,41 @@
-//! Which replica goes where: the services at risk against the nodes that can take them.
+//! Which replica goes where, for all services at risk at once.
 //!
-//! Services are taken in the order of their weight. Each chosen move counts as load on its target for the services
-//! after it, and so do the moves in flight. Staying is always a candidate.
+//! A service is at risk because a node that it depends on will be too full. So its own replicas can be moved, or those
+//! of a service that it waits for, or others that live on the hot node: whatever costs least. [`search`] looks for the
+//! cheapest layout of the whole mesh in the [`MeshSpace`]; [`accept`] keeps of it what cures somebody by the margins of
+//! the policies; [`order`] says what must wait for what. Moves in flight and moves chosen before stand on their targets.
+//! Staying is always a candidate, and every service that stays has a reason.
+mod accept;
+mod case;
 pub mod constraint;
 mod cost;
 pub mod layout;
+mod limits;
 mod nothing;
+mod order;
+pub mod search;
+mod space;
+mod told;
 
 pub use cost::Cost;
 pub use nothing::NothingBecause;
+pub(crate) use space::policy_for;
+pub use space::{Aim, MeshSpace};
 
 use crate::{
-    history::Metric,
-    ids::{NodeId, ReplicaId, ServiceId, WorkloadId},
+    ids::ServiceId,
     inputs::Inputs,
-    plan::{Move, MoveReason, Rejection, RejectionReason},
-    policy::{PredictedLatency, RelocationPolicy, Rule, Trigger, permits},
+    plan::{Costs, Effect, Move, Rejection, Unlisted},
+    policy::{PredictedLatency, RelocationPolicy, Rule, Trigger},
     time::Timestamp,
-    twin::{self, Commitments, Own, TwinUnknown, WorkloadModel},
-    units::Quantile,
+    twin::{MeshModel, ReplicaIx, ServiceIx},
 };
-use constraint::{Demand, Fit};
+use case::Case;
+
+/// Looks that the search takes at most, for each service at risk and in all: a bound on time that does not depend on the
+/// machine.
+const EFFORT_EACH: usize = 4_000;
+const EFFORT: usize = 1_500_000;
 
 /// A service that is to be placed anew.
 #[derive(Clone, Debug)]
@@ -55,287 +70,193 @@ impl Risk<'_> {
 /// Where to put the services at risk.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Placement {
-    /// Moves in the order in which they are made.
+    /// Moves in the order in which they are made; each says what it waits for.
     pub moves: Vec<Move>,
+    /// Moves that belong to them and must wait for another plan, because so many at once are not allowed.
+    pub later: Vec<Move>,
+    /// What the moves are expected to do, those that follow later included.
+    pub effects: Vec<Effect>,
+    /// What staying and the moves cost.
+    pub costs: Option<Costs>,
     /// Nodes that were refused, for the moves above.
     pub rejected: Vec<Rejection>,
+    /// Refused nodes that are not listed.
+    pub unlisted: Vec<Unlisted>,
     /// Services at risk that are not moved, and why.
     pub staying: Vec<(ServiceId, NothingBecause)>,
 }
 
-/// A move that is possible, with what decides between it and others.
-struct Candidate<'a> {
-    to: &'a NodeId,
-    replica: &'a ReplicaId,
-    from: &'a NodeId,
-    fit: Fit,
-    cost: Cost,
-}
-
-/// One service's best move with what was refused on the way.
-struct Chosen<'a> {
-    planned: Move,
-    rejected: Vec<Rejection>,
-    model: WorkloadModel<'a>,
-}
-
-/// Chooses moves for the services at risk. Equal inputs give equal placements: ties go to the faster node, then to the
-/// smaller name. `before` are moves that were chosen already: they count as load on their targets, not against the limit.
+/// Chooses moves for the services at risk. Equal inputs give equal placements: ties go to the smaller name. `before` are
+/// moves that were chosen already: they stand on their targets, and do not count against the limit.
 pub fn place<'a>(inputs: &Inputs<'a>, risks: &[Risk<'a>], before: &[Move]) -> Placement {
-    let mut order: Vec<(f64, &Risk<'a>)> =
-        risks.iter().map(|risk| (cost::of_staying(inputs, risk), risk)).collect();
-    order.sort_by(|(weight_a, a), (weight_b, b)| {
-        let by_priority = b.policy.priority.cmp(&a.policy.priority);
-        let by_weight = weight_b.total_cmp(weight_a);
-        by_priority.then(by_weight).then(a.at().cmp(&b.at())).then(a.service.cmp(b.service))
-    });
-    let limit = inputs.settings.max_concurrent_moves;
+    if risks.is_empty() {
+        return Placement::default();
+    }
+    let age_ms = inputs.now.ms_since(inputs.snapshot.taken_at);
+    let limit_ms = inputs.settings.snapshot_limit_ms;
+    if age_ms > limit_ms || age_ms < -limit_ms {
+        let stale = |risk: &Risk<'_>| {
+            (risk.service.clone(), NothingBecause::SnapshotStale { age_ms, limit_ms })
+        };
+        return Placement { staying: risks.iter().map(stale).collect(), ..Placement::default() };
+    }
+    let mesh = MeshModel::build(inputs);
+    place_in(inputs, &mesh, risks, before)
+}
+
+/// As [`place`], in a mesh that was built from the same inputs.
+pub fn place_in<'a>(
+    inputs: &Inputs<'a>,
+    mesh: &MeshModel,
+    risks: &[Risk<'a>],
+    before: &[Move],
+) -> Placement {
     let mut placement = Placement::default();
-    let mut commitments = Commitments::in_flight(inputs);
-    for chosen in before {
-        commitments.promise(inputs, &chosen.to, &chosen.workload);
-    }
-    for (_, risk) in order {
-        let full = inputs.in_flight.len() + placement.moves.len() >= limit;
-        match choose(inputs, risk, &commitments, &placement.moves) {
-            Ok(_) if full => {
-                placement.staying.push((risk.service.clone(), NothingBecause::LimitReached { limit }));
-            }
-            Ok(chosen) => {
-                commitments.add(chosen.planned.to.clone(), chosen.model);
-                placement.moves.push(chosen.planned);
-                placement.rejected.extend(chosen.rejected);
-            }
-            Err(why) => placement.staying.push((risk.service.clone(), why)),
+    let (mut space, cases) = prepare(inputs, mesh, risks, before, &mut placement.staying);
+    let effort = EFFORT.min(EFFORT_EACH * cases.len());
+    search::search(&mut space, effort);
+    accept::keep_cures(&mut space, &cases);
+    let promised: Vec<layout::Step> = before.iter().filter_map(|m| space.layout.step_of(m)).collect();
+    let mut ordered = order::order(&space, &promised);
+    while !ordered.stuck.is_empty() {
+        for unit in std::mem::take(&mut ordered.stuck) {
+            let home = space.home_of(unit);
+            search::Space::put(&mut space, unit, home);
         }
+        accept::keep_cures(&mut space, &cases);
+        ordered = order::order(&space, &promised);
     }
+    describe(&mut space, &cases, &ordered, &mut placement);
     placement.staying.sort_by(|a, b| a.0.cmp(&b.0));
     placement
 }
 
-/// The best move for one service over all its workloads; the reason of the first workload when there is none.
-fn choose<'a>(
+/// The space with the services that something can be done for, the weightiest first; the others get their reason.
+fn prepare<'r, 'm, 'a>(
     inputs: &Inputs<'a>,
-    risk: &Risk<'a>,
-    commitments: &Commitments<'a>,
-    chosen: &[Move],
-) -> Result<Chosen<'a>, NothingBecause> {
-    let age_ms = inputs.now.ms_since(inputs.snapshot.taken_at);
-    let limit_ms = inputs.settings.snapshot_limit_ms;
-    if age_ms > limit_ms || age_ms < -limit_ms {
-        return Err(NothingBecause::SnapshotStale { age_ms, limit_ms });
-    }
-    let of_service = inputs.snapshot.workloads.iter().filter(|(_, w)| w.service == *risk.service);
-    let mut best: Option<(f64, Chosen<'a>)> = None;
-    let mut reason = None;
-    for (workload, _) in of_service {
-        match choose_for_workload(inputs, risk, workload, commitments, chosen) {
-            Ok((cost, chosen)) => {
-                if best.as_ref().is_none_or(|(cheapest, _)| cost < *cheapest) {
-                    best = Some((cost, chosen));
-                }
-            }
-            Err(why) => reason = reason.or(Some(why)),
+    mesh: &'m MeshModel,
+    risks: &'r [Risk<'a>],
+    before: &[Move],
+    staying: &mut Vec<(ServiceId, NothingBecause)>,
+) -> (MeshSpace<'m, 'a>, Vec<Case<'r, 'a>>) {
+    let mode = risks.iter().map(|risk| risk.policy.mode).min().unwrap_or(crate::policy::Mode::Auto);
+    let mut space = MeshSpace::new(inputs, mesh, mode, before);
+    let mut cases: Vec<Case<'r, 'a>> = Vec::new();
+    for risk in risks {
+        match Case::new(&mut space, risk) {
+            Ok(case) => cases.push(case),
+            Err(why) => staying.push((risk.service.clone(), why)),
         }
     }
-    best.map(|(_, chosen)| chosen).ok_or_else(|| reason.unwrap_or(NothingBecause::NoWorkload))
-}
-
-fn choose_for_workload<'a>(
-    inputs: &Inputs<'a>,
-    risk: &Risk<'a>,
-    workload_id: &'a WorkloadId,
-    commitments: &Commitments<'a>,
-    chosen: &[Move],
-) -> Result<(f64, Chosen<'a>), NothingBecause> {
-    allowed(inputs, risk, workload_id)?;
-    let rule = risk.objective.ok_or(NothingBecause::NoObjective)?;
-    let model =
-        twin::fit(inputs, workload_id, rule.quantile).map_err(|why| NothingBecause::TwinUnknown { why })?;
-    let demand = Demand { workload: workload_id, model: &model, rule, margin: risk.policy.margin };
-    let mut candidates = Vec::new();
-    let mut rejected = Vec::new();
-    let workload = &inputs.snapshot.workloads[workload_id];
-    for (replica, placed) in &workload.replicas {
-        let stay_ms = match risk.worst_ms() {
-            Some(forecast_ms) => expected_stay(inputs, &demand, &placed.node, forecast_ms, commitments)
-                .map_err(|why| NothingBecause::TwinUnknown { why })?,
-            // The move is not for latency, so it must keep the objective but need not make the service faster.
-            None => f64::INFINITY,
-        };
-        for to in inputs.snapshot.nodes.keys() {
-            let allowed = match permits(inputs, risk.policy, workload_id, &placed.node, to, chosen) {
-                Err(why) if why.is_of_node() => Err(RejectionReason::NotPermitted { why }),
-                Err(why) => return Err(why.into()),
-                Ok(()) => saves(inputs, risk, &placed.node, to),
-            };
-            match allowed.and_then(|()| {
-                constraint::fits(inputs, &demand, (replica, &placed.node), to, stay_ms, commitments)
-            }) {
-                Ok(fit) => {
-                    let others = breach_elsewhere(inputs, &demand, replica, commitments)
-                        .map_err(|why| NothingBecause::TwinUnknown { why })?;
-                    let cost =
-                        cost::of_move(inputs, risk, workload_id, &placed.node, to, fit.breach.max(others));
-                    candidates.push(Candidate { to, replica, from: &placed.node, fit, cost });
-                }
-                Err(why) => {
-                    let workload = workload_id.clone();
-                    rejected.push((replica, Rejection { workload, node: to.clone(), why }));
-                }
-            }
-        }
-    }
-    pick(inputs, (risk, rule), workload_id, candidates, rejected, model)
-}
-
-/// Whether a move saves as much money as its rule asks for.
-fn saves(inputs: &Inputs<'_>, risk: &Risk<'_>, from: &NodeId, to: &NodeId) -> Result<(), RejectionReason> {
-    let Some(at_least) = risk.trigger.saving() else { return Ok(()) };
-    let saving = cost::price(inputs, from) - cost::price(inputs, to);
-    if from != to && saving < at_least {
-        return Err(RejectionReason::SavesTooLittle { saving, at_least });
-    }
-    Ok(())
-}
-
-fn pick<'a>(
-    inputs: &Inputs<'a>,
-    (risk, rule): (&Risk<'a>, &PredictedLatency),
-    workload_id: &WorkloadId,
-    mut candidates: Vec<Candidate<'a>>,
-    refused: Vec<(&'a ReplicaId, Rejection)>,
-    model: WorkloadModel<'a>,
-) -> Result<(f64, Chosen<'a>), NothingBecause> {
-    candidates.sort_by(|a, b| {
-        let by_cost = a.cost.total().total_cmp(&b.cost.total());
-        let by_latency = a.fit.move_ms.total_cmp(&b.fit.move_ms);
-        by_cost.then(by_latency).then(a.to.cmp(b.to)).then(a.replica.cmp(b.replica))
+    cases.sort_by(|a, b| {
+        let by_priority = b.risk.policy.priority.cmp(&a.risk.policy.priority);
+        let by_weight = b.staying(&space).total_cmp(&a.staying(&space));
+        by_priority
+            .then(by_weight)
+            .then(a.risk.at().cmp(&b.risk.at()))
+            .then(a.risk.service.cmp(b.risk.service))
     });
-    let mut candidates = candidates.into_iter();
-    let Some(best) = candidates.next() else {
-        let rejected: Vec<Rejection> = refused.into_iter().map(|(_, rejection)| rejection).collect();
-        let no_gain = rejected.iter().any(|r| matches!(r.why, RejectionReason::NoGain { .. }));
-        return Err(if no_gain {
-            NothingBecause::NoGain { rejected }
+    space.set_aims(cases.iter().map(Case::aim).collect());
+    space.set_first(cases.iter().flat_map(|case| case.units.keys().copied()).collect());
+    (space, cases)
+}
+
+/// The space that [`place`] searches for these risks, before anything is moved: for comparing the search with others.
+pub fn space_of<'m, 'a>(
+    inputs: &Inputs<'a>,
+    mesh: &'m MeshModel,
+    risks: &[Risk<'a>],
+) -> MeshSpace<'m, 'a> {
+    prepare(inputs, mesh, risks, &[], &mut Vec::new()).0
+}
+
+/// Turns a layout into moves with their reasons, and says for every other service why it stays.
+fn describe(
+    space: &mut MeshSpace<'_, '_>,
+    cases: &[Case<'_, '_>],
+    ordered: &order::Order,
+    placement: &mut Placement,
+) {
+    let before: Vec<Option<f64>> = space.expected_at_home();
+    let before_ms = |service: ServiceIx| before[service];
+    let by_gain = order::by_gain(space);
+    let mut in_order: Vec<(usize, Move, ReplicaIx)> = Vec::new();
+    for (wave, of_wave) in ordered.waves.iter().enumerate() {
+        for pair in of_wave {
+            if let Some(case) = told::case_of(space, cases, pair.0) {
+                in_order.push((wave, told::planned(space, case, *pair, &before_ms), pair.0));
+            }
+        }
+    }
+    let rank = |unit: ReplicaIx| by_gain.iter().position(|other| *other == unit);
+    in_order.sort_by_key(|(wave, _, unit)| (*wave, rank(*unit)));
+    let cured: Vec<bool> = cases.iter().map(|case| case.cured(space).is_some()).collect();
+    let mut split = limits::split(space, in_order);
+    limits::join(space, cases, &cured, &mut split);
+    limits::leave_no_half(space, cases, &mut split);
+    for planned in &mut split.now {
+        if let Some(service) = space.mesh.service_ix(&planned.service) {
+            planned.reason.move_ms = told::expected_ms(space, service);
+        }
+    }
+    let chosen = space.cost();
+    let staying = space.staying_cost();
+    if split.now.is_empty() || chosen.total() >= staying.total() {
+        split.put_off(space);
+    } else {
+        placement.costs = Some(Costs { staying, chosen });
+    }
+    let moved = space.moved();
+    let mut concerned: Vec<ServiceIx> = moved.iter().map(|(unit, _)| space.service_of(*unit)).collect();
+    if !moved.is_empty() {
+        concerned.extend(cases.iter().map(|case| case.service));
+    }
+    concerned.sort_unstable();
+    concerned.dedup();
+    placement.effects = told::effects(space, &concerned, &moved);
+    for (unit, _) in &moved {
+        if let Some(case) = told::case_of(space, cases, *unit) {
+            let (rejected, unlisted) = told::rejected(space, *unit, case);
+            placement.rejected.extend(rejected);
+            placement.unlisted.extend(unlisted);
+        }
+    }
+    reasons(space, (cases, &cured), &split, placement);
+    (placement.moves, placement.later) = (split.now, split.later);
+    placement.rejected.sort_by(|a, b| a.workload.cmp(&b.workload).then(a.node.cmp(&b.node)));
+}
+
+/// Why each service at risk stays that does not move itself.
+fn reasons(
+    space: &mut MeshSpace<'_, '_>,
+    (cases, in_the_end): (&[Case<'_, '_>], &[bool]),
+    split: &limits::Split,
+    placement: &mut Placement,
+) {
+    let mut uncured = Vec::new();
+    for (case, cured) in cases.iter().zip(in_the_end) {
+        let service = case.risk.service;
+        if split.now.iter().any(|planned| planned.service == *service) {
+            continue;
+        }
+        let now = case.cured(space).is_some();
+        let because = if now && let Some(planned) = limits::serving(space, case, &split.now) {
+            NothingBecause::CuredBy {
+                workload: planned.workload.clone(),
+                from: planned.from.clone(),
+                to: planned.to.clone(),
+            }
+        } else if *cured && let Some(planned) = limits::serving(space, case, &split.later) {
+            split.why_later(planned)
+        } else if *cured {
+            NothingBecause::CuredByOthers
         } else {
-            NothingBecause::NoFeasibleNode { rejected }
-        });
-    };
-    let chosen = best.cost.total();
-    let staying = cost::of_staying(inputs, risk);
-    if chosen >= staying {
-        return Err(NothingBecause::StayingCostsLess { staying, cheapest: chosen, node: best.to.clone() });
-    }
-    let of_replica = refused.into_iter().filter(|(replica, _)| *replica == best.replica);
-    let mut rejected: Vec<Rejection> = of_replica.map(|(_, rejection)| rejection).collect();
-    for other in candidates.filter(|other| other.replica == best.replica) {
-        let why = RejectionReason::CostsMore {
-            cost: other.cost.total(),
-            predicted_ms: other.fit.move_ms,
-            chosen,
-            chosen_ms: best.fit.move_ms,
+            uncured.push(case);
+            continue;
         };
-        rejected.push(Rejection { workload: workload_id.clone(), node: other.to.clone(), why });
+        placement.staying.push((service.clone(), because));
     }
-    rejected.sort_by(|a, b| a.node.cmp(&b.node));
-    let planned = planned_move(inputs, (risk, rule), workload_id, &best);
-    Ok((chosen, Chosen { planned, rejected, model }))
-}
-
-fn planned_move(
-    inputs: &Inputs<'_>,
-    (risk, rule): (&Risk<'_>, &PredictedLatency),
-    workload_id: &WorkloadId,
-    best: &Candidate<'_>,
-) -> Move {
-    let PredictedLatency { quantile, above_ms, within_ms, .. } = *rule;
-    let stay_ms = risk.worst_ms().or_else(|| forecast_ms(inputs, risk.service, quantile, within_ms));
-    Move {
-        workload: workload_id.clone(),
-        service: risk.service.clone(),
-        replica: best.replica.clone(),
-        from: best.from.clone(),
-        to: best.to.clone(),
-        reason: MoveReason {
-            policy: risk.policy.id.clone(),
-            rule: risk.rule.name.clone(),
-            quantile,
-            objective_ms: above_ms,
-            breach_at: risk.at().unwrap_or(inputs.now),
-            breach_probability: risk.trigger.probability(),
-            stay_ms: stay_ms.unwrap_or_default(),
-            move_ms: best.fit.move_ms,
-            model: risk.model.clone(),
-            lead_ms: inputs.duration_of(workload_id),
-        },
-        ramp_percent: risk.policy.ramp_percent.clone(),
+    for case in uncured {
+        placement.staying.push((case.risk.service.clone(), told::why_staying(space, case)));
     }
-}
-
-/// Whether the workload may be moved at all, and in time.
-fn allowed(inputs: &Inputs<'_>, risk: &Risk<'_>, workload_id: &WorkloadId) -> Result<(), NothingBecause> {
-    let workload = &inputs.snapshot.workloads[workload_id];
-    if inputs.in_flight.iter().any(|moving| moving.workload == *workload_id) {
-        return Err(NothingBecause::RolloutInProgress { workload: workload_id.clone() });
-    }
-    if let Some(reason) = &workload.pinned {
-        return Err(NothingBecause::Pinned { workload: workload_id.clone(), reason: reason.clone() });
-    }
-    if let Some((replica, _)) = workload.replicas.iter().find(|(_, replica)| !replica.ready) {
-        return Err(NothingBecause::NotReady { workload: workload_id.clone(), replica: replica.clone() });
-    }
-    let in_time = |at| in_time(inputs.now, at, inputs.duration_of(workload_id));
-    risk.at().map_or(Ok(()), in_time)
-}
-
-/// Highest latency in milliseconds that is forecast for a service within the look-ahead.
-fn forecast_ms(inputs: &Inputs<'_>, service: &ServiceId, quantile: Quantile, within_ms: i64) -> Option<f64> {
-    let forecast = inputs.forecast(service, Metric::latency(quantile.get())?)?.ok()?;
-    let until = inputs.now.plus_ms(within_ms);
-    forecast.steps.iter().take_while(|step| step.at < until).map(|step| step.point).reduce(f64::max)
-}
-
-fn in_time(now: Timestamp, breach_at: Timestamp, needed_ms: i64) -> Result<(), NothingBecause> {
-    let left_ms = breach_at.ms_since(now);
-    if left_ms < needed_ms { Err(NothingBecause::TooLate { left_ms, needed_ms }) } else { Ok(()) }
-}
-
-/// Latency in milliseconds when the replica stays: the forecast's, or the twin's where that is lower. A breach that
-/// the twin cannot see where the replica runs now has a cause that no other node cures, so a move gains nothing.
-fn expected_stay(
-    inputs: &Inputs<'_>,
-    demand: &Demand<'_, '_>,
-    from: &NodeId,
-    forecast_ms: f64,
-    commitments: &Commitments<'_>,
-) -> Result<f64, TwinUnknown> {
-    let within_ms = demand.rule.within_ms;
-    let path = demand.model.path(inputs, from, Own::Included, commitments, within_ms, twin::MEDIAN)?;
-    Ok(path.worst_ms().map_or(forecast_ms, |twin_ms| twin_ms.min(forecast_ms)))
-}
-
-/// Highest probability of a breach on the nodes of the replicas that stay where they are.
-fn breach_elsewhere(
-    inputs: &Inputs<'_>,
-    demand: &Demand<'_, '_>,
-    moving: &ReplicaId,
-    commitments: &Commitments<'_>,
-) -> Result<f64, TwinUnknown> {
-    let replicas = &inputs.snapshot.workloads[demand.workload].replicas;
-    let staying = replicas.iter().filter(|(replica, _)| *replica != moving);
-    let PredictedLatency { within_ms, above_ms, .. } = *demand.rule;
-    let mut highest = 0.0f64;
-    for (_, replica) in staying {
-        let probability = demand.model.breach_probability(
-            inputs,
-            &replica.node,
-            Own::Included,
-            commitments,
-            within_ms,
-            above_ms,
-        )?;
-        highest = highest.max(probability.get());
-    }
-    Ok(highest)
 }

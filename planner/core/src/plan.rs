@@ -1,7 +1,9 @@
 //! A plan: which replicas go where, in which order, and why. It never changes once made and leaves no choice to
 //! whoever carries it out.
+mod expected;
 mod rejection;
 
+pub use expected::{Cause, Costs, Effect, Unlisted};
 pub use rejection::RejectionReason;
 
 use crate::{
@@ -28,10 +30,23 @@ pub struct Plan {
     pub made_at: Timestamp,
     /// SHA-256 over the canonical JSON of all inputs, in hex: two plans with equal digests must be equal.
     pub input_digest: String,
-    /// What to do, one after the other.
+    /// What to do, one after the other. Those that wait for nothing could begin side by side.
     pub moves: Vec<Move>,
-    /// What was looked at and not chosen, with the reason.
+    /// What would follow if nothing changed: moves that belong to those above, but so many at once are not allowed. They
+    /// are never carried out from here; a later pass decides anew.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub later: Vec<Move>,
+    /// What all of that is expected to do to the services at risk, and to those that are moved for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub effects: Vec<Effect>,
+    /// What staying and moving cost; `None` of a plan that was made without asking the twin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub costs: Option<Costs>,
+    /// What was looked at and not chosen, with the reason: at most 20 nodes for each workload.
     pub rejected: Vec<Rejection>,
+    /// The nodes beyond these, counted by reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unlisted: Vec<Unlisted>,
 }
 
 impl Plan {
@@ -50,7 +65,11 @@ impl Plan {
             made_at: inputs.now,
             input_digest: digest(inputs)?,
             moves: placement.moves.clone(),
+            later: placement.later.clone(),
+            effects: placement.effects.clone(),
+            costs: placement.costs,
             rejected: placement.rejected.clone(),
+            unlisted: placement.unlisted.clone(),
         };
         plan.id = plan.content_id()?;
         Ok(Some(plan))
@@ -114,6 +133,9 @@ pub struct Move {
     pub reason: MoveReason,
     /// Shares of traffic in percent that the target gets, one ramp step after the other; the last one is 100.
     pub ramp_percent: Vec<u8>,
+    /// Workloads of moves before it in the plan that must be over first, because they leave the room that it needs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<WorkloadId>,
 }
 
 /// Why a replica is moved: the numbers that decided.
@@ -140,6 +162,12 @@ pub struct MoveReason {
     pub model: String,
     /// How long the move is expected to take, in milliseconds.
     pub lead_ms: i64,
+    /// The service at risk, when that is not the one that moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_behalf_of: Option<ServiceId>,
+    /// Why it is this replica that moves.
+    #[serde(default, skip_serializing_if = "Cause::is_own")]
+    pub cause: Cause,
 }
 
 /// A target that was considered and refused.

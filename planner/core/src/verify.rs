@@ -1,11 +1,14 @@
 //! Checks the invariants of a plan, whoever made it, against the world as it is now.
+mod form;
+mod room;
+
 use crate::{
-    ids::{NodeId, PlanId, PolicyId, ReplicaId, WorkloadId},
+    ids::{NodeId, PlanId, PolicyId, ReplicaId, ServiceId, WorkloadId},
     inputs::Inputs,
-    placement::constraint,
+    placement::constraint::Immovable,
     plan::{Move, Plan, RejectionReason},
-    policy::{NotPermitted, RelocationPolicy, Rule, objective, permit::Scope, permits},
-    twin::{self, Commitments, TwinUnknown},
+    policy::{NotPermitted, RelocationPolicy, Rule},
+    twin::TwinUnknown,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -51,9 +54,9 @@ pub enum Violation {
         newest: u64,
     },
     /// More moves at once than allowed.
-    #[error("the plan has {moves} moves and {in_flight} are in flight, but {limit} at a time are allowed")]
+    #[error("the plan has {moves} moves at once and {in_flight} are in flight, but {limit} at a time are allowed")]
     TooManyMoves {
-        /// Moves of the plan.
+        /// Moves of the plan that may run side by side.
         moves: usize,
         /// Moves in flight.
         in_flight: usize,
@@ -144,6 +147,38 @@ pub enum Violation {
         /// Which one.
         why: NotPermitted,
     },
+    /// The digest of the inputs is none.
+    #[error("the digest of its inputs must be 64 hexadecimal digits, not `{digest}`")]
+    Digest {
+        /// What stands there.
+        digest: String,
+    },
+    /// It waits for a move that does not come before it.
+    #[error("the move of workload `{workload}` waits for one of `{after}`, but none comes before it in the plan")]
+    Order {
+        /// The workload.
+        workload: WorkloadId,
+        /// What it waits for.
+        after: WorkloadId,
+    },
+    /// It cannot be moved, wherever it would go.
+    #[error("workload `{workload}` cannot be moved: {why}")]
+    Immovable {
+        /// The workload.
+        workload: WorkloadId,
+        /// Why not.
+        why: Immovable,
+    },
+    /// A service would be pushed into a breach.
+    #[error("service `{service}` would reach {predicted_ms:.1} ms by the plan, its objective is {objective_ms:.1} ms")]
+    WouldHarm {
+        /// The service.
+        service: ServiceId,
+        /// What it would come to, in milliseconds.
+        predicted_ms: f64,
+        /// Its objective in milliseconds.
+        objective_ms: f64,
+    },
     /// Capacity could not be judged.
     #[error("capacity could not be checked: {why}")]
     Unknown {
@@ -170,34 +205,30 @@ fn first(violations: &[Violation]) -> String {
 pub(crate) fn rule_of<'a>(inputs: &Inputs<'a>, planned: &Move) -> Option<(&'a RelocationPolicy, &'a Rule)> {
     let policy = inputs.policies.iter().find(|policy| policy.id == planned.reason.policy)?;
     let rule = policy.rules.iter().find(|rule| rule.name == planned.reason.rule)?;
-    policy.selects(&planned.service).then_some((policy, rule))
+    let at_risk = planned.reason.on_behalf_of.as_ref().unwrap_or(&planned.service);
+    policy.selects(at_risk).then_some((policy, rule))
 }
 
 /// Checks a plan against the inputs as they are now; these may be newer than those it was made from. Their
 /// `newest_generation` is that of the newest *other* plan: a plan that is checked again just before it is carried out
 /// is not older than itself.
 ///
+/// Moves are judged one after the other. Each finds the moves that it waits for done, and all others before it under
+/// way, with their load at both ends.
+///
 /// # Errors
 /// [`VerifyError`] with every invariant that the plan breaks.
 pub fn verify(plan: Plan, inputs: &Inputs<'_>) -> Result<VerifiedPlan, VerifyError> {
     let mut violations = of_plan(&plan, inputs);
-    let mut commitments = Commitments::in_flight(inputs);
     let mut moved = BTreeSet::new();
     for (index, planned) in plan.moves.iter().enumerate() {
         let in_flight = inputs.in_flight.iter().any(|moving| moving.workload == planned.workload);
         if in_flight || !moved.insert(&planned.workload) {
             violations.push(Violation::MovedTwice { workload: planned.workload.clone() });
         }
-        if let Some((policy, _)) = rule_of(inputs, planned)
-            && let Err(why) =
-                permits(inputs, policy, &planned.workload, &planned.from, &planned.to, &plan.moves[..index])
-            // Said already: it is moved twice.
-            && !matches!(why, NotPermitted::Concurrent { scope: Scope::Workload(_), .. })
-        {
-            violations.push(Violation::NotPermitted { workload: planned.workload.clone(), why });
-        }
-        of_move(planned, inputs, &mut commitments, &mut violations);
+        form::of_move(&plan.moves, index, inputs, &mut violations);
     }
+    room::check(&plan.moves, inputs, &mut violations);
     if violations.is_empty() {
         Ok(VerifiedPlan(plan))
     } else {
@@ -212,6 +243,10 @@ fn of_plan(plan: &Plan, inputs: &Inputs<'_>) -> Vec<Violation> {
     if content != plan.id {
         violations.push(Violation::ContentChanged { id: plan.id.clone(), content });
     }
+    let digest = &plan.input_digest;
+    if digest.len() != 64 || !digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        violations.push(Violation::Digest { digest: digest.clone() });
+    }
     if plan.moves.is_empty() {
         violations.push(Violation::Empty);
     }
@@ -219,81 +254,11 @@ fn of_plan(plan: &Plan, inputs: &Inputs<'_>) -> Vec<Violation> {
         let newest = inputs.newest_generation;
         violations.push(Violation::OldGeneration { generation: plan.generation, newest });
     }
-    let (moves, in_flight) = (plan.moves.len(), inputs.in_flight.len());
-    let limit = inputs.settings.max_concurrent_moves;
+    let at_once = |index: usize| index + 1 - form::waited_for(&plan.moves, index).len();
+    let moves = (0..plan.moves.len()).map(at_once).max().unwrap_or(0);
+    let (in_flight, limit) = (inputs.in_flight.len(), inputs.settings.max_concurrent_moves);
     if moves + in_flight > limit {
         violations.push(Violation::TooManyMoves { moves, in_flight, limit });
     }
     violations
-}
-
-/// What can be said of a move without looking at the world.
-fn of_form(planned: &Move, violations: &mut Vec<Violation>) {
-    if planned.from == planned.to {
-        let (replica, node) = (planned.replica.clone(), planned.to.clone());
-        violations.push(Violation::SameNode { replica, node });
-    }
-    let ramp = &planned.ramp_percent;
-    let rises = ramp.windows(2).all(|pair| pair[0] < pair[1]) && ramp.first().is_some_and(|first| *first > 0);
-    if !rises || ramp.last() != Some(&100) {
-        violations.push(Violation::Ramp { ramp: ramp.clone() });
-    }
-}
-
-fn of_move<'a>(
-    planned: &Move,
-    inputs: &Inputs<'a>,
-    commitments: &mut Commitments<'a>,
-    violations: &mut Vec<Violation>,
-) {
-    of_form(planned, violations);
-    let replica = planned.replica.clone();
-    let rule = rule_of(inputs, planned);
-    if rule.is_none() {
-        violations.push(Violation::NoSuchRule {
-            policy: planned.reason.policy.clone(),
-            rule: planned.reason.rule.clone(),
-            service: planned.service.to_string(),
-        });
-    }
-    let workload = inputs.snapshot.workloads.get(&planned.workload);
-    let Some((workload, placed)) = workload.and_then(|w| Some((w, w.replicas.get(&planned.replica)?))) else {
-        violations.push(Violation::NoSuchReplica { workload: planned.workload.clone(), replica });
-        return;
-    };
-    if workload.service != planned.service {
-        violations.push(Violation::OtherService {
-            workload: planned.workload.clone(),
-            actual: workload.service.to_string(),
-            planned: planned.service.to_string(),
-        });
-    }
-    if placed.node != planned.from {
-        let (actual, from) = (placed.node.clone(), planned.from.clone());
-        violations.push(Violation::NotOnSource { replica, actual, planned: from });
-    }
-    if let Some(reason) = &workload.pinned {
-        violations.push(Violation::Pinned { workload: planned.workload.clone(), reason: reason.clone() });
-    }
-    let refuses =
-        |why| Violation::TargetRefuses { workload: planned.workload.clone(), node: planned.to.clone(), why };
-    if let Err(why) = constraint::takes(inputs, workload, &planned.replica, &planned.to) {
-        violations.push(refuses(why));
-        return;
-    }
-    let Some(rule) =
-        rule.and_then(|(_, rule)| rule.latency().or_else(|| objective(inputs.policies, &planned.service)))
-    else {
-        return;
-    };
-    match twin::fit(inputs, &planned.workload, rule.quantile) {
-        Err(why) => violations.push(Violation::Unknown { why }),
-        Ok(model) => {
-            if let Err(why) = constraint::room(inputs, &model, &planned.to, commitments, rule.within_ms) {
-                violations.push(refuses(why));
-            }
-            // Counted also when it does not fit: the moves after it are judged as if it were made.
-            commitments.add(planned.to.clone(), model);
-        }
-    }
 }

@@ -105,7 +105,7 @@ pub(super) struct Added {
 /// Which replica is where.
 #[derive(Clone, Debug)]
 pub struct Layout<'a> {
-    pub(super) inputs: Inputs<'a>,
+    pub(crate) inputs: Inputs<'a>,
     pub(super) nodes: Vec<NodeSlot<'a>>,
     pub(super) workloads: Vec<WorkloadSlot<'a>>,
     pub(super) zones: Vec<&'a Zone>,

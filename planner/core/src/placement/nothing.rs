@@ -68,10 +68,50 @@ pub enum NothingBecause {
         workload: WorkloadId,
     },
     /// As many moves as allowed run or were chosen.
-    #[error("{limit} moves at the same time are allowed, and that many run or were chosen before it")]
+    #[error(
+        "{limit} moves at the same time are allowed, and that many run or were chosen before it; then `{workload}` would \
+         go to `{to}`"
+    )]
     LimitReached {
         /// The limit.
         limit: usize,
+        /// What would move for it.
+        workload: WorkloadId,
+        /// Where to.
+        to: NodeId,
+    },
+    /// Another workload moves for it, which is cheaper.
+    #[error("workload `{workload}`, moved from `{from}` to `{to}`, is expected to cure it")]
+    CuredBy {
+        /// What moves.
+        workload: WorkloadId,
+        /// From where.
+        from: NodeId,
+        /// Where to.
+        to: NodeId,
+    },
+    /// Moves that are made for others cure it too, or those in flight do.
+    #[error("it is expected to keep its objective with the moves that are chosen or in flight")]
+    CuredByOthers,
+    /// The twin does not see the breach in what its nodes and those of its callees will be used.
+    #[error(
+        "the cause is not the node: by the use of the nodes it would reach {expected_ms:.1} ms, but {forecast_ms:.1} ms \
+         are forecast"
+    )]
+    CauseIsNotTheNode {
+        /// Highest latency in milliseconds that the twin expects when nothing is done.
+        expected_ms: f64,
+        /// Highest latency in milliseconds that is forecast.
+        forecast_ms: f64,
+    },
+    /// What is predicted does not depend on the node.
+    #[error("what is predicted is not about a node, so that no other node would cure it")]
+    NoNodeCures,
+    /// No policy that goes so far is about the workload.
+    #[error("no policy of that mode is about workload `{workload}`")]
+    NoPolicy {
+        /// The workload.
+        workload: WorkloadId,
     },
     /// Nobody may move it.
     #[error("workload `{workload}` is pinned: {reason}")]

@@ -1,5 +1,5 @@
 //! Why a node was refused as a target.
-use crate::{policy::NotPermitted, topology::TopologyKey};
+use crate::{ids::ServiceId, policy::NotPermitted, topology::TopologyKey};
 use serde::{Deserialize, Serialize};
 
 /// Why a node was refused as a target; every refused node has one.
@@ -205,6 +205,19 @@ pub enum RejectionReason {
         /// What the rule asks for.
         at_least: f64,
     },
+    /// A service that would share the node, or waits for one that does, would be pushed into a breach.
+    #[error("service `{service}` would reach {predicted_ms:.1} ms by it, its objective is {objective_ms:.1} ms")]
+    WouldHarm {
+        /// The service.
+        service: ServiceId,
+        /// What it would come to, in milliseconds.
+        predicted_ms: f64,
+        /// Its objective in milliseconds.
+        objective_ms: f64,
+    },
+    /// Feasible, but neither among the coolest nor the nearest nor the cheapest nodes that are.
+    #[error("cooler, nearer or cheaper nodes were looked at")]
+    NotLookedAt,
     /// Feasible, but another node costs less, or costs the same and is faster, or comes first by name.
     #[error("it costs {cost:.2} at {predicted_ms:.1} ms, the chosen node {chosen:.2} at {chosen_ms:.1} ms")]
     CostsMore {
@@ -225,4 +238,41 @@ fn mebibytes(bytes: f64) -> f64 {
 
 fn labelled(label: &str, actual: Option<&str>) -> String {
     actual.map_or_else(|| format!("no label `{label}`"), |value| format!("`{label}={value}`"))
+}
+
+impl RejectionReason {
+    /// The word that stands for its kind, as written in JSON.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::IsSource => "is_source",
+            Self::Unreachable { .. } => "unreachable",
+            Self::Cordoned => "cordoned",
+            Self::NotAllowed => "not_allowed",
+            Self::HoldsReplica => "holds_replica",
+            Self::Tainted { .. } => "tainted",
+            Self::LabelMismatch { .. } => "label_mismatch",
+            Self::NotApart { .. } => "not_apart",
+            Self::ReplicaLimit { .. } => "replica_limit",
+            Self::NotWith { .. } => "not_with",
+            Self::NotBeside { .. } => "not_beside",
+            Self::Skew { .. } => "skew",
+            Self::ZoneUnknown { .. } => "zone_unknown",
+            Self::VolumeElsewhere { .. } => "volume_elsewhere",
+            Self::PortTaken { .. } => "port_taken",
+            Self::NodeFull { .. } => "node_full",
+            Self::NotEnoughCpuRequested { .. } => "not_enough_cpu_requested",
+            Self::NotEnoughMemoryRequested { .. } => "not_enough_memory_requested",
+            Self::NotEnoughMemory { .. } => "not_enough_memory",
+            Self::UsageUnknown => "usage_unknown",
+            Self::NotEnoughCpu { .. } => "not_enough_cpu",
+            Self::WouldSaturate { .. } => "would_saturate",
+            Self::WouldBreachThere { .. } => "would_breach_there",
+            Self::NoGain { .. } => "no_gain",
+            Self::NotPermitted { .. } => "not_permitted",
+            Self::SavesTooLittle { .. } => "saves_too_little",
+            Self::WouldHarm { .. } => "would_harm",
+            Self::NotLookedAt => "not_looked_at",
+            Self::CostsMore { .. } => "costs_more",
+        }
+    }
 }

@@ -28,8 +28,11 @@ fn relocation(ramp_percent: Vec<u8>) -> Move {
             move_ms: 20.0,
             model: "seasonal_naive".to_owned(),
             lead_ms: 60_000,
+            on_behalf_of: None,
+            cause: crate::plan::Cause::OwnNode,
         },
         ramp_percent,
+        after: Vec::new(),
     }
 }
 
@@ -41,7 +44,11 @@ fn record(limits: &Limits, ramp: Vec<u8>) -> RolloutRecord {
         made_at: Timestamp::from_unix_ms(0),
         input_digest: String::new(),
         moves: vec![relocation(ramp.clone())],
+        later: Vec::new(),
+        effects: Vec::new(),
+        costs: None,
         rejected: Vec::new(),
+        unlisted: Vec::new(),
     };
     let trial = Trial::Waived {
         by: "policy p".to_owned(),

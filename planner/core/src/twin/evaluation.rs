@@ -110,18 +110,29 @@ impl<'m> Evaluation<'m> {
 
     /// What [`Self::move_replica`] would change; the layout stays.
     pub fn peek(&mut self, replica: ReplicaIx, to: NodeIx) -> Delta {
+        self.peek_with(replica, to, |_, delta| delta)
+    }
+
+    /// Looks at the layout that [`Self::move_replica`] would give, with what that changes; the layout stays.
+    pub fn peek_with<T>(&mut self, replica: ReplicaIx, to: NodeIx, look: impl FnOnce(&Self, Delta) -> T) -> T {
         let (risk, network) = (self.risk_cost, self.network_cost);
         let from = self.node_of(replica);
-        if from == to {
-            return Delta::default();
-        }
         self.journal.clear();
+        if from == to {
+            return look(self, Delta::default());
+        }
         self.apply(replica, to);
         let delta = Delta { risk: self.risk_cost - risk, network: self.network_cost - network };
+        let seen = look(self, delta);
         self.put(replica, to, from);
         self.restore();
         (self.risk_cost, self.network_cost) = (risk, network);
-        delta
+        seen
+    }
+
+    /// Services whose latency the last move may have changed, or the one that is looked at, callees before callers.
+    pub fn changed(&self) -> impl Iterator<Item = ServiceIx> + '_ {
+        self.journal.services()
     }
 
     /// Share of a node's CPU in use at a knot and a place in [`LEVELS`](crate::forecast::LEVELS); infinite when it is

@@ -225,6 +225,21 @@ impl MeshModel {
         self.of_service(service).iter().map(|replica| *replica as usize)
     }
 
+    /// CPU of a node in millicores.
+    pub fn capacity(&self, node: NodeIx) -> f64 {
+        f64::from(self.nodes[node].capacity)
+    }
+
+    /// Highest share of a node's CPU that may be predicted in use after a move to it.
+    pub fn max_utilisation(&self) -> f64 {
+        f64::from(self.max_utilisation)
+    }
+
+    /// Services that call a service.
+    pub fn callers(&self, service: ServiceIx) -> impl Iterator<Item = ServiceIx> + '_ {
+        self.calls.reaching(service).iter().map(|edge| self.calls.edges[*edge as usize].caller as usize)
+    }
+
     pub(super) fn of_service(&self, service: ServiceIx) -> &[u32] {
         let (first, next) = (self.first_replica_of[service], self.first_replica_of[service + 1]);
         &self.replicas_of[first as usize..next as usize]

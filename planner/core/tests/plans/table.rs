@@ -1,6 +1,6 @@
 //! One change to the small mesh at a time, and the reason that follows from it.
 use crate::world::{MINUTE, NOW, ServiceShape, World, noon, policy};
-use foremesh_core::{decide::decide, inputs::InFlight, topology::Tier};
+use foremesh_core::{decide::decide, inputs::InFlight, topology::Tier, verify::verify};
 use serde_json::json;
 
 /// `to NODE` when cart is moved, else the reason.
@@ -130,19 +130,27 @@ fn each_reason_follows_from_one_change() {
             "workload `cart` is moving already",
         ),
         (
-            "another one moves",
+            "another one moves, and nothing more is needed",
             |w| {
                 w.service(&HUGE);
                 w.in_flight = vec![flight("huge", "c")];
             },
-            "1 moves at the same time are allowed, and that many run or were chosen before it",
+            "it is expected to keep its objective with the moves that are chosen or in flight",
+        ),
+        (
+            "another one moves, and more is needed",
+            |w| {
+                w.service(&ServiceShape { node: "c", used_millicores: 50.0, ..HUGE });
+                w.in_flight = vec![InFlight { from: "c".into(), ..flight("huge", "b") }];
+            },
+            "1 moves at the same time are allowed, and that many run or were chosen before it; then `cart` would go to `b`",
         ),
         (
             "a move in flight fills the best node",
             |w| {
                 w.settings.max_concurrent_moves = 2;
-                w.service(&HUGE);
-                w.in_flight = vec![flight("huge", "b")];
+                w.service(&ServiceShape { node: "c", ..HUGE });
+                w.in_flight = vec![InFlight { from: "c".into(), ..flight("huge", "b") }];
             },
             "cart to c",
         ),
@@ -159,7 +167,7 @@ fn each_reason_follows_from_one_change() {
         (
             "moving costs more than the breach",
             |w| w.settings.disruption = 5.0,
-            "staying costs 44.15, the cheapest move, to `b`, costs 253.12",
+            "staying costs 65.76, the cheapest move, to `b`, costs 277.06",
         ),
         (
             "the target has its own noon",
@@ -187,19 +195,48 @@ fn moves_of_one_pass_see_each_other() {
     world.settings.max_concurrent_moves = 2;
     world.service(&ServiceShape {
         name: "huge",
-        used_millicores: 400.0,
+        used_millicores: 120.0,
         p99_ms: |m| if noon(m) { 400.0 } else { 15.0 },
         ..HUGE
     });
-    // Each alone would fit on b; together they would pass the headroom.
-    world.node("b", |_| 240.0);
-    world.node("c", |_| 250.0);
-    assert_eq!(outcome(&world), "cart to b, huge to c");
+    // It stays full without either of them. Each alone would fit on b; together they would pass the headroom.
+    world.node("a", |m| if noon(m) { 1300.0 } else { 300.0 });
+    world.node("b", |_| 500.0);
+    world.node("c", |_| 510.0);
+    assert_eq!(outcome(&world), "huge to b, cart to c");
     world.node("c", |_| 950.0);
     let decision = decide(&world.inputs()).unwrap();
-    assert_eq!(outcome(&world), "cart to b");
+    assert_eq!(outcome(&world), "huge to b");
     let (service, why) = &decision.nothing_because[0];
-    assert_eq!((service.as_str(), why.to_string().as_str()), ("huge", "none of the nodes can take it"));
+    assert_eq!((service.as_str(), why.to_string().as_str()), ("cart", "none of the nodes can take it"));
+}
+
+#[test]
+fn the_cheapest_cure_may_be_a_neighbour() {
+    let mut world = World::new();
+    // It serves few requests and takes much CPU.
+    world.service(&ServiceShape {
+        name: "batch",
+        tier: Tier::BestEffort,
+        used_millicores: 400.0,
+        rps: |_| 2.0,
+        ..HUGE
+    });
+    let decision = decide(&world.inputs()).unwrap();
+    assert_eq!(outcome(&world), "batch to b");
+    let (service, why) = decision.nothing_because.iter().find(|(s, _)| s.as_str() == "cart").unwrap();
+    assert_eq!(
+        (service.as_str(), why.to_string().as_str()),
+        ("cart", "workload `batch`, moved from `a` to `b`, is expected to cure it")
+    );
+    let plan = decision.plan.unwrap();
+    assert_eq!(plan.moves[0].reason.on_behalf_of, Some("cart".into()));
+    let cart = plan.effects.iter().find(|effect| effect.service.as_str() == "cart").unwrap();
+    assert!(cart.move_ms.unwrap() < 100.0 && cart.stay_ms.unwrap() > 250.0, "{cart:?}");
+    assert!(verify(plan, &world.inputs()).is_ok());
+    // Nobody may be moved whom no policy is about.
+    world.policies = vec![policy(&json!({"selector": {"services": ["cart"]}}))];
+    assert_eq!(outcome(&world), "cart to b");
 }
 
 #[test]

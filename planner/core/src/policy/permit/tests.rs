@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     inputs::{Freeze, InFlight, OwnedInputs, Resources, Settings},
     learned::Learned,
-    plan::MoveReason,
+    plan::{Cause, MoveReason},
     policy::{Limits, PastMove, PolicyDocument, validate},
     topology::{Snapshot, Workload},
     units::{Probability, Quantile},
@@ -25,6 +25,7 @@ fn world() -> OwnedInputs {
         snapshot: Snapshot { taken_at: NOW, nodes: BTreeMap::new(), workloads: BTreeMap::from(workloads) },
         services: BTreeMap::new(),
         nodes: BTreeMap::new(),
+        background: BTreeMap::new(),
         resources: Resources::default(),
         learned: Learned::default(),
         policies: vec![policy(Mode::Auto, Limits::default())],
@@ -94,8 +95,11 @@ fn chosen(workload: &str, from: &str, to: &str) -> Move {
             move_ms: 0.0,
             model: String::new(),
             lead_ms: 0,
+            on_behalf_of: None,
+            cause: Cause::default(),
         },
         ramp_percent: vec![100],
+        after: Vec::new(),
     }
 }
 

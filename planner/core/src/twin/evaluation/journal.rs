@@ -22,6 +22,10 @@ impl Journal {
         self.edges.clear();
         self.services.clear();
     }
+
+    pub(super) fn services(&self) -> impl Iterator<Item = ServiceIx> + '_ {
+        self.services.iter().map(|(service, ..)| *service)
+    }
 }
 
 impl Evaluation<'_> {

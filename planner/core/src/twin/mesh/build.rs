@@ -58,6 +58,7 @@ impl MeshModel {
         mesh.add_workloads(inputs, &why);
         mesh.find_background(inputs);
         mesh.find_unknown(why);
+        mesh.expect_strangers(inputs);
         calibrate(&mut mesh, inputs);
         mesh
     }
@@ -76,6 +77,16 @@ impl MeshModel {
                 unknown: used.is_none().then(|| TwinUnknown::NodeUnknown { node: id.clone() }),
             });
             self.background.push(used.unwrap_or([0.0; LANES]));
+        }
+    }
+
+    /// Something of unknown size is on its way to a node: nothing is known of that node any more.
+    fn expect_strangers(&mut self, inputs: &Inputs<'_>) {
+        for moving in inputs.in_flight {
+            let stranger = self.replica_ix(&moving.workload, &moving.replica).is_none();
+            if let Some(node) = self.node_ix(&moving.to).filter(|_| stranger) {
+                self.nodes[node].unknown = Some(TwinUnknown::NodeUnknown { node: moving.to.clone() });
+            }
         }
     }
 

@@ -1,0 +1,157 @@
+//! Which moves begin now, where only so many are allowed at once, and which follow later.
+use super::{NothingBecause, case::Case, search::Space, space::MeshSpace};
+use crate::{
+    plan::Move,
+    policy::{NotPermitted, permits},
+    twin::ReplicaIx,
+};
+
+/// Moves of a layout, now and later.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Split {
+    pub(super) now: Vec<Move>,
+    pub(super) later: Vec<Move>,
+    /// Why each of the later ones has to wait; `None` for the planner's own limit.
+    why: Vec<Option<NotPermitted>>,
+    limit: usize,
+}
+
+impl Split {
+    /// Puts everything off: what may begin now does not pay alone.
+    pub(super) fn put_off(&mut self, space: &mut MeshSpace<'_, '_>) {
+        self.why.splice(0..0, self.now.iter().map(|_| None));
+        self.later.splice(0..0, self.now.drain(..));
+        for (unit, _) in space.moved() {
+            let home = space.home_of(unit);
+            space.put(unit, home);
+        }
+    }
+
+    /// Why a service waits whose moves all come later.
+    pub(super) fn why_later(&self, planned: &Move) -> NothingBecause {
+        let at = self.later.iter().position(|later| later == planned);
+        match at.and_then(|at| self.why.get(at)).cloned().flatten() {
+            Some(why) => why.into(),
+            None => NothingBecause::LimitReached {
+                limit: self.limit,
+                workload: planned.workload.clone(),
+                to: planned.to.clone(),
+            },
+        }
+    }
+}
+
+/// Takes moves in their order as long as the guard rails allow. A move of a later wave waits for all of the wave before
+/// it, so it does not run beside them; it comes later when one that it waits for does. What comes later is taken back.
+pub(super) fn split(space: &mut MeshSpace<'_, '_>, in_order: Vec<(usize, Move, ReplicaIx)>) -> Split {
+    let limit = space.inputs.settings.max_concurrent_moves;
+    let mut split = Split { limit, ..Split::default() };
+    let mut at_wave = 0;
+    let (mut beside, mut before): (Vec<Move>, Vec<Move>) = (Vec::new(), Vec::new());
+    for (wave, mut planned, unit) in in_order {
+        if wave != at_wave {
+            before = std::mem::take(&mut beside);
+            at_wave = wave;
+        }
+        let waits = wave > 0 && !split.later.is_empty();
+        let full = space.inputs.in_flight.len() + beside.len() >= limit;
+        let why = if waits || full { Some(None) } else { refused(space, &planned, unit, &beside, &split.now) };
+        match why {
+            None => {
+                planned.after = before.iter().map(|before| before.workload.clone()).collect();
+                split.now.push(planned.clone());
+                beside.push(planned);
+            }
+            Some(why) => {
+                let home = space.home_of(unit);
+                space.put(unit, home);
+                split.why.push(why);
+                split.later.push(planned);
+            }
+        }
+    }
+    split
+}
+
+/// A service that needs several moves is not left with some of them: what the planner's limit put off is made one after
+/// the other instead, when that is in time.
+pub(super) fn join(
+    space: &mut MeshSpace<'_, '_>,
+    cases: &[Case<'_, '_>],
+    in_the_end: &[bool],
+    split: &mut Split,
+) {
+    for case in cases.iter().zip(in_the_end).filter(|(_, cured)| **cured).map(|(case, _)| case) {
+        while case.cured(space).is_none() && serving(space, case, &split.now).is_some() {
+            let found = split.later.iter().position(|later| serves(space, case, later));
+            let Some(at) = found.filter(|at| split.why[*at].is_none()) else { break };
+            let mut planned = split.later[at].clone();
+            let again = split.now.iter().any(|other| other.workload == planned.workload);
+            let first = split.now.iter().map(|other| space.inputs.duration_of(&other.workload)).max();
+            let unit = space.mesh.replica_ix(&planned.workload, &planned.replica);
+            let (Some(unit), Some(to), false) = (unit, space.mesh.node_ix(&planned.to), again) else { break };
+            let refused = refused(space, &planned, unit, &[], &split.now).is_some();
+            if refused || !case.in_time(space, unit, first.unwrap_or(0)) || space.judge(unit, to).is_err() {
+                break;
+            }
+            planned.after = split.now.iter().map(|before| before.workload.clone()).collect();
+            space.put(unit, to);
+            split.now.push(planned);
+            split.later.remove(at);
+            split.why.remove(at);
+        }
+    }
+}
+
+/// Puts off what would begin now and cure nobody without what comes later.
+pub(super) fn leave_no_half(space: &mut MeshSpace<'_, '_>, cases: &[Case<'_, '_>], split: &mut Split) {
+    if split.later.is_empty() {
+        return;
+    }
+    loop {
+        let cured: Vec<&Case<'_, '_>> = cases.iter().filter(|case| case.cured(space).is_some()).collect();
+        let needed = |planned: &Move| {
+            let serves = cured.iter().any(|case| serves(space, case, planned));
+            serves || split.now.iter().any(|other| other.after.contains(&planned.workload))
+        };
+        let Some(at) = split.now.iter().rposition(|planned| !needed(planned)) else { return };
+        let planned = split.now.remove(at);
+        if let Some(unit) = space.mesh.replica_ix(&planned.workload, &planned.replica) {
+            let home = space.home_of(unit);
+            space.put(unit, home);
+        }
+        split.why.push(None);
+        split.later.push(planned);
+    }
+}
+
+fn serves(space: &MeshSpace<'_, '_>, case: &Case<'_, '_>, planned: &Move) -> bool {
+    let unit = space.mesh.replica_ix(&planned.workload, &planned.replica);
+    unit.is_some_and(|unit| case.units.contains_key(&unit))
+}
+
+/// The first of some moves that may be made for a case.
+pub(super) fn serving<'p>(
+    space: &MeshSpace<'_, '_>,
+    case: &Case<'_, '_>,
+    moves: &'p [Move],
+) -> Option<&'p Move> {
+    moves.iter().find(|planned| serves(space, case, planned))
+}
+
+/// The guard rail in the way, if there is one.
+fn refused(
+    space: &mut MeshSpace<'_, '_>,
+    planned: &Move,
+    unit: ReplicaIx,
+    beside: &[Move],
+    all: &[Move],
+) -> Option<Option<NotPermitted>> {
+    let Some(policy) = space.known(unit).policy else { return Some(None) };
+    let asked = |chosen: &[Move]| {
+        permits(&space.inputs, policy, &planned.workload, &planned.from, &planned.to, chosen).err()
+    };
+    // The budget of a day counts all of them, also those that do not run at the same time.
+    let budget = || asked(all).filter(|why| !matches!(why, NotPermitted::Concurrent { .. }));
+    asked(beside).or_else(|| if all.len() > beside.len() { budget() } else { None }).map(Some)
+}

@@ -1,0 +1,175 @@
+//! What a change costs, and why it may not be.
+use super::{MeshSpace, Unit};
+use crate::{
+    inputs::Inputs,
+    placement::{
+        constraint::Mover,
+        layout::{NodeIndex, Step},
+        search::Space,
+    },
+    plan::RejectionReason,
+    twin::{Evaluation, MEDIAN, MeshModel, NodeIx, ReplicaIx, ServiceIx, UPPER},
+};
+
+/// What sums of many small numbers may be off by, as a share.
+const ROUNDING: f64 = 1e-4;
+
+/// The highest expected latency that a service may come to by what others do: its objective, or what it comes to
+/// anyway.
+pub(super) fn ceiling(mesh: &MeshModel, evaluation: &Evaluation<'_>, service: ServiceIx) -> f64 {
+    let Some(objective) = mesh.objective(service).filter(|_| mesh.service_unknown(service).is_none()) else {
+        return f64::INFINITY;
+    };
+    evaluation.worst_ms(service, MEDIAN).map_or(f64::INFINITY, |ms| ms.max(objective.above_ms))
+}
+
+/// What no layout may break, by the twin.
+#[derive(Clone, Debug)]
+pub(super) struct Bounds<'m> {
+    mesh: &'m MeshModel,
+    /// Where each replica stands when nothing more is moved.
+    pub(super) homes: Vec<u32>,
+    /// Highest expected latency that each service may come to by what others do, in milliseconds.
+    ceilings: Vec<f64>,
+    max_utilisation: f64,
+}
+
+impl<'m> Bounds<'m> {
+    pub(super) fn new(inputs: &Inputs<'_>, evaluation: &Evaluation<'m>) -> Self {
+        let mesh = evaluation.mesh();
+        Self {
+            mesh,
+            homes: (0..mesh.replicas()).map(|replica| evaluation.node_of(replica) as u32).collect(),
+            ceilings: (0..mesh.services()).map(|service| ceiling(mesh, evaluation, service)).collect(),
+            max_utilisation: inputs.settings.max_utilisation,
+        }
+    }
+
+    /// Whether a node keeps its headroom.
+    ///
+    /// # Errors
+    /// The share that would be in use.
+    pub(super) fn bears(&self, evaluation: &Evaluation<'_>, node: NodeIx) -> Result<(), f64> {
+        let used = evaluation.highest_use(node, UPPER);
+        if used <= self.max_utilisation * (1.0 + ROUNDING) { Ok(()) } else { Err(used) }
+    }
+
+    /// Whether a service is not pushed into a breach.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(super) fn spares(&self, evaluation: &Evaluation<'_>, service: ServiceIx) -> Result<(), RejectionReason> {
+        let ceiling = self.ceilings[service];
+        if ceiling == f64::INFINITY {
+            return Ok(());
+        }
+        let ms = evaluation.worst_ms(service, MEDIAN).unwrap_or(f64::INFINITY);
+        if ms <= ceiling * (1.0 + ROUNDING) {
+            return Ok(());
+        }
+        let objective_ms = self.mesh.objective(service).map_or(0.0, |objective| objective.above_ms);
+        Err(RejectionReason::WouldHarm {
+            service: self.mesh.service(service).clone(),
+            // Numbers without end have no JSON form.
+            predicted_ms: ms.min(1e9),
+            objective_ms,
+        })
+    }
+
+    fn holds_guests(&self, evaluation: &Evaluation<'_>, node: NodeIx) -> bool {
+        evaluation.replicas_on(node).any(|unit| self.homes[unit] as usize != node)
+    }
+
+    fn too_full(&self, capacity: f64, before: f64, then: f64) -> RejectionReason {
+        if !then.is_finite() {
+            return RejectionReason::UsageUnknown;
+        }
+        if then >= 1.0 {
+            return RejectionReason::WouldSaturate { utilisation: then };
+        }
+        RejectionReason::NotEnoughCpu {
+            needed_millicores: (then - before) * capacity,
+            free_millicores: ((self.max_utilisation - before) * capacity).max(0.0),
+        }
+    }
+}
+
+impl MeshSpace<'_, '_> {
+    /// Change of the cost when a unit goes somewhere.
+    ///
+    /// # Errors
+    /// The first condition that does not hold.
+    pub(in crate::placement) fn judge(&mut self, unit: usize, to: usize) -> Result<f64, RejectionReason> {
+        let (from, home) = (self.place(unit), self.home(unit));
+        if from == to {
+            return Ok(0.0);
+        }
+        if to != home {
+            self.takes(unit, to)?;
+        }
+        let disruption = self.known(unit).disruption;
+        let disrupted = match (from == home, to == home) {
+            (true, _) => disruption,
+            (_, true) => -disruption,
+            _ => 0.0,
+        };
+        let money = self.money(unit, to) - self.money(unit, from);
+        let before = self.evaluation.highest_use(to, UPPER);
+        let network = self.inputs.settings.network;
+        let (_, node) = self.layout.node(NodeIndex(to));
+        let capacity = node.capacity.get();
+        let (bounds, aims) = (&self.bounds, &self.aims);
+        self.evaluation.peek_with(unit, to, |then, delta| {
+            if to != home || bounds.holds_guests(then, to) {
+                bounds.bears(then, to).map_err(|use_then| bounds.too_full(capacity, before, use_then))?;
+            }
+            then.changed().try_for_each(|service| bounds.spares(then, service))?;
+            Ok(delta.risk + aims.change(then) + delta.network * network + money + disrupted)
+        })
+    }
+
+    /// Whether the node takes it, by everything but CPU in use and latency.
+    pub(in crate::placement) fn takes(&mut self, unit: usize, to: usize) -> Result<(), RejectionReason> {
+        if self.mesh.node_unknown(to).is_some() {
+            return Err(RejectionReason::UsageUnknown);
+        }
+        let Unit { workload, within_ms, .. } = *self.known(unit);
+        let own = self.away.get(&unit).copied();
+        if let Some(step) = own {
+            self.layout.take_back(step);
+        }
+        let from = NodeIndex(self.home(unit));
+        let taken = Mover::new(&self.layout, workload).feasible(from, NodeIndex(to), within_ms);
+        if let Some(step) = own {
+            self.layout.begin(step);
+        }
+        taken.or_else(|why| if self.freed(unit, to, &why) { Ok(()) } else { Err(why) })
+    }
+
+    /// Whether what leaves the node makes the room that is missing; the plan then waits with this move until it has.
+    fn freed(&self, unit: usize, to: usize, why: &RejectionReason) -> bool {
+        let asks = |unit: ReplicaIx| {
+            let (workload, _) = self.mesh.replica(unit);
+            self.inputs.snapshot.workloads.get(workload).map(|workload| workload.requests).unwrap_or_default()
+        };
+        let leaving = || self.away.keys().filter(|other| **other != unit && self.home(**other) == to);
+        match why {
+            RejectionReason::NotEnoughCpuRequested { needed_millicores, free_millicores, .. } => {
+                let freed: f64 = leaving().filter_map(|other| asks(*other).cpu_millicores).sum();
+                freed > 0.0 && *needed_millicores <= free_millicores + freed
+            }
+            RejectionReason::NotEnoughMemoryRequested { needed_bytes, free_bytes, .. } => {
+                let freed: f64 = leaving().filter_map(|other| asks(*other).memory_bytes).sum();
+                freed > 0.0 && *needed_bytes <= free_bytes + freed
+            }
+            _ => false,
+        }
+    }
+
+    /// What a unit takes up on its way to a place.
+    pub(super) fn step(&self, unit: usize, to: usize) -> Step {
+        let workload = self.units.get(&unit).map(|unit| unit.workload);
+        let workload = workload.unwrap_or_else(|| super::units::workload_of(&self.layout, self.mesh, unit));
+        Step { workload, from: Some(NodeIndex(self.home(unit))), to: NodeIndex(to) }
+    }
+}

@@ -1,0 +1,120 @@
+//! What there is to know of a replica before it is moved: whether it may be, for which policy, and what that costs.
+use super::MeshSpace;
+use crate::{
+    inputs::Inputs,
+    placement::{
+        NothingBecause,
+        constraint::{Immovable, movable},
+        layout::{Layout, WorkloadIndex},
+        search::Space,
+    },
+    policy::{Mode, NotPermitted, RelocationPolicy, objective, permits},
+    time::Timestamp,
+    twin::{MeshModel, NodeIx, ReplicaIx},
+};
+
+const DAY_MS: i64 = 24 * 3_600_000;
+
+/// Length of a move after which it counts twice, in milliseconds: caches are cold, and two replicas are paid for.
+const LONG_MOVE_MS: f64 = 600_000.0;
+
+/// Doublings for moves of the last day, at most.
+const MOST_AGAIN: usize = 4;
+
+/// One replica that may be moved, or not.
+#[derive(Clone, Debug)]
+pub(in crate::placement) struct Unit<'a> {
+    pub(in crate::placement) workload: WorkloadIndex,
+    /// The policy that lets it move.
+    pub(in crate::placement) policy: Option<&'a RelocationPolicy>,
+    /// Nodes that are looked at.
+    pub(in crate::placement) targets: Vec<NodeIx>,
+    /// Why it is not moved, wherever to.
+    pub(in crate::placement) stays: Option<NothingBecause>,
+    pub(in crate::placement) disruption: f64,
+    /// Look-ahead of its objective in milliseconds.
+    pub(in crate::placement) within_ms: i64,
+}
+
+/// Place of a replica's workload in a layout. Every replica of the twin has one: both are made from the same snapshot.
+pub(super) fn workload_of(layout: &Layout<'_>, mesh: &MeshModel, unit: ReplicaIx) -> WorkloadIndex {
+    layout.workload_index(mesh.replica(unit).0).unwrap_or(WorkloadIndex(0))
+}
+
+impl<'a> MeshSpace<'_, 'a> {
+    /// What there is to know of a unit; it is found out once.
+    pub(in crate::placement) fn known(&mut self, unit: ReplicaIx) -> &Unit<'a> {
+        if !self.units.contains_key(&unit) {
+            let found = self.find_out(unit);
+            self.units.insert(unit, found);
+        }
+        &self.units[&unit]
+    }
+
+    fn find_out(&self, unit: ReplicaIx) -> Unit<'a> {
+        let workload = workload_of(&self.layout, self.mesh, unit);
+        let service = self.mesh.service(self.service_of(unit));
+        let policy = policy_for(&self.inputs, self.mode, service);
+        let rule = objective(self.inputs.policies, service);
+        let within_ms = rule.map_or(0, |rule| rule.within_ms);
+        let stays = self.stays(unit, workload, policy).err();
+        let targets = if stays.is_some() { Vec::new() } else { self.targets_of(unit, within_ms) };
+        Unit { workload, policy, targets, stays, disruption: self.disrupted(unit), within_ms }
+    }
+
+    /// Whether the replica may be moved at all; how many at once is not asked here.
+    fn stays(
+        &self,
+        unit: ReplicaIx,
+        index: WorkloadIndex,
+        policy: Option<&'a RelocationPolicy>,
+    ) -> Result<(), NothingBecause> {
+        let (id, _) = self.layout.workload(index);
+        let workload = || id.clone();
+        if self.inputs.in_flight.iter().any(|moving| moving.workload == *id) || self.taken.iter().any(|(taken, _)| *taken == unit) {
+            return Err(NothingBecause::RolloutInProgress { workload: workload() });
+        }
+        movable(&self.layout, index).map_err(|why| match why {
+            Immovable::Pinned { reason } => NothingBecause::Pinned { workload: workload(), reason },
+            Immovable::NotReady { replica } => NothingBecause::NotReady { workload: workload(), replica },
+            why => NothingBecause::Immovable { workload: workload(), why },
+        })?;
+        let Some(policy) = policy else { return Err(NothingBecause::NoPolicy { workload: workload() }) };
+        let node = self.mesh.node(self.home(unit));
+        match permits(&self.inputs, policy, id, node, node, &[]) {
+            Ok(()) | Err(NotPermitted::Concurrent { .. }) => {}
+            Err(NotPermitted::Cooldown { rest, .. }) => {
+                return Err(NothingBecause::Cooldown { workload: workload(), rest });
+            }
+            Err(why) => return Err(NothingBecause::NotPermitted { why }),
+        }
+        match self.mesh.replica_unknown(unit).or_else(|| self.mesh.node_unknown(self.home(unit))) {
+            Some(why) => Err(NothingBecause::TwinUnknown { why: why.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Cost of a move in itself: the share of the service's requests that counts as put at risk, more for a move that
+    /// takes long and for a workload that was moved lately, and a constant, so that a move is never for nothing.
+    fn disrupted(&self, unit: ReplicaIx) -> f64 {
+        let (workload, _) = self.mesh.replica(unit);
+        let requests = self.mesh.weight(self.service_of(unit)) * self.evaluation.share_of(unit);
+        let length = self.inputs.duration_of(workload).max(0) as f64 / LONG_MOVE_MS;
+        let lately = |ended: Timestamp| self.inputs.now.ms_since(ended) < DAY_MS;
+        let past = self.inputs.past_moves.iter();
+        let again = past.filter(|past| past.workload == *workload && lately(past.ended_at)).count();
+        let doubled = 2.0f64.powi(again.min(MOST_AGAIN) as i32);
+        requests * self.inputs.settings.disruption * (1.0 + length) * doubled + self.inputs.settings.move_cost
+    }
+
+}
+
+/// The policy that lets a service be moved: the first by name of those that go at least so far.
+pub(crate) fn policy_for<'a>(
+    inputs: &Inputs<'a>,
+    mode: Mode,
+    service: &crate::ids::ServiceId,
+) -> Option<&'a RelocationPolicy> {
+    let concerned = inputs.policies.iter().filter(|policy| policy.mode >= mode && policy.selects(service));
+    concerned.min_by(|a, b| a.id.cmp(&b.id))
+}

@@ -1,0 +1,198 @@
+//! Why a move is made, and why not another: the words and numbers of a placement.
+use super::{
+    NothingBecause,
+    case::{Case, home_name},
+    search::Space,
+    space::MeshSpace,
+};
+use crate::{
+    plan::{Cause, Effect, Move, MoveReason, Rejection, RejectionReason, Unlisted},
+    policy::objective,
+    twin::{MEDIAN, NodeIx, ReplicaIx, ServiceIx},
+};
+use std::collections::BTreeMap;
+
+/// Rejected nodes that are listed for each workload; the others are counted.
+pub(super) const LISTED: usize = 20;
+
+/// Whom a move is for: the service itself when that is cured, else the weightiest cured one of those who asked for it.
+pub(super) fn case_of<'c, 'r, 'a>(
+    space: &MeshSpace<'_, '_>,
+    cases: &'c [Case<'r, 'a>],
+    unit: ReplicaIx,
+) -> Option<&'c Case<'r, 'a>> {
+    let asked = || cases.iter().filter(|case| case.units.contains_key(&unit));
+    let cured = || asked().filter(|case| case.cured(space).is_some());
+    let own = cured().find(|case| case.service == space.service_of(unit));
+    own.or_else(|| cured().next()).or_else(|| asked().next()).or(cases.first())
+}
+
+/// Highest expected latency of a service in milliseconds in the present layout; 0 when it is not known.
+pub(super) fn expected_ms(space: &MeshSpace<'_, '_>, service: ServiceIx) -> f64 {
+    space.evaluation().worst_ms(service, MEDIAN).unwrap_or(0.0)
+}
+
+/// The move of a unit from its home to where it stands now, for a case.
+pub(super) fn planned(
+    space: &mut MeshSpace<'_, '_>,
+    case: &Case<'_, '_>,
+    (unit, to): (ReplicaIx, NodeIx),
+    before_ms: &dyn Fn(ServiceIx) -> Option<f64>,
+) -> Move {
+    let service_ix = space.service_of(unit);
+    let (workload, replica) = space.mesh.replica(unit);
+    let service = space.mesh.service(service_ix).clone();
+    let own = objective(space.inputs.policies, &service).copied().unwrap_or(case.objective);
+    let breach = case.risk.trigger.breach();
+    let is_own = service_ix == case.service;
+    let held_to = if is_own { case.objective } else { own };
+    let stay_ms = if is_own { Some(case.stay_ms) } else { before_ms(service_ix) };
+    let cause = case.units.get(&unit).cloned().unwrap_or(Cause::MakesRoom { of: case.risk.service.clone() });
+    let ramp_percent = space.known(unit).policy.map(|policy| policy.ramp_percent.clone());
+    Move {
+        workload: workload.clone(),
+        service,
+        replica: replica.clone(),
+        from: home_name(space, unit).clone(),
+        to: space.mesh.node(to).clone(),
+        reason: MoveReason {
+            policy: case.risk.policy.id.clone(),
+            rule: case.risk.rule.name.clone(),
+            quantile: held_to.quantile,
+            objective_ms: held_to.above_ms,
+            breach_at: breach.map_or(space.inputs.now, |breach| breach.at),
+            breach_probability: case.risk.trigger.probability(),
+            // Numbers without end have no JSON form.
+            stay_ms: stay_ms.unwrap_or(0.0).min(1e9),
+            move_ms: expected_ms(space, service_ix),
+            model: case.risk.model.clone(),
+            lead_ms: space.inputs.duration_of(workload),
+            on_behalf_of: (!is_own).then(|| case.risk.service.clone()),
+            cause,
+        },
+        ramp_percent: ramp_percent.unwrap_or_else(|| case.risk.policy.ramp_percent.clone()),
+        after: Vec::new(),
+    }
+}
+
+/// What the layout is expected to do to the services at risk and to those that are moved for them.
+pub(super) fn effects(
+    space: &mut MeshSpace<'_, '_>,
+    services: &[ServiceIx],
+    moved: &[(ReplicaIx, NodeIx)],
+) -> Vec<Effect> {
+    let look = |space: &MeshSpace<'_, '_>, service: ServiceIx| {
+        (space.evaluation().worst_ms(service, MEDIAN), space.evaluation().risk(service))
+    };
+    let with: Vec<_> = services.iter().map(|service| look(space, *service)).collect();
+    for (unit, _) in moved {
+        let home = space.home_of(*unit);
+        space.put(*unit, home);
+    }
+    let without: Vec<_> = services.iter().map(|service| look(space, *service)).collect();
+    for (unit, to) in moved {
+        space.put(*unit, *to);
+    }
+    let effect = |((service, (move_ms, move_risk)), (stay_ms, stay_risk)): ((&ServiceIx, _), _)| Effect {
+        service: space.mesh.service(*service).clone(),
+        objective_ms: space.mesh.objective(*service).map(|objective| objective.above_ms),
+        stay_ms,
+        stay_risk,
+        move_ms,
+        move_risk,
+    };
+    services.iter().zip(with).zip(without).map(effect).collect()
+}
+
+/// Nodes that were refused for a unit, in the order of their names, a few of them and the others counted. The unit
+/// stands at its target, or at home when there is none.
+pub(super) fn rejected(
+    space: &mut MeshSpace<'_, '_>,
+    unit: ReplicaIx,
+    case: &Case<'_, '_>,
+) -> (Vec<Rejection>, Option<Unlisted>) {
+    let (workload, _) = space.mesh.replica(unit);
+    let workload = workload.clone();
+    let chosen = space.place(unit);
+    let home = space.home_of(unit);
+    let chosen_ms = space.evaluation().worst_ms(case.service, MEDIAN).unwrap_or(0.0);
+    // Against doing nothing: what the whole mesh then costs.
+    let chosen_cost = space.cost().total();
+    space.put(unit, home);
+    let base = space.cost().total();
+    let looked_at = space.targets(unit);
+    let mut listed = Vec::new();
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for node in (0..space.mesh.nodes()).filter(|node| *node != chosen || chosen == home) {
+        let why = if node == home {
+            RejectionReason::IsSource
+        } else {
+            match space.takes(unit, node) {
+                Err(why) => why,
+                Ok(()) if !looked_at.contains(&node) => RejectionReason::NotLookedAt,
+                Ok(()) => why_not(space, (unit, node), case, (base, chosen_cost, chosen_ms)),
+            }
+        };
+        if listed.len() < LISTED && why != RejectionReason::NotLookedAt {
+            listed.push(Rejection { workload: workload.clone(), node: space.mesh.node(node).clone(), why });
+        } else {
+            *counts.entry(why.kind().to_owned()).or_default() += 1;
+        }
+    }
+    space.put(unit, chosen);
+    (listed, (!counts.is_empty()).then(|| Unlisted { workload, counts }))
+}
+
+fn why_not(
+    space: &mut MeshSpace<'_, '_>,
+    (unit, node): (ReplicaIx, NodeIx),
+    case: &Case<'_, '_>,
+    (base, chosen, chosen_ms): (f64, f64, f64),
+) -> RejectionReason {
+    let judged = space.judge(unit, node);
+    let latency = space.latency_there(unit, node, case.service);
+    let cost = match judged {
+        Err(why) => return why,
+        Ok(change) => base + change,
+    };
+    let Some(predicted_ms) = latency else { return RejectionReason::UsageUnknown };
+    if case.risk.worst_ms().is_some() && case.units.get(&unit) == Some(&Cause::OwnNode) {
+        let below = case.objective.above_ms * (1.0 - case.risk.policy.margin.target);
+        if predicted_ms > below {
+            return RejectionReason::WouldBreachThere { predicted_ms, limit_ms: below };
+        }
+        if predicted_ms > case.limit_ms {
+            return RejectionReason::NoGain { predicted_ms, stay_ms: case.stay_ms };
+        }
+    }
+    RejectionReason::CostsMore { cost, predicted_ms, chosen, chosen_ms }
+}
+
+/// Why a service that could not be cured stays: the best that could be done for its first replica.
+pub(super) fn why_staying(space: &mut MeshSpace<'_, '_>, case: &Case<'_, '_>) -> NothingBecause {
+    let own: Vec<ReplicaIx> =
+        case.units.iter().filter(|(_, cause)| **cause == Cause::OwnNode).map(|(unit, _)| *unit).collect();
+    let Some(unit) = own.first().copied() else {
+        return case.refused.clone().unwrap_or(NothingBecause::NoFeasibleNode { rejected: Vec::new() });
+    };
+    let mut cheapest: Option<(f64, NodeIx)> = None;
+    for unit in &own {
+        for node in space.targets(*unit) {
+            let fits = space.latency_there(*unit, node, case.service).is_some_and(|ms| ms <= case.limit_ms);
+            let Ok(change) = space.judge(*unit, node) else { continue };
+            if fits && cheapest.is_none_or(|(least, _)| change < least) {
+                cheapest = Some((change, node));
+            }
+        }
+    }
+    if let Some((change, node)) = cheapest {
+        let staying = space.cost().total();
+        let node = space.mesh.node(node).clone();
+        return NothingBecause::StayingCostsLess { staying, cheapest: staying + change, node };
+    }
+    let (rejected, unlisted) = rejected(space, unit, case);
+    let no_gain = rejected.iter().any(|r| matches!(r.why, RejectionReason::NoGain { .. }))
+        || unlisted.is_some_and(|rest| rest.counts.contains_key("no_gain"));
+    if no_gain { NothingBecause::NoGain { rejected } } else { NothingBecause::NoFeasibleNode { rejected } }
+}
+

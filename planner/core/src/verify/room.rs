@@ -1,0 +1,173 @@
+//! Whether every move finds room when its turn comes, and nobody suffers.
+use super::{Violation, form::waited_for};
+use crate::{
+    inputs::Inputs,
+    placement::{
+        constraint::{Immovable, Mover, movable},
+        layout::Layout,
+    },
+    plan::{Move, RejectionReason},
+    policy::objective,
+    topology::Snapshot,
+    twin::{Evaluation, MEDIAN, MeshModel, NodeIx, ReplicaIx, UPPER},
+};
+use std::{borrow::Cow, collections::BTreeSet};
+
+/// What sums of many small numbers may be off by, as a share.
+const ROUNDING: f64 = 1e-3;
+
+/// Checks all moves in their order, and the services at the end.
+pub(super) fn check(moves: &[Move], inputs: &Inputs<'_>, violations: &mut Vec<Violation>) {
+    let mesh = MeshModel::build(inputs);
+    let mut evaluation = mesh.start();
+    let before: Vec<Option<f64>> =
+        (0..mesh.services()).map(|service| evaluation.worst_ms(service, MEDIAN)).collect();
+    let mut world = Cow::Borrowed(inputs.snapshot);
+    let mut done = BTreeSet::new();
+    let mut from = 0;
+    // Moves that wait for the same ones are judged in one layout.
+    while from < moves.len() {
+        let until = (from + 1..moves.len()).find(|at| waited_for(moves, *at) != done).unwrap_or(moves.len());
+        let until = if waited_for(moves, from) == done { until } else { from };
+        if until == from {
+            done = waited_for(moves, from);
+            world = Cow::Owned(after(inputs.snapshot, moves, &done));
+            continue;
+        }
+        let now = Inputs { snapshot: &world, ..*inputs };
+        let mut layout = Layout::new(&now);
+        for under_way in (0..from).filter(|at| !done.contains(at)) {
+            if let Some(step) = layout.step_of(&moves[under_way]) {
+                layout.begin(step);
+            }
+        }
+        for at in from..until {
+            let leaving = (0..at).filter(|other| !done.contains(other) && moves[*other].from == moves[at].to);
+            let leaving: Vec<&Move> = leaving.map(|at| &moves[at]).collect();
+            of_move(&moves[at], &leaving, &mut layout, &mut evaluation, violations);
+        }
+        from = until;
+    }
+    for (service, before_ms) in before.into_iter().enumerate() {
+        // Who moves for itself must keep its objective; who moves for another, or not at all, may not lose it.
+        let moves_itself = moves.iter().any(|planned| {
+            let itself = planned.reason.on_behalf_of.is_none() && planned.service == *mesh.service(service);
+            // Else it was said already.
+            itself && planned.from != planned.to && mesh.node_ix(&planned.to).is_some()
+        });
+        let before_ms = if moves_itself { Some(0.0) } else { before_ms };
+        harmed(&evaluation, service, before_ms, violations);
+    }
+}
+
+/// The snapshot as it will be when some moves are over.
+fn after(snapshot: &Snapshot, moves: &[Move], done: &BTreeSet<usize>) -> Snapshot {
+    let mut world = snapshot.clone();
+    for planned in done.iter().map(|at| &moves[*at]) {
+        let workload = world.workloads.get_mut(&planned.workload);
+        if let Some(placed) = workload.and_then(|workload| workload.replicas.get_mut(&planned.replica)) {
+            placed.node = planned.to.clone();
+        }
+    }
+    world
+}
+
+fn of_move(
+    planned: &Move,
+    leaving: &[&Move],
+    layout: &mut Layout<'_>,
+    evaluation: &mut Evaluation<'_>,
+    violations: &mut Vec<Violation>,
+) {
+    let mesh = evaluation.mesh();
+    let known = layout.workload_index(&planned.workload).zip(mesh.replica_ix(&planned.workload, &planned.replica));
+    // What is not in the snapshot was said already.
+    let Some((index, unit)) = known else { return };
+    let refuses =
+        |why| Violation::TargetRefuses { workload: planned.workload.clone(), node: planned.to.clone(), why };
+    let (Some(to), Some(to_ix)) = (layout.node_index(&planned.to), mesh.node_ix(&planned.to)) else {
+        violations.push(refuses(RejectionReason::Unreachable { detail: "not in the snapshot".to_owned() }));
+        return;
+    };
+    match movable(layout, index) {
+        Ok(()) | Err(Immovable::Pinned { .. }) => {}
+        Err(why) => violations.push(Violation::Immovable { workload: planned.workload.clone(), why }),
+    }
+    if let Some(from) = layout.node_index(&planned.from).filter(|from| *from != to) {
+        let within_ms = objective(layout.inputs.policies, &planned.service).map_or(0, |rule| rule.within_ms);
+        if let Err(why) = Mover::new(layout, index).feasible(from, to, within_ms) {
+            violations.push(refuses(why));
+        }
+    }
+    if let Some(step) = layout.step_of(planned) {
+        layout.begin(step);
+    }
+    if let Some(why) = mesh.replica_unknown(unit) {
+        violations.push(Violation::Unknown { why: why.clone() });
+        return;
+    }
+    match cpu(planned, leaving, (unit, to_ix), evaluation) {
+        Ok(()) => {}
+        Err(why) => violations.push(refuses(why)),
+    }
+}
+
+/// Whether the target keeps its headroom while those that leave it beside this move are still there.
+fn cpu(
+    planned: &Move,
+    leaving: &[&Move],
+    (unit, to): (ReplicaIx, NodeIx),
+    evaluation: &mut Evaluation<'_>,
+) -> Result<(), RejectionReason> {
+    let mesh = evaluation.mesh();
+    if planned.from == planned.to {
+        return Ok(());
+    }
+    if mesh.node_unknown(to).is_some() {
+        return Err(RejectionReason::UsageUnknown);
+    }
+    let leaving: Vec<(ReplicaIx, NodeIx)> = leaving
+        .iter()
+        .filter_map(|other| {
+            let unit = mesh.replica_ix(&other.workload, &other.replica)?;
+            Some((unit, evaluation.node_of(unit)))
+        })
+        .collect();
+    leaving.iter().for_each(|(other, _)| evaluation.move_replica(*other, to));
+    let before = evaluation.highest_use(to, UPPER);
+    evaluation.move_replica(unit, to);
+    let used = evaluation.highest_use(to, UPPER);
+    leaving.iter().for_each(|(other, gone)| evaluation.move_replica(*other, *gone));
+    let most = mesh.max_utilisation();
+    if used >= 1.0 {
+        return Err(RejectionReason::WouldSaturate { utilisation: used.min(1e9) });
+    }
+    if used <= most * (1.0 + ROUNDING) {
+        return Ok(());
+    }
+    let capacity = mesh.capacity(to);
+    Err(RejectionReason::NotEnoughCpu {
+        needed_millicores: (used - before) * capacity,
+        free_millicores: ((most - before) * capacity).max(0.0),
+    })
+}
+
+fn harmed(
+    evaluation: &Evaluation<'_>,
+    service: usize,
+    before_ms: Option<f64>,
+    violations: &mut Vec<Violation>,
+) {
+    let mesh = evaluation.mesh();
+    let known = mesh.service_unknown(service).is_none();
+    // A service without a bound before cannot be harmed.
+    let Some((objective, before_ms)) = mesh.objective(service).filter(|_| known).zip(before_ms) else { return };
+    let ms = evaluation.worst_ms(service, MEDIAN).unwrap_or(f64::INFINITY);
+    if ms > objective.above_ms.max(before_ms) * (1.0 + ROUNDING) {
+        violations.push(Violation::WouldHarm {
+            service: mesh.service(service).clone(),
+            predicted_ms: ms.min(1e9),
+            objective_ms: objective.above_ms,
+        });
+    }
+}
