@@ -27,6 +27,7 @@ pub mod live;
 pub mod placement;
 pub mod plan;
 pub mod policy;
+pub mod record;
 pub mod report;
 pub mod rollout;
 pub mod series;

@@ -61,6 +61,7 @@ pub(super) async fn gather(
         settings: settings.caution,
         newest,
     };
+    let inputs = inputs.rounded();
     Ok((inputs, made, corpus))
 }
 

@@ -5,5 +5,6 @@
 mod checker;
 mod golden;
 mod properties;
+mod replay;
 mod table;
 mod world;
