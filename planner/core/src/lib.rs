@@ -38,3 +38,4 @@ pub mod trial;
 pub mod twin;
 pub mod units;
 pub mod verify;
+pub mod what_if;

@@ -116,7 +116,8 @@ mod tests {
         for change in ["DELETE FROM decision_record", "UPDATE decision_record SET gzip = x''"] {
             assert!(other.execute(change, []).unwrap_err().to_string().contains("append-only"), "{change}");
         }
-        let kept = AuditRetention { plans_ms: 400 * DAY, others_ms: 90 * DAY, idle_ms: DAY, records_ms: 30 * DAY };
+        let kept =
+            AuditRetention { plans_ms: 400 * DAY, others_ms: 90 * DAY, idle_ms: DAY, records_ms: 30 * DAY };
         assert_eq!(audit.forget(at.plus_ms(30 * DAY), kept, 10).unwrap(), 0);
         assert_eq!(audit.forget(at.plus_ms(30 * DAY + 1), kept, 10).unwrap(), 1);
         assert_eq!(audit.record_of("plan-1").unwrap(), None);

@@ -14,6 +14,17 @@ impl Forecast {
         }
     }
 
+    /// Multiplies everything that is expected by a factor of 0 or more.
+    pub fn scale(&mut self, factor: f64) {
+        for step in &mut self.steps {
+            step.point *= factor;
+            step.quantiles = step.quantiles.map(|value| value * factor);
+        }
+        self.lowest *= factor;
+        self.highest *= factor;
+        self.paths.change(|_, value| value * factor);
+    }
+
     /// The same bands, with the points as the only joint path: for whoever looks at steps one by one.
     #[must_use]
     pub fn bands_only(&self) -> Self {
