@@ -5,6 +5,7 @@
 //! tried: the decision is made again from what would be kept, and more is kept when another plan comes out.
 use crate::{
     decide::{Decision, decide},
+    forecast::Forecast,
     history::Metric,
     ids::{PlanId, ServiceId},
     inputs::{MaybeForecast, OwnedInputs, ServiceInputs},
@@ -169,9 +170,8 @@ fn compare(recorded: &str, now: &str, plan: &Plan) -> Replay {
         None => Replay::Same { bytes: now.len(), digest: digest(plan).unwrap_or_default() },
         Some(at_byte) => {
             let around = |text: &str| {
-                let from = text.floor_char_boundary(at_byte.saturating_sub(SHOWN / 2));
-                let to = text.floor_char_boundary(at_byte.saturating_add(SHOWN / 2).min(text.len()));
-                text.get(from..to).unwrap_or_default().to_owned()
+                let shown = at_byte.saturating_sub(SHOWN / 2)..at_byte.saturating_add(SHOWN / 2);
+                text.char_indices().filter(|(at, _)| shown.contains(at)).map(|(_, letter)| letter).collect()
             };
             Replay::Different { at_byte, recorded: around(recorded), now: around(now) }
         }
@@ -186,8 +186,7 @@ fn involved(decision: &Decision) -> BTreeSet<&ServiceId> {
 }
 
 fn reduced(inputs: &OwnedInputs, involved: &BTreeSet<&ServiceId>, kept: Kept) -> OwnedInputs {
-    let bands =
-        |forecast: &MaybeForecast| forecast.as_ref().map(|made| made.bands_only()).map_err(Clone::clone);
+    let bands = |forecast: &MaybeForecast| forecast.as_ref().map(Forecast::bands_only).map_err(Clone::clone);
     let service = |(id, known): (&ServiceId, &ServiceInputs)| {
         if involved.contains(id) {
             return (id.clone(), known.clone());

@@ -77,10 +77,8 @@ impl OwnedInputs {
         let of_resources = self.resources.nodes.values_mut().flat_map(BTreeMap::values_mut);
         let of_workloads = self.resources.workloads.values_mut().flat_map(BTreeMap::values_mut);
         let of_nodes = self.nodes.values_mut().chain(self.background.values_mut());
-        for forecast in of_services.chain(of_resources).chain(of_workloads).chain(of_nodes) {
-            if let Ok(made) = forecast {
-                made.round();
-            }
+        for made in of_services.chain(of_resources).chain(of_workloads).chain(of_nodes).flatten() {
+            made.round();
         }
         self
     }

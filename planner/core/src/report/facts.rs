@@ -197,7 +197,7 @@ impl Facts {
                  {twin_factor:.2} two times of three"
             ));
         }
-        lines.into_iter().map(|line| format!("  {line}\n")).collect()
+        lines.iter().flat_map(|line| ["  ", line, "\n"]).collect()
     }
 }
 

@@ -43,7 +43,7 @@ fn inputs() -> OwnedInputs {
 
 fn record(inputs: &OwnedInputs) -> DecisionRecord {
     let decision = decide(&inputs.borrow()).unwrap();
-    let plan = decision.plan.clone().expect("cart is moved");
+    let plan = decision.plan.clone().unwrap();
     DecisionRecord::new(inputs, &decision, &plan, Mode::Auto, "0.0.0").unwrap()
 }
 
@@ -77,7 +77,7 @@ fn all_inputs_give_the_same_id_and_digest_too() {
 fn another_plan_is_shown_where_it_begins_to_differ() {
     let inputs = inputs();
     let mut record = record(&inputs);
-    let at = record.plan.find("\"to\":\"b\"").expect("cart goes to b");
+    let at = record.plan.find("\"to\":\"b\"").unwrap();
     record.plan.replace_range(at..at + 8, "\"to\":\"c\"");
     let Replay::Different { at_byte, recorded, now } = record.replay().unwrap() else { panic!("the same") };
     assert!(recorded.contains("\"to\":\"c\"") && now.contains("\"to\":\"b\""), "{recorded} {now}");
