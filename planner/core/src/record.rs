@@ -41,10 +41,10 @@ pub struct DecisionRecord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kept {
-    /// Whole forecasts of the services that are to be placed anew; of the others and of nodes the bands, without joint
-    /// paths, and of the others nothing of what depends on the place.
+    /// Whole forecasts of the services that are to be placed anew; of the others and of nodes the bands as far as rules
+    /// look, without joint paths, and of the others nothing of what depends on the place.
     Involved,
-    /// The same, with the bands of everything.
+    /// The same, with the whole bands of everything.
     Bands,
     /// Everything.
     All,
@@ -159,6 +159,9 @@ pub enum ReplayError {
     Digest(#[from] DigestError),
 }
 
+/// Steps that are kept beyond the longest look-ahead of a rule.
+const REACHED: usize = 3;
+
 /// Characters of the canonical JSON that are shown around a difference.
 const SHOWN: usize = 80;
 
@@ -186,7 +189,14 @@ fn involved(decision: &Decision) -> BTreeSet<&ServiceId> {
 }
 
 fn reduced(inputs: &OwnedInputs, involved: &BTreeSet<&ServiceId>, kept: Kept) -> OwnedInputs {
-    let bands = |forecast: &MaybeForecast| forecast.as_ref().map(Forecast::bands_only).map_err(Clone::clone);
+    // As far as any rule looks, and what the last steps of a look-ahead reach into.
+    let rules = inputs.policies.iter().flat_map(|policy| &policy.rules);
+    let ahead_ms = rules.map(|rule| rule.when.within_ms()).max().unwrap_or(0);
+    let cut = |made: &Forecast| match kept {
+        Kept::Involved => made.bands_only(usize::try_from(ahead_ms / made.step.ms()).unwrap_or(0) + REACHED),
+        Kept::Bands | Kept::All => made.bands_only(made.steps.len()),
+    };
+    let bands = |forecast: &MaybeForecast| forecast.as_ref().map(cut).map_err(Clone::clone);
     let service = |(id, known): (&ServiceId, &ServiceInputs)| {
         if involved.contains(id) {
             return (id.clone(), known.clone());
