@@ -9,14 +9,18 @@ mod health;
 mod nodes;
 mod payload;
 mod query;
+mod record;
 mod regressors;
 mod relocations;
 mod routes;
 mod services;
 mod signals;
 mod time_text;
+mod what_if;
 
+pub use record::PortableRecord;
 pub(crate) use time_text::{parse as parse_time, rfc3339};
+pub use what_if::WhatIfAnswer;
 
 use crate::{
     audit::Audit, calendar::Calendars, clock::Clock, metrics::Metrics, observed::SharedObserved,
@@ -111,6 +115,9 @@ fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(signals::list))
         .routes(routes!(decisions::plans))
         .routes(routes!(decisions::plan))
+        .routes(routes!(record::of_plan))
+        .routes(routes!(what_if::ask))
+        .routes(routes!(decisions::of_service))
         .routes(routes!(decisions::last))
         .routes(routes!(decisions::list))
         .routes(routes!(relocations::list))

@@ -200,6 +200,7 @@ impl Assembled {
             plans_ms: settings.retention.moves.ms(),
             others_ms: settings.retention.audit.ms(),
             idle_ms: settings.retention.idle_passes.ms(),
+            records_ms: settings.retention.records.ms(),
         };
         let retention = Retention {
             clock: clock.clone(),

@@ -1,11 +1,13 @@
 //! The command line: every command, its arguments, and the environment variables that stand for them.
 mod calendar;
+mod decide;
 mod regressors;
 
 pub use calendar::{
     CalendarAddArgs, CalendarCancelArgs, CalendarCheckArgs, CalendarCommand, CalendarListArgs,
     CalendarRemoveArgs,
 };
+pub use decide::{ExplainArgs, SimulateArgs};
 pub use regressors::{RegressorDeleteArgs, RegressorPushArgs, RegressorsCommand};
 
 use crate::{settings::Span, telemetry::LogFormat};
@@ -54,8 +56,17 @@ pub enum Command {
     Nodes(QueryArgs),
     /// Lists the plans that were made, newest first.
     Plans(QueryArgs),
-    /// Says in words why a plan was made, or why the last pass decided as it did.
+    /// Says in words why a plan was made, or why the last pass decided as it did, and decides again to prove it.
     Explain(ExplainArgs),
+    /// Shows what the newest pass would change; exits with 3 when that is something.
+    Plan(QueryArgs),
+    /// Predicts what moves, another load or a failed node would bring; exits with 3 when something would breach.
+    ///
+    /// Examples:
+    ///   foremesh simulate --move cart=node-b
+    ///   foremesh simulate --node-down node-a --load cart=1.5 -o json
+    #[command(verbatim_doc_comment)]
+    Simulate(SimulateArgs),
     /// Lists relocations with their state, newest first.
     Moves(QueryArgs),
     /// Stops a running relocation and takes it back.
@@ -206,16 +217,6 @@ pub struct AccuracyArgs {
     /// How many series at most.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub limit: u32,
-    /// The planner and the output.
-    #[command(flatten)]
-    pub query: QueryArgs,
-}
-
-/// Arguments of `foremesh explain`.
-#[derive(Debug, ClapArgs)]
-pub struct ExplainArgs {
-    /// A plan's id; the last pass when not given.
-    pub plan: Option<String>,
     /// The planner and the output.
     #[command(flatten)]
     pub query: QueryArgs,

@@ -3,8 +3,10 @@
 //! Append-only is enforced by the database itself: triggers refuse updates and deletes, so that neither a later
 //! version of the planner nor a person with `sqlite3` changes the past by accident. What is over its retention may be
 //! deleted, and nothing younger: the limits are a row of the same file, which says how far the trail goes back.
+mod records;
 mod retention;
 
+pub use records::{RecordError, pack, unpack};
 pub use retention::AuditRetention;
 
 use crate::rollout::{ReportError, Reporter};
@@ -20,7 +22,7 @@ use std::{
 const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Each entry brings the tables from the version of its place to the next; never edited once released.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
 CREATE TABLE audit (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -37,6 +39,7 @@ CREATE TRIGGER audit_is_never_deleted BEFORE DELETE ON audit
 BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END;
     ",
     retention::SCHEMA,
+    records::SCHEMA,
 ];
 
 /// The audit trail in one SQLite file.
@@ -344,6 +347,6 @@ mod tests {
         let path = directory.path().join("audit.db");
         Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 9").unwrap();
         let text = Audit::open(&path).unwrap_err().to_string();
-        assert!(text.contains("audit.db` has schema version 9, but this planner knows 2 at most"), "{text}");
+        assert!(text.contains("audit.db` has schema version 9, but this planner knows 3 at most"), "{text}");
     }
 }

@@ -1,12 +1,16 @@
 //! The commands that ask a running planner and print its answer.
 mod calendar;
+mod explain;
 mod regressors;
+mod simulate;
 
 pub use calendar::calendar;
+pub use explain::explain;
 pub use regressors::regressors;
+pub use simulate::{plan, simulate};
 
 use crate::{
-    args::{AbortArgs, AccuracyArgs, ExplainArgs, ForecastArgs, Output, QueryArgs},
+    args::{AbortArgs, AccuracyArgs, ForecastArgs, Output, QueryArgs},
     client::request,
 };
 use comfy_table::{Table, presets};
@@ -183,20 +187,6 @@ pub async fn plans(args: &QueryArgs) -> anyhow::Result<ExitCode> {
             ],
         )
     });
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Says why.
-///
-/// # Errors
-/// When the planner does not answer, or does not know that plan.
-pub async fn explain(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
-    let path = match &args.plan {
-        Some(plan) => format!("/api/v1/plans/{plan}"),
-        None => "/api/v1/decisions/last".to_owned(),
-    };
-    let answer = request(&args.query.server, Method::GET, &path).await?;
-    print(&answer, args.query.output, |answer| text(answer, "/explanation"));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -10,7 +10,7 @@ pub use validity::LatestInputs;
 use watch::SilenceWatch;
 
 use crate::{
-    audit::{Audit, AuditError, Kind},
+    audit::{Audit, AuditError, Kind, RecordError, pack},
     calendar::Calendars,
     causes::chain,
     clock::Clock,
@@ -29,7 +29,8 @@ use foremesh_core::{
     ids::PlanId,
     inputs::{OwnedInputs, Settings as Caution},
     plan::{DigestError, Plan},
-    policy::RelocationPolicy,
+    policy::{Mode, RelocationPolicy},
+    record::DecisionRecord,
     report::{AuditRecord, Decided, Refusal, records, refuse},
     time::Step,
     trial::{TestedPlan, waive},
@@ -130,6 +131,9 @@ pub enum PassError {
     /// The inputs have no canonical form.
     #[error("the inputs of the decision could not be digested")]
     Digest(#[from] DigestError),
+    /// What the plan was made from could not be packed.
+    #[error("what the plan was made from could not be recorded")]
+    Record(#[from] RecordError),
     /// The decision took a panic with it.
     #[error("the decision ended in a fault of the planner")]
     Fault(#[from] tokio::task::JoinError),
@@ -227,7 +231,7 @@ impl Control {
             refuse(&mut records, plan, refusal);
         }
         // On record before anything is done.
-        self.record(&inputs, &decision, &records)?;
+        self.record(&inputs, &decision, &records).await?;
         if let Some((plan, Ok(tested))) = tested
             && let Err(error) = self.parts.rollouts.start(&tested).await
         {
@@ -246,12 +250,12 @@ impl Control {
     }
 
     /// One record for the pass; a service whose decision did not change is named with the pass that recorded it.
-    fn record(
+    async fn record(
         &mut self,
-        inputs: &OwnedInputs,
+        inputs: &Arc<OwnedInputs>,
         decision: &Decision,
         records: &[AuditRecord],
-    ) -> Result<(), AuditError> {
+    ) -> Result<(), PassError> {
         let mut changed = Vec::new();
         let mut unchanged = BTreeMap::new();
         for record in records {
@@ -270,20 +274,14 @@ impl Control {
         let services: Vec<_> =
             changed.iter().map(|record| json!({"record": record, "explanation": record.explain()})).collect();
         let pass = json!({"pass": self.pass, "services": services, "unchanged_since_pass": unchanged});
-        let audit = &self.parts.audit;
         let plan_id = decision.plan.as_ref().map(|plan| plan.id.as_str());
-        audit.append(inputs.now, Kind::Decision, plan_id, &pass)?;
+        self.parts.audit.append(inputs.now, Kind::Decision, plan_id, &pass)?;
         if let Some(plan) = &decision.plan {
-            audit.append(
-                inputs.now,
-                Kind::Plan,
-                Some(plan.id.as_str()),
-                &plan_record(plan, "auto", records),
-            )?;
+            self.record_plan(inputs, decision, plan, Mode::Auto, records).await?;
             self.newest = Some((plan.id.clone(), plan.generation));
         }
         // What is only shown is recorded when it is new.
-        let shown = [(&decision.awaiting_approval, "approve"), (&decision.recommended, "recommend")];
+        let shown = [(&decision.awaiting_approval, Mode::Approve), (&decision.recommended, Mode::Recommend)];
         for (plan, mode) in shown {
             let Some(plan) = plan else { continue };
             let new = |record: &&AuditRecord| match &record.decided {
@@ -291,10 +289,31 @@ impl Control {
                 _ => false,
             };
             if changed.iter().any(new) {
-                let record = plan_record(plan, mode, records);
-                audit.append(inputs.now, Kind::Recommendation, Some(plan.id.as_str()), &record)?;
+                self.record_plan(inputs, decision, plan, mode, records).await?;
             }
         }
+        Ok(())
+    }
+
+    /// The plan, and before it what it was made from.
+    async fn record_plan(
+        &mut self,
+        inputs: &Arc<OwnedInputs>,
+        decision: &Decision,
+        plan: &Plan,
+        mode: Mode,
+        records: &[AuditRecord],
+    ) -> Result<(), PassError> {
+        let (of, made, planned) = (Arc::clone(inputs), decision.clone(), plan.clone());
+        let packed = tokio::task::spawn_blocking(move || {
+            let record = DecisionRecord::new(&of, &made, &planned, mode, env!("CARGO_PKG_VERSION"))?;
+            Ok::<_, PassError>(pack(&record)?)
+        })
+        .await??;
+        let audit = &self.parts.audit;
+        audit.keep_record(inputs.now, plan.id.as_str(), &packed)?;
+        let kind = if mode == Mode::Auto { Kind::Plan } else { Kind::Recommendation };
+        audit.append(inputs.now, kind, Some(plan.id.as_str()), &plan_record(plan, mode.name(), records))?;
         Ok(())
     }
 }

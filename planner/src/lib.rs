@@ -40,3 +40,4 @@ pub mod silence;
 mod state_file;
 pub mod store;
 pub mod telemetry;
+pub mod what_if;

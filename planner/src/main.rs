@@ -36,6 +36,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Nodes(args) => cli::nodes(&args).await,
         Command::Plans(args) => cli::plans(&args).await,
         Command::Explain(args) => cli::explain(&args).await,
+        Command::Plan(args) => cli::plan(&args).await,
+        Command::Simulate(args) => cli::simulate(&args).await,
         Command::Moves(args) => cli::moves(&args).await,
         Command::Abort(args) => cli::abort(&args).await,
         Command::Calendar(command) => cli::calendar(&command).await,

@@ -175,6 +175,8 @@ pub struct Retention {
     pub audit: Span,
     /// Audit records of passes in which nothing changed.
     pub idle_passes: Span,
+    /// What plans were made from, so that a decision can be made again: megabytes each in a large mesh.
+    pub records: Span,
     /// Rollouts, and the audit records of plans and their rollouts; a week at least, for the cooldown of the next move.
     pub moves: Span,
 }
@@ -188,6 +190,7 @@ impl Default for Retention {
             sixty_steps: Span::from_secs(400 * DAY_SECONDS),
             audit: Span::from_secs(90 * DAY_SECONDS),
             idle_passes: Span::from_secs(7 * DAY_SECONDS),
+            records: Span::from_secs(30 * DAY_SECONDS),
             moves: Span::from_secs(400 * DAY_SECONDS),
         }
     }

@@ -9,6 +9,7 @@ mod known_ahead;
 mod load;
 mod net;
 mod readme;
+mod replays;
 mod world;
 
 use serde_json::Value;
@@ -74,6 +75,10 @@ async fn a_predicted_breach_is_moved_away_from_before_it_comes() {
     assert!(text(first).contains("nothing to do, because the future is not known"), "{first}");
     let plans: Vec<&Value> = kinds_of(&trail, "plan").collect();
     assert_eq!(plans.len(), 1);
+    let plan = plans[0]["plan"].as_str().unwrap();
+    replays::assert_replays(&world, plan).await;
+    replays::assert_simulates(&world, plan).await;
+    replays::assert_explained(&world).await;
     let explanation = plans[0]["record"]["explanation"].as_str().unwrap();
     for part in ["shop: move shop@host-a from host-a to host-b", "breach in", "host-c", "seasonal_naive"] {
         assert!(explanation.contains(part), "`{part}` is missing in:\n{explanation}");

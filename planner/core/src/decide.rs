@@ -58,6 +58,18 @@ pub struct Decision {
     pub nothing_because: Vec<(ServiceId, NothingBecause)>,
 }
 
+impl Decision {
+    /// The plan of the policies in one mode.
+    pub const fn plan_in(&self, mode: Mode) -> Option<&Plan> {
+        match mode {
+            Mode::Auto => self.plan.as_ref(),
+            Mode::Approve => self.awaiting_approval.as_ref(),
+            Mode::Recommend => self.recommended.as_ref(),
+            Mode::Observe => None,
+        }
+    }
+}
+
 /// Decides. Equal inputs give the equal decision, byte for byte.
 ///
 /// # Errors

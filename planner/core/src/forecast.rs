@@ -14,6 +14,7 @@ mod drift;
 mod experts;
 mod forecaster;
 mod holt_winters;
+mod kept;
 mod last_value;
 mod learn;
 mod levels;

@@ -75,6 +75,14 @@ impl Plan {
         Ok(Some(plan))
     }
 
+    /// The one JSON text of the plan: equal plans have equal bytes.
+    ///
+    /// # Errors
+    /// [`DigestError`] when the plan cannot be written as JSON.
+    pub fn canonical(&self) -> Result<String, DigestError> {
+        serde_json::to_string(self).map_err(DigestError)
+    }
+
     /// The id that follows from the content: `plan-` and 12 hex digits of the SHA-256 over the plan without its id.
     ///
     /// # Errors

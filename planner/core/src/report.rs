@@ -1,6 +1,9 @@
 //! What was seen, decided and refused, and why: one record for each service and pass, readable by machines and, by
 //! [`AuditRecord::explain`], by people.
 mod explain;
+mod facts;
+
+pub use facts::{Alternative, Facts, Group, IfNothing, MoveFacts, Uncertainty};
 
 use crate::{
     decide::{Decision, ServiceAssessment},

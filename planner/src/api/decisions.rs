@@ -8,6 +8,7 @@ use axum::{
     Json,
     extract::{Path, State},
 };
+use foremesh_core::{decide::Decision, policy::Mode, report::Facts};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -162,6 +163,78 @@ pub(super) struct LastDecision {
     pass: u64,
     /// What was decided about each service, in words.
     explanation: String,
+    /// Plans of this pass: of mode `auto` those that are carried out, else those that would be.
+    plans: Vec<PassPlan>,
+}
+
+/// A plan of the newest pass.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PassPlan {
+    /// Its id.
+    id: String,
+    /// Mode of the policies that it was made for.
+    mode: String,
+    /// Its moves, such as `shop: host-a to host-b`.
+    moves: Vec<String>,
+}
+
+fn plans_of(decision: &Decision) -> Vec<PassPlan> {
+    let modes = [Mode::Auto, Mode::Recommend];
+    let made = modes.into_iter().filter_map(|mode| Some((mode, decision.plan_in(mode)?)));
+    made.map(|(mode, plan)| PassPlan {
+        id: plan.id.to_string(),
+        mode: mode.name().to_owned(),
+        moves: plan
+            .moves
+            .iter()
+            .map(|planned| format!("{}: {} to {}", planned.workload, planned.from, planned.to))
+            .collect(),
+    })
+    .collect()
+}
+
+/// The newest decision about one service.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ServiceDecision {
+    /// The service.
+    service: String,
+    /// When it was made.
+    at: String,
+    /// In words.
+    explanation: String,
+    /// The same in fields: what comes when nothing is done, the move, refused nodes by reason, what alternatives cost,
+    /// how sure it is, and what kept it from moving.
+    #[schema(value_type = Object)]
+    facts: Value,
+}
+
+/// What the newest pass decided about one service, and why, also where that was nothing.
+#[utoipa::path(get, path = "/api/v1/decisions/services/{id}", tag = "decisions",
+    params(("id" = String, Path, description = "Name of the service")),
+    responses(
+        (status = 200, body = ServiceDecision),
+        (status = 404, description = "No policy is about such a service", body = Problem),
+        (status = 503, description = "No pass was made yet", body = Problem)
+    )
+)]
+pub(super) async fn of_service(
+    State(state): State<ApiState>,
+    Path(id): Path<String>,
+) -> Result<Json<ServiceDecision>, Problem> {
+    let view = state.view()?;
+    let record = view.records.iter().find(|record| record.service.as_str() == id).ok_or_else(|| {
+        Problem::not_found(format!(
+            "nothing was decided about service `{id}`: it was not seen, or no policy is about it; /api/v1/services lists \
+             those that are known"
+        ))
+    })?;
+    let facts = Facts::new(record, &view.inputs.borrow());
+    Ok(Json(ServiceDecision {
+        service: id,
+        at: rfc3339(view.at),
+        explanation: format!("{}{}", record.explain(), facts.in_words()),
+        facts: serde_json::to_value(&facts).map_err(|e| Problem::internal(e.to_string()))?,
+    }))
 }
 
 /// What the newest pass decided about every service, also where that was nothing.
@@ -176,7 +249,12 @@ pub(super) async fn last(State(state): State<ApiState>) -> Result<Json<LastDecis
     if text.is_empty() {
         text.push("no policy is about a service that was seen".to_owned());
     }
-    Ok(Json(LastDecision { at: rfc3339(view.at), pass: view.pass, explanation: text.join("\n") }))
+    Ok(Json(LastDecision {
+        at: rfc3339(view.at),
+        pass: view.pass,
+        explanation: text.join("\n"),
+        plans: plans_of(&view.decision),
+    }))
 }
 
 /// The audit trail.

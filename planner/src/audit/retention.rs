@@ -44,6 +44,8 @@ pub struct AuditRetention {
     pub others_ms: i64,
     /// Passes in which nothing changed.
     pub idle_ms: i64,
+    /// What plans were made from.
+    pub records_ms: i64,
 }
 
 impl Audit {
@@ -60,8 +62,13 @@ impl Audit {
             // A clock that goes back does not take back what was allowed.
             transaction.execute(
                 "UPDATE kept_since SET plans_ms = max(plans_ms, ?1), others_ms = max(others_ms, ?2),
-                 idle_ms = max(idle_ms, ?3)",
-                params![since(kept.plans_ms), since(kept.others_ms), since(kept.idle_ms)],
+                 idle_ms = max(idle_ms, ?3), records_ms = max(records_ms, ?4)",
+                params![
+                    since(kept.plans_ms),
+                    since(kept.others_ms),
+                    since(kept.idle_ms),
+                    since(kept.records_ms)
+                ],
             )?;
             let mut deleted = 0;
             for (which, limit_column) in [
@@ -79,6 +86,12 @@ impl Audit {
                     ))?
                     .execute([limit])?;
             }
+            deleted += transaction
+                .prepare_cached(
+                    "DELETE FROM decision_record WHERE plan IN (SELECT plan FROM decision_record
+                     WHERE at_ms < (SELECT records_ms FROM kept_since) ORDER BY at_ms LIMIT ?1)",
+                )?
+                .execute([limit])?;
             transaction.commit()?;
             Ok(deleted)
         };
@@ -95,7 +108,7 @@ mod tests {
 
     const DAY: i64 = 24 * 3_600_000;
     const KEPT: AuditRetention =
-        AuditRetention { plans_ms: 400 * DAY, others_ms: 90 * DAY, idle_ms: 7 * DAY };
+        AuditRetention { plans_ms: 400 * DAY, others_ms: 90 * DAY, idle_ms: 7 * DAY, records_ms: 30 * DAY };
 
     fn day(number: i64) -> Timestamp {
         Timestamp::from_unix_ms(1_700_000_000_000 + number * DAY)

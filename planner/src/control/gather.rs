@@ -63,6 +63,7 @@ pub(super) async fn gather(
         settings: settings.caution,
         newest,
     };
+    let inputs = inputs.rounded();
     Ok((inputs, made, corpus))
 }
 

@@ -70,6 +70,19 @@ impl OwnedInputs {
         }
     }
 
+    /// Rounds every forecast as [`crate::forecast::Forecast::round`] does, before anything is decided on them.
+    #[must_use]
+    pub fn rounded(mut self) -> Self {
+        let of_services = self.services.values_mut().flat_map(|known| known.forecasts.values_mut());
+        let of_resources = self.resources.nodes.values_mut().flat_map(BTreeMap::values_mut);
+        let of_workloads = self.resources.workloads.values_mut().flat_map(BTreeMap::values_mut);
+        let of_nodes = self.nodes.values_mut().chain(self.background.values_mut());
+        for made in of_services.chain(of_resources).chain(of_workloads).chain(of_nodes).flatten() {
+            made.round();
+        }
+        self
+    }
+
     /// The same, to be looked at.
     pub fn borrow(&self) -> Inputs<'_> {
         Inputs {

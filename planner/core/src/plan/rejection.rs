@@ -232,6 +232,37 @@ pub enum RejectionReason {
     },
 }
 
+impl RejectionReason {
+    /// In a few words, what many nodes can have in common.
+    pub const fn in_short(&self) -> &'static str {
+        match self {
+            Self::IsSource => "it runs there",
+            Self::Unreachable { .. } | Self::Cordoned => "take nothing now",
+            Self::NotAllowed | Self::Tainted { .. } | Self::LabelMismatch { .. } => "not for this workload",
+            Self::VolumeElsewhere { .. } | Self::ZoneUnknown { .. } => "out of reach of its storage or zone",
+            Self::HoldsReplica | Self::NotApart { .. } | Self::ReplicaLimit { .. } | Self::Skew { .. } => {
+                "too close to its other replicas"
+            }
+            Self::NotWith { .. } | Self::NotBeside { .. } => "the wrong company",
+            Self::PortTaken { .. } => "the port is taken",
+            Self::NodeFull { .. }
+            | Self::NotEnoughCpuRequested { .. }
+            | Self::NotEnoughMemoryRequested { .. }
+            | Self::NotEnoughMemory { .. }
+            | Self::NotEnoughCpu { .. }
+            | Self::WouldSaturate { .. } => "no room",
+            Self::UsageUnknown => "their use is not known",
+            Self::WouldBreachThere { .. } => "too slow there too",
+            Self::NoGain { .. } => "not enough better",
+            Self::NotPermitted { .. } => "not permitted by the policy",
+            Self::SavesTooLittle { .. } => "save too little",
+            Self::WouldHarm { .. } => "would harm others there",
+            Self::NotLookedAt => "not looked at",
+            Self::CostsMore { .. } => "cost more",
+        }
+    }
+}
+
 fn mebibytes(bytes: f64) -> f64 {
     bytes / f64::from(1 << 20)
 }

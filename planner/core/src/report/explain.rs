@@ -1,14 +1,18 @@
 //! A decision in words: why this service, why now, why there, why not the others.
-use super::{AuditRecord, Decided, PlannedMove, Seen};
+use super::{AuditRecord, Decided, PlannedMove, Seen, facts::Group};
 use crate::{
     duration::in_words,
     history::KEPT_QUANTILES,
+    ids::NodeId,
     placement::NothingBecause,
     plan::Rejection,
     policy::{Breach, Quantity, Subject, Unit, Verdict},
     time::Timestamp,
 };
 use std::fmt::Write as _;
+
+/// Nodes of a group that are named.
+const NAMED: usize = 3;
 
 impl AuditRecord {
     /// The decision in words, a few lines of plain text. Times are relative to the decision.
@@ -135,9 +139,22 @@ fn write_move(text: &mut String, planned: &PlannedMove) -> std::fmt::Result {
     write_rejected(text, &planned.rejected)
 }
 
+/// A few nodes each with its reason; of many, those that share one are counted together.
 fn write_rejected(text: &mut String, rejected: &[Rejection]) -> std::fmt::Result {
-    for rejection in rejected {
-        writeln!(text, "  not {}: {}", rejection.node, rejection.why)?;
+    for group in Group::of(rejected) {
+        match group.nodes.as_slice() {
+            [node] => writeln!(text, "  not {node}: {}", group.example)?,
+            nodes => {
+                let names: Vec<&str> = nodes.iter().take(NAMED).map(NodeId::as_str).collect();
+                let more = if nodes.len() > NAMED { ", …" } else { "" };
+                let (count, names) = (nodes.len(), names.join(", "));
+                writeln!(
+                    text,
+                    "  not {count} nodes ({names}{more}): {}; {}: {}",
+                    group.why, nodes[0], group.example
+                )?;
+            }
+        }
     }
     Ok(())
 }

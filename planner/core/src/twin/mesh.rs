@@ -4,6 +4,7 @@
 mod build;
 mod calibrate;
 mod distances;
+mod scale;
 
 use super::{
     Calibration, CalibrationNote, TwinUnknown,

@@ -6,5 +6,6 @@ mod checker;
 mod golden;
 mod policies;
 mod properties;
+mod replay;
 mod table;
 mod world;
