@@ -1,13 +1,13 @@
 //! How hard a scenario is: violation minutes without a move, and after a few moves made with foresight.
 //!
-//! `cargo run --release -p foremesh-world --example violations -- SEEDS MESH... -- SCENARIO...`
+//! `cargo run --release -p foremesh-world --example violations -- SEEDS MOVES MESH... -- SCENARIO...`
+//!
+//! No plan by foresight has more than MOVES moves.
 
 use std::error::Error;
 
 use foremesh_world::{Mesh, Scenario, World};
 
-/// No plan by foresight has more moves.
-const MOST_MOVES: usize = 6;
 /// Nodes above it at their P95 are relieved.
 const FULL: f64 = 0.78;
 
@@ -23,7 +23,8 @@ struct Run {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let seeds: u64 = arguments.first().ok_or("give SEEDS MESH... -- SCENARIO...")?.parse()?;
+    let seeds: u64 = arguments.first().ok_or("give SEEDS MOVES MESH... -- SCENARIO...")?.parse()?;
+    let most_moves: usize = arguments.get(1).ok_or("give MOVES after SEEDS")?.parse()?;
     let between =
         arguments.iter().position(|argument| argument == "--").ok_or("put -- before the scenarios")?;
     println!(
@@ -31,14 +32,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
     for scenario_path in &arguments[between + 1..] {
         let scenario = Scenario::read(scenario_path)?;
-        for mesh_path in &arguments[1..between] {
-            print_row(&scenario, &Mesh::read(mesh_path)?, seeds)?;
+        for mesh_path in &arguments[2..between] {
+            print_row(&scenario, &Mesh::read(mesh_path)?, seeds, most_moves)?;
         }
     }
     Ok(())
 }
 
-fn print_row(scenario: &Scenario, mesh: &Mesh, seeds: u64) -> Result<(), Box<dyn Error>> {
+fn print_row(scenario: &Scenario, mesh: &Mesh, seeds: u64, most_moves: usize) -> Result<(), Box<dyn Error>> {
     let (mut none, mut cured, mut moved) = (Vec::new(), Vec::new(), 0);
     let mut size = (0, 0);
     for seed in 1..=seeds {
@@ -47,7 +48,7 @@ fn print_row(scenario: &Scenario, mesh: &Mesh, seeds: u64) -> Result<(), Box<dyn
         size =
             (inventory.nodes.len(), inventory.workloads.iter().map(|workload| workload.replicas.len()).sum());
         let run = run(world.clone(), &[]);
-        let moves = by_foresight(&world, &run.levels);
+        let moves = by_foresight(&world, &run.levels, most_moves);
         moved += moves.len();
         cured.push(if moves.is_empty() { run.breaches } else { self::run(world, &moves).breaches });
         none.push(run);
@@ -108,7 +109,7 @@ fn run(mut world: World, moves: &[(String, u32, String)]) -> Run {
 }
 
 /// Moves replicas from nodes that will be full to those with most room, the largest that helps first.
-fn by_foresight(world: &World, levels: &[f64]) -> Vec<(String, u32, String)> {
+fn by_foresight(world: &World, levels: &[f64], most_moves: usize) -> Vec<(String, u32, String)> {
     let inventory = world.inventory();
     let (mut levels, mut moves) = (levels.to_vec(), Vec::new());
     let mut replicas: Vec<(String, u32, usize, f64)> = Vec::new();
@@ -119,7 +120,7 @@ fn by_foresight(world: &World, levels: &[f64]) -> Vec<(String, u32, String)> {
         }
     }
     replicas.sort_by(|a, b| b.3.total_cmp(&a.3));
-    while moves.len() < MOST_MOVES {
+    while moves.len() < most_moves {
         let by_level = |a: &usize, b: &usize| levels[*a].total_cmp(&levels[*b]);
         let Some(full) = (0..levels.len()).max_by(by_level).filter(|node| levels[*node] > FULL) else {
             break;

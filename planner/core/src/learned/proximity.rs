@@ -120,7 +120,8 @@ fn estimate(samples: &[(f64, f64)], noise: f64) -> Estimate {
     Estimate { mean, variance: noise / calls, calls: calls as u64 }
 }
 
-/// Variance of the true values behind estimates, beyond what their uncertainty explains (DerSimonian and Laird 1986).
+/// Variance of the true values behind estimates, beyond what their uncertainty explains (method of moments, as for random
+/// effects of trials, Laird 1986).
 fn spread(estimates: &[Estimate]) -> f64 {
     let count = estimates.len() as f64;
     if estimates.len() < 2 {

@@ -110,11 +110,10 @@ impl Case {
             node.others_per_second = more * node.cores * 1e3 / node.others.mean_ms();
         }
         let mut distances = vec![vec![0.0; nodes]; nodes];
-        for a in 0..nodes {
-            for b in 0..a {
-                distances[a][b] = 2.0 * random.unit();
-                distances[b][a] = distances[a][b];
-            }
+        let pairs = (0..nodes).flat_map(|a| (0..a).map(move |b| (a, b)));
+        for (a, b) in pairs {
+            let ms = 2.0 * random.unit();
+            (distances[a][b], distances[b][a]) = (ms, ms);
         }
         let mut case = Self { rates: rates(&mesh), mesh, moving: (0, 0), to: 0, kind, distances };
         case.measure();
@@ -154,12 +153,6 @@ impl Case {
         moved.mesh
     }
 
-    pub(crate) fn uses(&self) -> Vec<f64> {
-        uses(&self.mesh)
-    }
-    pub(crate) fn uses_after(&self) -> Vec<f64> {
-        uses(&self.moved())
-    }
     pub(crate) fn highest_use(&self) -> f64 {
         uses(&self.mesh).into_iter().fold(0.0, f64::max)
     }

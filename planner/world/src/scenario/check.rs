@@ -155,7 +155,7 @@ fn check_cluster(limits: &Limits<'_>, spec: &ScenarioSpec) -> Result<(), Scenari
     limits.within("nodes.perService", nodes.per_service, 0.01, 20.0)?;
     limits.within("nodes.min", nodes.min as f64, 2.0, 500.0)?;
     limits.within("nodes.max", nodes.max as f64, nodes.min as f64, 500.0)?;
-    limits.within("nodes.zones", nodes.zones as f64, 1.0, 50.0)?;
+    limits.within("nodes.zones", nodes.zones as f64, 1.0, 26.0)?;
     limits.within("the number of nodes.kinds", nodes.kinds.len() as f64, 1.0, 50.0)?;
     for kind in &nodes.kinds {
         limits.within("nodes.kinds.cores", f64::from(kind.cores), 1.0, 64.0)?;

@@ -147,7 +147,7 @@ impl Setup {
             service.request_m = (each_m / 10.0).ceil().max(1.0) * 10.0;
             service.limit_m = spec.limits.as_ref().map(|limits| service.request_m * limits.cpu_factor);
         }
-        let placed = cluster::placed(&services, &mut nodes, &capacity, spec, seed);
+        let placed = cluster::placed(&services, &mut nodes, spec, seed);
         let mut setup = Self {
             seed,
             spec: Arc::clone(spec),

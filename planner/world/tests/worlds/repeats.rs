@@ -8,9 +8,9 @@ use crate::samples::{mesh, minutes, world};
 
 #[test]
 fn a_seed_repeats_itself_and_another_differs() {
-    let first = minutes(&mut world("sock-shop", "peak-nodes", 1), 200);
-    assert_eq!(first, minutes(&mut world("sock-shop", "peak-nodes", 1), 200));
-    assert_ne!(first, minutes(&mut world("sock-shop", "peak-nodes", 2), 200));
+    let first = minutes(&mut world("sock-shop", "peak-daily", 1), 200);
+    assert_eq!(first, minutes(&mut world("sock-shop", "peak-daily", 1), 200));
+    assert_ne!(first, minutes(&mut world("sock-shop", "peak-daily", 2), 200));
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn touched(mesh: &Mesh, world: &World, nodes: [&str; 2]) -> BTreeSet<String> {
 #[test]
 fn a_move_leaves_what_it_does_not_touch_exactly_as_it_was() {
     let mesh = mesh("sock-shop");
-    let mut without = world("sock-shop", "peak-nodes", 1);
+    let mut without = world("sock-shop", "peak-daily", 1);
     let inventory = without.inventory();
     let mut candidates = Vec::new();
     for workload in &inventory.workloads {

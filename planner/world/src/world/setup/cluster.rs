@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::placement::{Unplaced, place};
+use super::super::placement::{Room, Unplaced, place};
 use super::{MIB, NodeSetup, Placed, ServiceSetup, cores_of_limit};
 use crate::Id;
 use crate::random::{Draw, Key};
@@ -21,7 +21,7 @@ pub(super) fn nodes(scenario: &Scenario, services: usize, seed: u64) -> Vec<Node
     (0..count)
         .map(|number| {
             let kind = &spec.nodes.kinds[number % spec.nodes.kinds.len()];
-            let zone = char::from(b'a' + (number % spec.nodes.zones % 26) as u8);
+            let zone = char::from(b'a' + (number % spec.nodes.zones) as u8);
             let key = key.with(number as u64);
             let curve = curves.get(key.with(0).below(curves.len())).cloned().unwrap_or_else(Curve::flat);
             let cores = f64::from(kind.cores);
@@ -45,7 +45,6 @@ pub(super) fn nodes(scenario: &Scenario, services: usize, seed: u64) -> Vec<Node
 pub(super) fn placed(
     services: &[ServiceSetup],
     nodes: &mut [NodeSetup],
-    capacity: &[f64],
     spec: &ScenarioSpec,
     seed: u64,
 ) -> Vec<Placed> {
@@ -53,11 +52,21 @@ pub(super) fn placed(
     for (service, setup) in services.iter().enumerate() {
         let work = setup.reference_rps * setup.demand_ms / 1000.0 / f64::from(setup.replicas);
         for replica in 0..setup.replicas {
-            unplaced.push(Unplaced { service, replica, work, stateful: setup.stateful });
+            unplaced.push(Unplaced {
+                service,
+                replica,
+                work,
+                memory_bytes: setup.memory_bytes,
+                stateful: setup.stateful,
+            });
         }
     }
     // Fuller nodes start with half the usual background: what is missing in the end is added to it.
-    let (node_of, hot) = place(&unplaced, capacity, spec.background.mean / 2.0, &spec.placement, seed);
+    let rooms: Vec<Room> = nodes
+        .iter()
+        .map(|node| Room { cores: node.cores * node.speed, memory_bytes: node.memory_bytes })
+        .collect();
+    let (node_of, hot) = place(&unplaced, &rooms, spec.background.mean / 2.0, &spec.placement, seed);
     for node in hot {
         let work: f64 = unplaced
             .iter()
@@ -65,7 +74,7 @@ pub(super) fn placed(
             .filter(|(_, at)| **at == node)
             .map(|(replica, _)| replica.work)
             .sum();
-        let missing = spec.placement.hot_utilisation - work / capacity[node];
+        let missing = spec.placement.hot_utilisation - work / rooms[node].cores;
         nodes[node].background = missing.clamp(0.02, 0.5) * nodes[node].cores;
     }
     unplaced
