@@ -6,13 +6,14 @@ use crate::{
     history::Metric,
     ids::ServiceId,
     inputs::{Inputs, Measured},
-    placement::{NothingBecause, Risk, place},
+    placement::{NothingBecause, Risk, place_in},
     plan::{DigestError, Plan},
     policy::{
         Assessment, Mode, Quantity, RelocationPolicy, Rule, Sight, Trigger, Verdict, assess, objective,
         verdict_order,
     },
 };
+use crate::twin::MeshModel;
 use serde::{Deserialize, Serialize};
 
 /// What the policies say about one service.
@@ -75,12 +76,13 @@ impl Decision {
 /// # Errors
 /// [`DigestError`] when the inputs have no JSON form.
 pub fn decide(inputs: &Inputs<'_>) -> Result<Decision, DigestError> {
-    let assessments = assess_services(inputs);
-    let placement = place(inputs, &risks(inputs, &assessments, Mode::Auto), &[]);
+    let mesh = MeshModel::build(inputs);
+    let assessments = assess_in(inputs, &mesh);
+    let placement = place_in(inputs, &mesh, &risks(inputs, &assessments, Mode::Auto), &[]);
     let mut before = placement.moves.clone();
-    let asked = place(inputs, &risks(inputs, &assessments, Mode::Approve), &before);
+    let asked = place_in(inputs, &mesh, &risks(inputs, &assessments, Mode::Approve), &before);
     before.extend(asked.moves.iter().cloned());
-    let advice = place(inputs, &risks(inputs, &assessments, Mode::Recommend), &before);
+    let advice = place_in(inputs, &mesh, &risks(inputs, &assessments, Mode::Recommend), &before);
     let plan = Plan::build(inputs, &placement)?;
     let awaiting_approval = Plan::build(inputs, &asked)?;
     let recommended = Plan::build(inputs, &advice)?;
@@ -100,7 +102,12 @@ pub fn decide(inputs: &Inputs<'_>) -> Result<Decision, DigestError> {
 
 /// Assesses every service that at least one policy is about, in the order of their names.
 pub fn assess_services(inputs: &Inputs<'_>) -> Vec<ServiceAssessment> {
-    let sight = Sight::new(inputs);
+    assess_in(inputs, &MeshModel::build(inputs))
+}
+
+fn assess_in(inputs: &Inputs<'_>, mesh: &MeshModel) -> Vec<ServiceAssessment> {
+    let present = mesh.start();
+    let sight = Sight::new(inputs).with_twin(&present);
     let assess_one = |service: &ServiceId| {
         let assessed = sight.policies_of(service).map(|policy| (policy, assess(policy, service, &sight)));
         let (policy, assessment) =

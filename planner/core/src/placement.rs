@@ -89,6 +89,16 @@ pub struct Placement {
 /// Chooses moves for the services at risk. Equal inputs give equal placements: ties go to the smaller name. `before` are
 /// moves that were chosen already: they stand on their targets, and do not count against the limit.
 pub fn place<'a>(inputs: &Inputs<'a>, risks: &[Risk<'a>], before: &[Move]) -> Placement {
+    place_in(inputs, &MeshModel::build(inputs), risks, before)
+}
+
+/// As [`place`], in a mesh that was built from the same inputs.
+pub fn place_in<'a>(
+    inputs: &Inputs<'a>,
+    mesh: &MeshModel,
+    risks: &[Risk<'a>],
+    before: &[Move],
+) -> Placement {
     if risks.is_empty() {
         return Placement::default();
     }
@@ -100,17 +110,6 @@ pub fn place<'a>(inputs: &Inputs<'a>, risks: &[Risk<'a>], before: &[Move]) -> Pl
         };
         return Placement { staying: risks.iter().map(stale).collect(), ..Placement::default() };
     }
-    let mesh = MeshModel::build(inputs);
-    place_in(inputs, &mesh, risks, before)
-}
-
-/// As [`place`], in a mesh that was built from the same inputs.
-pub fn place_in<'a>(
-    inputs: &Inputs<'a>,
-    mesh: &MeshModel,
-    risks: &[Risk<'a>],
-    before: &[Move],
-) -> Placement {
     let mut placement = Placement::default();
     let (mut space, cases) = prepare(inputs, mesh, risks, before, &mut placement.staying);
     let effort = EFFORT.min(EFFORT_EACH * cases.len());

@@ -122,7 +122,7 @@ impl Foremesh {
             nodes: outlooks.nodes,
             background: outlooks.background,
             resources: foremesh_core::inputs::Resources::default(),
-            learned: self.learning.learned(&self.memory).clone(),
+            learned: self.learning.learned(&self.memory, world).clone(),
             policies: self.policies.clone(),
             freezes: Vec::new(),
             past_moves: inventory::past_moves(world, self.start),

@@ -1,10 +1,19 @@
 //! What traffic teaches the planner in a replay: CPU per request, who calls whom, how far nodes are.
-use crate::memory::Memory;
-use foremesh_core::learned::{Learned, TwinRecord};
+use crate::memory::{Memory, Subject};
+use foremesh_core::{
+    history::Metric,
+    ids::{ServiceId, WorkloadId},
+    learned::{Demand, Learned, TwinRecord},
+    twin::demand,
+};
+use foremesh_world::World;
 use std::collections::BTreeMap;
 
 /// Minutes between two fits.
 const EVERY: usize = 60;
+
+/// Newest minutes that demand is fitted to: a day, so that it is seen at many loads.
+const WINDOW: usize = 1_440;
 
 /// What was learned, and when.
 #[derive(Debug, Default)]
@@ -15,12 +24,26 @@ pub(crate) struct Learning {
 
 impl Learning {
     /// What is known now; learned anew when that was long ago.
-    pub(crate) fn learned(&mut self, memory: &Memory) -> &Learned {
+    pub(crate) fn learned(&mut self, memory: &Memory, world: &World) -> &Learned {
         if self.at_minute.is_none_or(|at| memory.minutes() >= at + EVERY) {
             self.at_minute = Some(memory.minutes());
             let (graph, proximity) = memory.network();
-            self.learned = Learned { demand: BTreeMap::new(), graph, proximity, twin: TwinRecord::default() };
+            self.learned = Learned { demand: demands(memory, world), graph, proximity, twin: TwinRecord::default() };
         }
         &self.learned
     }
+}
+
+fn demands(memory: &Memory, world: &World) -> BTreeMap<WorkloadId, Demand> {
+    let newest = |subject: Subject| {
+        let values = memory.series(&subject)?.values();
+        Some(values[values.len().saturating_sub(WINDOW)..].to_vec())
+    };
+    let fitted = |workload: foremesh_world::WorkloadEntry| {
+        let id = WorkloadId::new(&*workload.name);
+        let cpu = newest(Subject::WorkloadUse(id.clone()))?;
+        let rps = newest(Subject::Service(ServiceId::new(&*workload.service), Metric::Throughput))?;
+        Some((id, demand::fit(&cpu, &rps).ok()?))
+    };
+    world.inventory().workloads.into_iter().filter_map(fitted).collect()
 }

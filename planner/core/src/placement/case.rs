@@ -16,10 +16,6 @@ const EXPLAINED: f64 = 0.5;
 /// Part of the risk that counts again for a service that comes close to its objective.
 const MISS: f64 = 0.25;
 
-/// A move that is over only after the breach began is still made when the breach then lasts this many times as long as
-/// the move takes.
-const OUTLASTS: i64 = 3;
-
 /// How far callees are followed.
 const DEEP: usize = 3;
 
@@ -181,8 +177,8 @@ fn refused<'a>(
 
 /// Whether a replica may be moved, and is there before the breach begins.
 ///
-/// A move that comes later is a rescue: it is made when the breach, as forecast, then still lasts three times as long as
-/// the move takes, within the look-ahead. Else the move would bring its disturbance and little else.
+/// A move that comes later is a rescue: it is made when the breach, as forecast, then still lasts as long as the move
+/// takes, within the look-ahead. Else the move would bring its disturbance and little else.
 fn movable_in_time<'a>(
     space: &mut MeshSpace<'_, 'a>,
     risk: &Risk<'a>,
@@ -203,7 +199,7 @@ fn in_time(
     let Some(breach) = risk.trigger.breach() else { return Ok(()) };
     let needed_ms = space.inputs.duration_of(space.mesh.replica(unit).0).saturating_add(begins_in_ms);
     let left_ms = breach.at.ms_since(space.inputs.now);
-    if left_ms >= needed_ms || lasts_after_ms(space, risk, breach, needed_ms) / OUTLASTS >= needed_ms {
+    if left_ms >= needed_ms || lasts_after_ms(space, risk, breach, needed_ms) >= needed_ms {
         return Ok(());
     }
     Err(NothingBecause::TooLate { left_ms, needed_ms })
@@ -220,14 +216,16 @@ fn lasts_after_ms(space: &MeshSpace<'_, '_>, risk: &Risk<'_>, breach: &Breach, n
         let metric = Metric::latency(latency.quantile.get())?;
         Some((latency, space.inputs.forecast(risk.service, metric)?.ok()?))
     });
-    match forecast {
-        None => until.ms_since(from).max(0),
-        Some((latency, forecast)) => {
-            let within = forecast.steps.iter().filter(|step| step.at >= from && step.at < until);
-            let beyond = within.filter(|step| step.quantiles[MEDIAN] > latency.above_ms).count();
-            forecast.step.times(beyond)
-        }
-    }
+    let Some(latency) = latency else { return until.ms_since(from).max(0) };
+    let twin = space.mesh.service_ix(risk.service).map_or(0, |service| {
+        space.without_moves().expected_above_ms(service, latency.above_ms, (from, until))
+    });
+    let history = forecast.map_or(0, |(_, forecast)| {
+        let within = forecast.steps.iter().filter(|step| step.at >= from && step.at < until);
+        let beyond = within.filter(|step| step.quantiles[MEDIAN] > latency.above_ms).count();
+        forecast.step.times(beyond)
+    });
+    twin.max(history)
 }
 
 /// What must be reached for the service to be cured.

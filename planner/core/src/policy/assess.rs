@@ -1,4 +1,5 @@
 //! Forecasts against a policy: is a breach predicted, and when.
+mod foreseen;
 mod series;
 mod sight;
 mod throughput;
@@ -66,10 +67,11 @@ pub fn assess_condition(condition: &Condition, service: &ServiceId, sight: &Sigh
             let quantile = latency.quantile.get();
             let not_kept = || UnknownReason::QuantileNotKept { quantile: quantile.to_string() };
             let above = Comparison::above_ms(latency.above_ms);
-            Metric::latency(quantile)
+            let said = Metric::latency(quantile)
                 .ok_or_else(not_kept)
                 .and_then(|metric| series_of(service, metric, sight))
-                .and_then(|forecast| series::assess(&latency.sustained(), &above, forecast, sight))
+                .and_then(|forecast| series::assess(&latency.sustained(), &above, forecast, sight));
+            foreseen::beside_the_twin(latency, service, said, sight)
         }
         Condition::PredictedAvailability(availability) => {
             let below = Comparison::below_share(availability.below);

@@ -15,8 +15,8 @@ pub const LANES: usize = KNOTS * LEVELS.len();
 /// One number for each knot and level.
 pub(super) type Lanes = [f32; LANES];
 
-/// Shortest look-ahead in milliseconds.
-const SHORTEST_MS: i64 = 30 * 60_000;
+/// Look-ahead in milliseconds where no rule has one.
+const USUAL_MS: i64 = 30 * 60_000;
 
 /// Place of a knot and a place in [`LEVELS`]; beyond the last knot that of the last knot.
 pub const fn lane(knot: usize, level: usize) -> usize {
@@ -40,7 +40,7 @@ impl Window {
     pub(super) fn of(inputs: &Inputs<'_>) -> Self {
         let rules = inputs.policies.iter().flat_map(|policy| &policy.rules);
         let needed_ms = rules.map(|rule| rule.when.within_ms()).max().unwrap_or(0).max(1);
-        let length = needed_ms.max(SHORTEST_MS);
+        let length = if needed_ms > 1 { needed_ms } else { USUAL_MS };
         let knot_ms = length / KNOTS as i64 + 1;
         Self { now: inputs.now, knot_ms, needed_ms, oldest_ms: inputs.settings.forecast_limit_ms }
     }

@@ -2,8 +2,9 @@
 use crate::{
     ids::{NodeId, ServiceId, WorkloadId},
     inputs::Inputs,
-    policy::RelocationPolicy,
+    policy::{PredictedLatency, RelocationPolicy},
     topology::Workload,
+    twin::{Evaluation, TwinBreach},
 };
 use std::collections::BTreeMap;
 
@@ -15,6 +16,8 @@ pub struct Sight<'a> {
     /// In the order of their names.
     policies: Vec<&'a RelocationPolicy>,
     workloads: BTreeMap<&'a ServiceId, Vec<(&'a WorkloadId, &'a Workload)>>,
+    /// The present layout as the twin sees it, where it is asked.
+    twin: Option<&'a Evaluation<'a>>,
     /// What runs on each node of which CPU per request is known, and how many replicas.
     fitted: BTreeMap<&'a NodeId, BTreeMap<&'a WorkloadId, usize>>,
 }
@@ -35,7 +38,21 @@ impl<'a> Sight<'a> {
                 *fitted.entry(&replica.node).or_default().entry(id).or_default() += 1;
             }
         }
-        Self { inputs: *inputs, policies, workloads, fitted }
+        Self { inputs: *inputs, policies, workloads, twin: None, fitted }
+    }
+
+    /// The same, with what the twin says of the present layout.
+    #[must_use]
+    pub const fn with_twin(mut self, twin: &'a Evaluation<'a>) -> Self {
+        self.twin = Some(twin);
+        self
+    }
+
+    /// What the twin says of a rule about latency where everything is now; `None` when it does not know.
+    pub(super) fn foreseen(&self, service: &ServiceId, rule: &PredictedLatency) -> Option<TwinBreach> {
+        let twin = self.twin?;
+        let service = twin.mesh().service_ix(service)?;
+        twin.breach_within(service, rule.quantile, rule.above_ms, rule.within_ms)
     }
 
     /// Policies that are about a service, in the order of their names.

@@ -9,8 +9,8 @@ use super::{
     Evaluation, NO_BOUND_MS,
 };
 use crate::{
-    forecast::{LEVELS, model::BreachWindow},
-    time::{Step, Timestamp},
+    forecast::LEVELS,
+    time::Timestamp,
     units::{Probability, Quantile},
 };
 
@@ -63,13 +63,30 @@ pub struct TwinBreach {
 }
 
 impl Evaluation<'_> {
-    /// Breach of a threshold in milliseconds at a quantile, within so many steps of the series' usual length, a minute,
-    /// under this layout. `None` when the latency of the service is not predicted.
-    pub fn breach_window(
+    /// Time in milliseconds from `from` to `until` in which a service is expected above a latency, knot by knot.
+    pub fn expected_above_ms(
+        &self,
+        service: ServiceIx,
+        threshold_ms: f64,
+        (from, until): (Timestamp, Timestamp),
+    ) -> i64 {
+        let window = self.mesh.window;
+        let beyond = |knot: &usize| self.latency(service, *knot, MEDIAN).is_none_or(|ms| ms > threshold_ms);
+        let parts = (0..KNOTS).filter(beyond).map(|knot| {
+            let (start, end) = (window.start(knot).max(from), window.start(knot + 1).min(until));
+            end.ms_since(start).max(0)
+        });
+        parts.sum()
+    }
+
+    /// Breach of a threshold in milliseconds at a quantile, within so many milliseconds, under this layout. `None` when
+    /// the latency of the service is not predicted.
+    pub fn breach_within(
         &self,
         service: ServiceIx,
         quantile: Quantile,
-        window: &BreachWindow,
+        threshold_ms: f64,
+        within_ms: i64,
     ) -> Option<TwinBreach> {
         let mesh = self.mesh;
         if mesh.services[service].unknown.is_some() || mesh.of_service(service).is_empty() {
@@ -78,10 +95,10 @@ impl Evaluation<'_> {
         let kept = mesh.tables.iter().find(|table| table.level() == quantile);
         let made = kept.is_none().then(|| TailTable::new(quantile));
         let table = kept.or(made.as_ref())?;
-        let knots = mesh.window.knots(Step::MINUTE.times(window.within));
+        let knots = mesh.window.knots(within_ms);
         let (middle, spread) = mesh.error;
         let shape = mesh.services[service].fitted.shape;
-        let limit = (window.threshold as f32 / shape).ln() - middle;
+        let limit = (threshold_ms as f32 / shape).ln() - middle;
         let mut probability = 0.0;
         let mut worst_ms = 0.0f32;
         let mut begun = [0.0f32; KNOTS];
