@@ -308,7 +308,11 @@ fn demand_of(
     });
     let no_throughput = || TwinUnknown::NoThroughput { service: workload.service.clone() };
     let rps = fresh.ok_or_else(no_throughput)?.throughput_rps * own_share;
-    let core_ms = crate::twin::queueing::demand_core_ms(used.get(), rps).ok_or_else(no_cpu)?;
+    // A millicore is one millisecond of core time per second, so the quotient needs no factor.
+    let core_ms = used.get() / rps;
+    if !core_ms.is_finite() || core_ms <= 0.0 {
+        return Err(no_cpu());
+    }
     Ok((core_ms, 0.0))
 }
 
