@@ -1,7 +1,8 @@
 //! What the twin costs: building the model of a large mesh, and looking at moves.
 //!
 //! `cargo run --release -p foremesh-core --example twin_cost -- [services] [nodes]`
-#![allow(clippy::unwrap_used, reason = "an example")]
+#![allow(clippy::unwrap_used, clippy::too_many_lines, reason = "an example")]
+#![allow(clippy::disallowed_methods, reason = "it measures time")]
 use foremesh_core::{
     forecast::Forecast,
     history::Metric,
