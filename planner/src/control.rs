@@ -1,5 +1,6 @@
 //! The loop. One pass is the flow of the architecture, one call for each arrow; nothing else is decided here.
 mod gather;
+mod learning;
 mod moves;
 mod validity;
 mod watch;
@@ -151,6 +152,7 @@ pub struct Control {
     watch: SilenceWatch,
     forecasts: Arc<Mutex<Forecasts>>,
     net: NetTraining,
+    learning: learning::Learning,
 }
 
 impl Control {
@@ -171,7 +173,17 @@ impl Control {
         let forecasts =
             Forecasts::new(settings.forecast(), settings.settling_steps, experts, settings.relearn_us);
         let forecasts = Arc::new(Mutex::new(forecasts));
-        Ok(Self { parts, settings, pass: 0, newest, recorded: BTreeMap::new(), watch, forecasts, net })
+        Ok(Self {
+            parts,
+            settings,
+            pass: 0,
+            newest,
+            recorded: BTreeMap::new(),
+            watch,
+            forecasts,
+            net,
+            learning: learning::Learning::default(),
+        })
     }
 
     /// Runs passes until `stop` says so.
@@ -208,9 +220,16 @@ impl Control {
             self.forecasts.lock().unwrap_or_else(PoisonError::into_inner).replace_model(Box::new(model));
         }
         let salt = self.net.due(now).then(|| self.net.salt());
-        let (inputs, mut forecasts, corpus) =
-            gather::gather(&self.parts, &self.settings, &self.forecasts, snapshot, newest, (now, salt))
-                .await?;
+        let (inputs, mut forecasts, corpus) = gather::gather(
+            &self.parts,
+            &self.settings,
+            &self.forecasts,
+            &mut self.learning,
+            snapshot,
+            newest,
+            (now, salt),
+        )
+        .await?;
         self.net.begin(corpus);
         forecasts.net = self.net.state();
         let inputs = Arc::new(inputs);

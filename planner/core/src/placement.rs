@@ -105,9 +105,8 @@ pub fn place_in<'a>(
     let age_ms = inputs.now.ms_since(inputs.snapshot.taken_at);
     let limit_ms = inputs.settings.snapshot_limit_ms;
     if age_ms > limit_ms || age_ms < -limit_ms {
-        let stale = |risk: &Risk<'_>| {
-            (risk.service.clone(), NothingBecause::SnapshotStale { age_ms, limit_ms })
-        };
+        let stale =
+            |risk: &Risk<'_>| (risk.service.clone(), NothingBecause::SnapshotStale { age_ms, limit_ms });
         return Placement { staying: risks.iter().map(stale).collect(), ..Placement::default() };
     }
     let mut placement = Placement::default();
@@ -161,11 +160,7 @@ fn prepare<'r, 'm, 'a>(
 }
 
 /// The space that [`place`] searches for these risks, before anything is moved: for comparing the search with others.
-pub fn space_of<'m, 'a>(
-    inputs: &Inputs<'a>,
-    mesh: &'m MeshModel,
-    risks: &[Risk<'a>],
-) -> MeshSpace<'m, 'a> {
+pub fn space_of<'m, 'a>(inputs: &Inputs<'a>, mesh: &'m MeshModel, risks: &[Risk<'a>]) -> MeshSpace<'m, 'a> {
     prepare(inputs, mesh, risks, &[], &mut Vec::new()).0
 }
 

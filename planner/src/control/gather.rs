@@ -1,11 +1,9 @@
 //! The first half of a pass: from the store and the platform to the inputs of the decision.
-use super::{ControlSettings, Parts, PassError, moves};
+use super::{ControlSettings, Parts, PassError, learning::Learning, moves};
 use crate::forecasts::{Forecasts, Known, PassForecasts, TrainingSeries};
 use crate::store::{Gauge, GaugeMetric, GaugeSource, GaugeSubject};
 use foremesh_calendar::freezes;
-use foremesh_core::{
-    ids::PlanId, inputs::OwnedInputs, learned::Learned, time::Timestamp, topology::Snapshot,
-};
+use foremesh_core::{ids::PlanId, inputs::OwnedInputs, time::Timestamp, topology::Snapshot};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// With what the net of the LSTM can be trained on, if a `salt` asks for it.
@@ -13,6 +11,7 @@ pub(super) async fn gather(
     parts: &Parts,
     settings: &ControlSettings,
     forecasts: &Arc<Mutex<Forecasts>>,
+    learning: &mut Learning,
     snapshot: Snapshot,
     newest: Option<(PlanId, u64)>,
     (now, salt): (Timestamp, Option<u64>),
@@ -47,6 +46,7 @@ pub(super) async fn gather(
     parts.calendars.set_learned(made.effects.clone());
 
     let look_ahead_ms = settings.step.times(settings.horizon_steps);
+    let learned = learning.at(parts, &snapshot, now).await;
     let inputs = OwnedInputs {
         now,
         snapshot,
@@ -54,7 +54,7 @@ pub(super) async fn gather(
         nodes: decided_on.nodes,
         background: decided_on.background,
         resources: decided_on.resources,
-        learned: Learned::default(),
+        learned,
         policies: settings.policies.clone(),
         freezes: freezes(&settings.policies, now, now.plus_ms(look_ahead_ms)),
         past_moves,

@@ -178,7 +178,11 @@ fn predict(
             let node = planned.to.clone();
             return Err(SimulationError::WouldSaturate { workload: workload(), node, utilisation });
         }
-        Some(predicted_ms) if predicted_ms > rule.above_ms => {
+        // A replica that breaches where it is as well may go: it makes room for another one.
+        Some(predicted_ms)
+            if predicted_ms > rule.above_ms
+                && source.worst_ms().is_some_and(|stays_ms| predicted_ms >= stays_ms) =>
+        {
             return Err(SimulationError::WouldBreach {
                 workload: workload(),
                 node: planned.to.clone(),

@@ -8,6 +8,8 @@ use super::super::{
 /// No limit slows the replica down.
 pub(in crate::twin) const NO_LIMIT: u32 = u32::MAX;
 
+const UNLIMITED: Lanes = [0.0; LANES];
+
 /// A node's CPU as requests on it meet it.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::twin) struct NodeState {
@@ -137,11 +139,10 @@ impl Layout {
             } else {
                 1.0
             };
-            let limit = self.limits.get(self.limit_of[replica] as usize);
+            let limit = self.limits.get(self.limit_of[replica] as usize).unwrap_or(&UNLIMITED);
             for lane in 0..LANES {
-                let slowdown = state.mean[lane] + limit.map_or(0.0, |limit| limit[lane]);
+                let time = demand * (state.mean[lane] + limit[lane]);
                 let spread = state.variance[lane] * both / (1.0 + state.mixing[lane] * ratio);
-                let time = demand * slowdown;
                 mean[lane] += share * time;
                 second[lane] += share * (time * time * both + demand * demand * spread);
             }

@@ -27,6 +27,9 @@ const PARTS: [f32; LEVELS.len()] = {
     parts
 };
 
+/// Standard deviations below the objective from which on there is no risk: one in a million.
+const NO_RISK: f32 = -4.75;
+
 /// Probability that the service breaches its objective within its look-ahead, 0 without an objective or when its
 /// latency is not predicted.
 ///
@@ -38,16 +41,22 @@ pub(super) fn risk(mesh: &MeshModel, service: ServiceIx, mean: &Lanes, variance:
     let table = &mesh.tables[objective.table];
     let (middle, spread) = mesh.error;
     let limit = (objective.above_ms as f32 / model.fitted.shape).ln() - middle;
-    let mut risk = 0.0;
-    for (level, part) in PARTS.iter().enumerate() {
+    let above = |level: usize| {
         let mut worst = f32::MIN_POSITIVE;
         for knot in 0..objective.knots {
             let at = lane(knot, level);
             worst = worst.max(table.quantile(mean[at], variance[at]));
         }
-        risk += part * normal((worst.ln() - limit) / spread);
+        (worst.ln() - limit) / spread
+    };
+    // Most services are far from their objective even at the highest level, where loads and so latencies are highest.
+    let highest = above(LEVELS.len() - 1);
+    if highest < NO_RISK {
+        return 0.0;
     }
-    risk.clamp(0.0, 1.0)
+    let last = LEVELS.len() - 1;
+    let risk: f32 = (0..last).map(|level| PARTS[level] * normal(above(level))).sum();
+    (risk + PARTS[last] * normal(highest)).clamp(0.0, 1.0)
 }
 
 /// A breach as the twin sees it.

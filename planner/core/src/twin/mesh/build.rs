@@ -290,27 +290,39 @@ fn demand_of(
     workload: &Workload,
     own_share: f64,
 ) -> Result<(f64, f64), TwinUnknown> {
-    if let Some(demand) = inputs.learned.demand.get(id) {
-        let known = demand.core_ms.is_finite() && demand.core_ms > 0.0 && demand.idle_millicores.is_finite();
-        if known {
-            return Ok((demand.core_ms, demand.idle_millicores.max(0.0)));
-        }
-    }
+    let learned = inputs.learned.demand.get(id).filter(|demand| {
+        demand.core_ms.is_finite() && demand.core_ms > 0.0 && demand.idle_millicores.is_finite()
+    });
     if workload.replicas.is_empty() {
         return Err(TwinUnknown::NoReplica { workload: id.clone() });
     }
     let no_cpu = || TwinUnknown::NoCpu { workload: id.clone() };
-    let used = workload.used.ok_or_else(no_cpu)?;
     let measured = inputs.services.get(&workload.service).and_then(|known| known.measured);
     let fresh = measured.filter(|measured| {
         measured.throughput_rps >= LEAST_RPS
             && inputs.now.ms_since(measured.at) <= inputs.settings.forecast_limit_ms
     });
-    let no_throughput = || TwinUnknown::NoThroughput { service: workload.service.clone() };
-    let rps = fresh.ok_or_else(no_throughput)?.throughput_rps * own_share;
-    let core_ms = crate::twin::queueing::demand_core_ms(used.get(), rps).ok_or_else(no_cpu)?;
+    let rps = fresh.map(|measured| measured.throughput_rps * own_share);
+    if let Some(demand) = learned {
+        let idle = demand.idle_millicores.max(0.0);
+        let busy = workload.used.map(|used| used.get() - idle * workload.replicas.len() as f64);
+        // A new version that takes more shows at once in what is in use, and in the fit only after hours.
+        let now = busy.zip(rps).map_or(0.0, |(busy, rps)| busy / rps);
+        let grown = now > GROWN * demand.high_core_ms.max(demand.core_ms);
+        return Ok((if grown { now } else { demand.core_ms }, idle));
+    }
+    let used = workload.used.ok_or_else(no_cpu)?;
+    let rps = rps.ok_or_else(|| TwinUnknown::NoThroughput { service: workload.service.clone() })?;
+    // A millicore is one millisecond of core time per second, so the quotient needs no factor.
+    let core_ms = used.get() / rps;
+    if !core_ms.is_finite() || core_ms <= 0.0 {
+        return Err(no_cpu());
+    }
     Ok((core_ms, 0.0))
 }
+
+/// CPU per request now over what was learned of it at most, from which on it has grown.
+const GROWN: f64 = 1.25;
 
 /// Every level has a lane in every knot.
 const _: () = assert!(LANES == KNOTS * LEVELS.len());
