@@ -57,6 +57,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         snapshot: Snapshot { taken_at: NOW, nodes: BTreeMap::new(), workloads: BTreeMap::new() },
         services: BTreeMap::new(),
         nodes: BTreeMap::new(),
+        background: BTreeMap::new(),
         resources: Resources::default(),
         learned: Learned::default(),
         policies: Vec::new(),

@@ -61,6 +61,7 @@ fn world() -> OwnedInputs {
         },
         services: BTreeMap::from([("cart".into(), ServiceInputs::default())]),
         nodes: BTreeMap::new(),
+        background: BTreeMap::new(),
         resources: crate::inputs::Resources::default(),
         learned: crate::learned::Learned::default(),
         policies: Vec::new(),

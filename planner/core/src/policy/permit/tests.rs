@@ -25,6 +25,7 @@ fn world() -> OwnedInputs {
         snapshot: Snapshot { taken_at: NOW, nodes: BTreeMap::new(), workloads: BTreeMap::from(workloads) },
         services: BTreeMap::new(),
         nodes: BTreeMap::new(),
+        background: BTreeMap::new(),
         resources: Resources::default(),
         learned: Learned::default(),
         policies: vec![policy(Mode::Auto, Limits::default())],
