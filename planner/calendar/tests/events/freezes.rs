@@ -35,6 +35,7 @@ type Case =
     (&'static str, &'static str, (&'static str, &'static str), &'static [(&'static str, &'static str)]);
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of windows")]
 fn windows_are_where_the_clock_on_the_wall_says() {
     let cases: &[Case] = &[
         (
