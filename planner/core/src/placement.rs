@@ -95,9 +95,8 @@ pub fn place<'a>(inputs: &Inputs<'a>, risks: &[Risk<'a>], before: &[Move]) -> Pl
     let age_ms = inputs.now.ms_since(inputs.snapshot.taken_at);
     let limit_ms = inputs.settings.snapshot_limit_ms;
     if age_ms > limit_ms || age_ms < -limit_ms {
-        let stale = |risk: &Risk<'_>| {
-            (risk.service.clone(), NothingBecause::SnapshotStale { age_ms, limit_ms })
-        };
+        let stale =
+            |risk: &Risk<'_>| (risk.service.clone(), NothingBecause::SnapshotStale { age_ms, limit_ms });
         return Placement { staying: risks.iter().map(stale).collect(), ..Placement::default() };
     }
     let mesh = MeshModel::build(inputs);
@@ -105,12 +104,7 @@ pub fn place<'a>(inputs: &Inputs<'a>, risks: &[Risk<'a>], before: &[Move]) -> Pl
 }
 
 /// As [`place`], in a mesh that was built from the same inputs.
-pub fn place_in<'a>(
-    inputs: &Inputs<'a>,
-    mesh: &MeshModel,
-    risks: &[Risk<'a>],
-    before: &[Move],
-) -> Placement {
+pub fn place_in<'a>(inputs: &Inputs<'a>, mesh: &MeshModel, risks: &[Risk<'a>], before: &[Move]) -> Placement {
     let mut placement = Placement::default();
     let (mut space, cases) = prepare(inputs, mesh, risks, before, &mut placement.staying);
     let effort = EFFORT.min(EFFORT_EACH * cases.len());
@@ -162,11 +156,7 @@ fn prepare<'r, 'm, 'a>(
 }
 
 /// The space that [`place`] searches for these risks, before anything is moved: for comparing the search with others.
-pub fn space_of<'m, 'a>(
-    inputs: &Inputs<'a>,
-    mesh: &'m MeshModel,
-    risks: &[Risk<'a>],
-) -> MeshSpace<'m, 'a> {
+pub fn space_of<'m, 'a>(inputs: &Inputs<'a>, mesh: &'m MeshModel, risks: &[Risk<'a>]) -> MeshSpace<'m, 'a> {
     prepare(inputs, mesh, risks, &[], &mut Vec::new()).0
 }
 

@@ -14,8 +14,8 @@ mod targets;
 mod units;
 
 pub use aims::Aim;
-pub(crate) use units::policy_for;
 use units::Unit;
+pub(crate) use units::policy_for;
 
 use super::{
     cost::Cost,

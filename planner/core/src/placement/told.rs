@@ -195,4 +195,3 @@ pub(super) fn why_staying(space: &mut MeshSpace<'_, '_>, case: &Case<'_, '_>) ->
         || unlisted.is_some_and(|rest| rest.counts.contains_key("no_gain"));
     if no_gain { NothingBecause::NoGain { rejected } } else { NothingBecause::NoFeasibleNode { rejected } }
 }
-

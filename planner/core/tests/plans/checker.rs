@@ -283,7 +283,10 @@ fn a_plan_says_what_waits_for_what() {
             "after one that comes later",
             false,
             &["big"],
-            &["the move of workload `cart` waits for one of `big`, but none comes before it in the plan", room],
+            &[
+                "the move of workload `cart` waits for one of `big`, but none comes before it in the plan",
+                room,
+            ],
         ),
     ];
     for (name, first, after, want) in cases {
