@@ -62,7 +62,7 @@ pub struct Objectives {
 
 impl Default for Requests {
     fn default() -> Self {
-        Self { timeout_ms: 3000.0, retries: 1, error_share: 0.0002 }
+        Self { timeout_ms: 3000.0, retries: 1, error_share: 0.000_02 }
     }
 }
 
