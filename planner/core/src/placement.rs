@@ -31,6 +31,7 @@ use crate::{
     twin::{MeshModel, ReplicaIx, ServiceIx},
 };
 use case::Case;
+use std::cmp::Reverse;
 
 /// Looks that the search takes at most, for each service at risk and in all: a bound on time that does not depend on the
 /// machine.
@@ -105,9 +106,8 @@ pub fn place_in<'a>(
     let age_ms = inputs.now.ms_since(inputs.snapshot.taken_at);
     let limit_ms = inputs.settings.snapshot_limit_ms;
     if age_ms > limit_ms || age_ms < -limit_ms {
-        let stale = |risk: &Risk<'_>| {
-            (risk.service.clone(), NothingBecause::SnapshotStale { age_ms, limit_ms })
-        };
+        let stale =
+            |risk: &Risk<'_>| (risk.service.clone(), NothingBecause::SnapshotStale { age_ms, limit_ms });
         return Placement { staying: risks.iter().map(stale).collect(), ..Placement::default() };
     }
     let mut placement = Placement::default();
@@ -161,11 +161,7 @@ fn prepare<'r, 'm, 'a>(
 }
 
 /// The space that [`place`] searches for these risks, before anything is moved: for comparing the search with others.
-pub fn space_of<'m, 'a>(
-    inputs: &Inputs<'a>,
-    mesh: &'m MeshModel,
-    risks: &[Risk<'a>],
-) -> MeshSpace<'m, 'a> {
+pub fn space_of<'m, 'a>(inputs: &Inputs<'a>, mesh: &'m MeshModel, risks: &[Risk<'a>]) -> MeshSpace<'m, 'a> {
     prepare(inputs, mesh, risks, &[], &mut Vec::new()).0
 }
 
@@ -188,7 +184,10 @@ fn describe(
         }
     }
     let rank = |unit: ReplicaIx| by_gain.iter().position(|other| *other == unit);
-    in_order.sort_by_key(|(wave, _, unit)| (*wave, rank(*unit)));
+    let priority = |space: &MeshSpace<'_, '_>, unit: ReplicaIx| {
+        told::case_of(space, cases, unit).map_or(0, |case| case.risk.policy.priority)
+    };
+    in_order.sort_by_cached_key(|(wave, _, unit)| (*wave, Reverse(priority(space, *unit)), rank(*unit)));
     let cured: Vec<bool> = cases.iter().map(|case| case.cured(space).is_some()).collect();
     let mut split = limits::split(space, in_order);
     limits::join(space, cases, &cured, &mut split);

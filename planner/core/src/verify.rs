@@ -54,7 +54,9 @@ pub enum Violation {
         newest: u64,
     },
     /// More moves at once than allowed.
-    #[error("the plan has {moves} moves at once and {in_flight} are in flight, but {limit} at a time are allowed")]
+    #[error(
+        "the plan has {moves} moves at once and {in_flight} are in flight, but {limit} at a time are allowed"
+    )]
     TooManyMoves {
         /// Moves of the plan that may run side by side.
         moves: usize,
@@ -154,7 +156,9 @@ pub enum Violation {
         digest: String,
     },
     /// It waits for a move that does not come before it.
-    #[error("the move of workload `{workload}` waits for one of `{after}`, but none comes before it in the plan")]
+    #[error(
+        "the move of workload `{workload}` waits for one of `{after}`, but none comes before it in the plan"
+    )]
     Order {
         /// The workload.
         workload: WorkloadId,
@@ -170,7 +174,9 @@ pub enum Violation {
         why: Immovable,
     },
     /// A service would be pushed into a breach.
-    #[error("service `{service}` would reach {predicted_ms:.1} ms by the plan, its objective is {objective_ms:.1} ms")]
+    #[error(
+        "service `{service}` would reach {predicted_ms:.1} ms by the plan, its objective is {objective_ms:.1} ms"
+    )]
     WouldHarm {
         /// The service.
         service: ServiceId,

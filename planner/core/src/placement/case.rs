@@ -75,7 +75,10 @@ impl<'r, 'a> Case<'r, 'a> {
             Self { risk, service, objective, stay_ms, limit_ms, units: BTreeMap::new(), refused, aim };
         case.choose_units(space, &own);
         if case.units.is_empty() {
-            return Err(case.refused.take().unwrap_or(NothingBecause::NoFeasibleNode { rejected: Vec::new() }));
+            return Err(case
+                .refused
+                .take()
+                .unwrap_or(NothingBecause::NoFeasibleNode { rejected: Vec::new() }));
         }
         Ok(case)
     }
@@ -98,11 +101,19 @@ impl<'r, 'a> Case<'r, 'a> {
         (ms <= self.limit_ms && away && saved).then_some(ms)
     }
 
-    /// Money per hour that the layout saves on its own replicas.
+    /// Money per hour that the layout saves by its own replicas: the whole price of a node that they leave empty, less that
+    /// of one that they found empty, else by the share of a node that they ask for.
     fn saving(&self, space: &MeshSpace<'_, '_>) -> f64 {
-        let own = space.mesh.replicas_of(self.service);
-        own.map(|unit| space.price(unit, space.home_of(unit)) - space.price(unit, space.evaluation().node_of(unit)))
-            .sum()
+        let moved = space
+            .mesh
+            .replicas_of(self.service)
+            .filter(|unit| space.home_of(*unit) != space.evaluation().node_of(*unit));
+        moved.fold(0.0, |sum, unit| {
+            let (home, at) = (space.home_of(unit), space.evaluation().node_of(unit));
+            let left_empty = space.evaluation().replicas_on(home).next().is_none();
+            let found_empty = space.evaluation().replicas_on(at).all(|other| other == unit);
+            sum + space.price(unit, home, left_empty) - space.price(unit, at, found_empty)
+        })
     }
 
     /// Whether a replica that is moved for it would be there in time, if it could begin only so many milliseconds from now.
@@ -160,11 +171,7 @@ impl<'r, 'a> Case<'r, 'a> {
 }
 
 /// Why none of a service's own replicas may be moved; `None` when one may.
-fn refused<'a>(
-    space: &mut MeshSpace<'_, 'a>,
-    risk: &Risk<'a>,
-    own: &[ReplicaIx],
-) -> Option<NothingBecause> {
+fn refused<'a>(space: &mut MeshSpace<'_, 'a>, risk: &Risk<'a>, own: &[ReplicaIx]) -> Option<NothingBecause> {
     let mut first = None;
     for unit in own {
         match movable_in_time(space, risk, *unit) {
@@ -249,9 +256,8 @@ fn aim(
         Trigger::Breach(breach) => match (breach.worst_ms(), &breach.subject) {
             (Some(forecast_ms), _) => {
                 let objective_ms = risk.objective.map_or(0.0, |objective| objective.above_ms);
-                let explains = |risk: f64, ms: f64| {
-                    risk >= EXPLAINED * breach.probability.get() || ms > objective_ms
-                };
+                let explains =
+                    |risk: f64, ms: f64| risk >= EXPLAINED * breach.probability.get() || ms > objective_ms;
                 if !explains(seen, expected_ms) {
                     let without = space.without_moves();
                     let ms = without.worst_ms(service, MEDIAN).unwrap_or(f64::INFINITY);

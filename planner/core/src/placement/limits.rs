@@ -55,7 +55,8 @@ pub(super) fn split(space: &mut MeshSpace<'_, '_>, in_order: Vec<(usize, Move, R
         }
         let waits = wave > 0 && !split.later.is_empty();
         let full = space.inputs.in_flight.len() + beside.len() >= limit;
-        let why = if waits || full { Some(None) } else { refused(space, &planned, unit, &beside, &split.now) };
+        let why =
+            if waits || full { Some(None) } else { refused(space, &planned, unit, &beside, &split.now) };
         match why {
             None => {
                 planned.after = before.iter().map(|before| before.workload.clone()).collect();

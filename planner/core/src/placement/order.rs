@@ -68,10 +68,8 @@ pub(super) fn by_gain(space: &mut MeshSpace<'_, '_>) -> Vec<ReplicaIx> {
         let home = space.home_of(*unit);
         space.put(*unit, home);
     }
-    let mut alone: Vec<(f64, ReplicaIx, NodeIx)> = moved
-        .iter()
-        .map(|(unit, to)| (space.judge(*unit, *to).unwrap_or(f64::MAX), *unit, *to))
-        .collect();
+    let mut alone: Vec<(f64, ReplicaIx, NodeIx)> =
+        moved.iter().map(|(unit, to)| (space.judge(*unit, *to).unwrap_or(f64::MAX), *unit, *to)).collect();
     alone.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     let mut order = Vec::with_capacity(alone.len());
     while let Some((_, unit, to)) = alone.first().copied() {
@@ -125,7 +123,8 @@ fn begins(
 fn after(space: &MeshSpace<'_, '_>, mut world: Snapshot, wave: &[(ReplicaIx, NodeIx)]) -> Snapshot {
     for (unit, to) in wave {
         let (workload, replica) = space.mesh.replica(*unit);
-        let placed = world.workloads.get_mut(workload).and_then(|workload| workload.replicas.get_mut(replica));
+        let placed =
+            world.workloads.get_mut(workload).and_then(|workload| workload.replicas.get_mut(replica));
         if let Some(placed) = placed {
             placed.node = space.mesh.node(*to).clone();
         }

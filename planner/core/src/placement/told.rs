@@ -63,7 +63,7 @@ pub(super) fn planned(
             breach_at: breach.map_or(space.inputs.now, |breach| breach.at),
             breach_probability: case.risk.trigger.probability(),
             // Numbers without end have no JSON form.
-            stay_ms: stay_ms.unwrap_or(0.0).min(1e9),
+            stay_ms: stay_ms.unwrap_or(1e9).min(1e9),
             move_ms: expected_ms(space, service_ix),
             model: case.risk.model.clone(),
             lead_ms: space.inputs.duration_of(workload),
@@ -195,4 +195,3 @@ pub(super) fn why_staying(space: &mut MeshSpace<'_, '_>, case: &Case<'_, '_>) ->
         || unlisted.is_some_and(|rest| rest.counts.contains_key("no_gain"));
     if no_gain { NothingBecause::NoGain { rejected } } else { NothingBecause::NoFeasibleNode { rejected } }
 }
-

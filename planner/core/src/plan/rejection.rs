@@ -206,7 +206,9 @@ pub enum RejectionReason {
         at_least: f64,
     },
     /// A service that would share the node, or waits for one that does, would be pushed into a breach.
-    #[error("service `{service}` would reach {predicted_ms:.1} ms by it, its objective is {objective_ms:.1} ms")]
+    #[error(
+        "service `{service}` would reach {predicted_ms:.1} ms by it, its objective is {objective_ms:.1} ms"
+    )]
     WouldHarm {
         /// The service.
         service: ServiceId,

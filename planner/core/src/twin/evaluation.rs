@@ -114,7 +114,12 @@ impl<'m> Evaluation<'m> {
     }
 
     /// Looks at the layout that [`Self::move_replica`] would give, with what that changes; the layout stays.
-    pub fn peek_with<T>(&mut self, replica: ReplicaIx, to: NodeIx, look: impl FnOnce(&Self, Delta) -> T) -> T {
+    pub fn peek_with<T>(
+        &mut self,
+        replica: ReplicaIx,
+        to: NodeIx,
+        look: impl FnOnce(&Self, Delta) -> T,
+    ) -> T {
         let (risk, network) = (self.risk_cost, self.network_cost);
         let from = self.node_of(replica);
         self.journal.clear();

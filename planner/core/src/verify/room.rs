@@ -80,7 +80,8 @@ fn of_move(
     violations: &mut Vec<Violation>,
 ) {
     let mesh = evaluation.mesh();
-    let known = layout.workload_index(&planned.workload).zip(mesh.replica_ix(&planned.workload, &planned.replica));
+    let known =
+        layout.workload_index(&planned.workload).zip(mesh.replica_ix(&planned.workload, &planned.replica));
     // What is not in the snapshot was said already.
     let Some((index, unit)) = known else { return };
     let refuses =
@@ -161,7 +162,9 @@ fn harmed(
     let mesh = evaluation.mesh();
     let known = mesh.service_unknown(service).is_none();
     // A service without a bound before cannot be harmed.
-    let Some((objective, before_ms)) = mesh.objective(service).filter(|_| known).zip(before_ms) else { return };
+    let Some((objective, before_ms)) = mesh.objective(service).filter(|_| known).zip(before_ms) else {
+        return;
+    };
     let ms = evaluation.worst_ms(service, MEDIAN).unwrap_or(f64::INFINITY);
     if ms > objective.above_ms.max(before_ms) * (1.0 + ROUNDING) {
         violations.push(Violation::WouldHarm {

@@ -283,7 +283,10 @@ fn a_plan_says_what_waits_for_what() {
             "after one that comes later",
             false,
             &["big"],
-            &["the move of workload `cart` waits for one of `big`, but none comes before it in the plan", room],
+            &[
+                "the move of workload `cart` waits for one of `big`, but none comes before it in the plan",
+                room,
+            ],
         ),
     ];
     for (name, first, after, want) in cases {
@@ -292,4 +295,13 @@ fn a_plan_says_what_waits_for_what() {
         plan.moves[usize::from(*first)].after = after.iter().map(|name| (*name).into()).collect();
         assert_eq!(violations(plan, &world), *want, "case: {name}");
     }
+}
+
+#[test]
+fn single_requests_confirm_a_move() {
+    let world = World::new();
+    let simulated = simulate(verify(planned(&world), &world.inputs()).unwrap(), &world.inputs()).unwrap();
+    let confirmed = simulated.predictions()[0].confirmed.unwrap();
+    assert!(confirmed.requests > 5_000, "{confirmed:?}");
+    assert!(confirmed.target_ms < confirmed.source_ms / 3.0, "{confirmed:?}");
 }

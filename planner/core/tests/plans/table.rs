@@ -167,7 +167,7 @@ fn each_reason_follows_from_one_change() {
         (
             "moving costs more than the breach",
             |w| w.settings.disruption = 5.0,
-            "staying costs 65.76, the cheapest move, to `b`, costs 277.06",
+            "staying costs 66.41, the cheapest move, to `b`, costs 277.06",
         ),
         (
             "the target has its own noon",

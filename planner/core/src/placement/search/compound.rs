@@ -14,7 +14,9 @@ pub(super) fn relocate(space: &mut impl Space, state: &mut State) {
     units.sort_unstable();
     units.dedup();
     for unit in units {
-        if let Some((change, place)) = cheapest(space, state, unit).filter(|(change, _)| *change < -LEAST_GAIN) {
+        if let Some((change, place)) =
+            cheapest(space, state, unit).filter(|(change, _)| *change < -LEAST_GAIN)
+        {
             state.put(space, (unit, place), change);
         }
     }
@@ -119,7 +121,8 @@ pub(super) fn exchange(space: &mut impl Space, state: &mut State) {
     for unit in if few { first.clone() } else { state.moved.iter().copied().collect() } {
         let (home, at) = (space.home(unit), space.place(unit));
         let meets = |other: &usize| few || [home, at].contains(&space.place(*other));
-        let mut others: Vec<usize> = first.iter().copied().filter(|other| *other != unit).filter(meets).collect();
+        let mut others: Vec<usize> =
+            first.iter().copied().filter(|other| *other != unit).filter(meets).collect();
         if !few {
             others.truncate(NARROW);
         }

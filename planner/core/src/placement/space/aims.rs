@@ -18,9 +18,9 @@ pub struct Aim {
 
 impl Aim {
     fn cost(&self, evaluation: &Evaluation<'_>) -> f64 {
-        let missed = self.limit_ms.is_some_and(|limit_ms| {
-            evaluation.worst_ms(self.service, MEDIAN).is_none_or(|ms| ms > limit_ms)
-        });
+        let missed = self
+            .limit_ms
+            .is_some_and(|limit_ms| evaluation.worst_ms(self.service, MEDIAN).is_none_or(|ms| ms > limit_ms));
         let stays = self.missed_source(evaluation);
         (if missed { self.miss } else { 0.0 }) + if stays { self.stay } else { 0.0 }
     }

@@ -58,7 +58,11 @@ impl<'m> Bounds<'m> {
     ///
     /// # Errors
     /// Why not.
-    pub(super) fn spares(&self, evaluation: &Evaluation<'_>, service: ServiceIx) -> Result<(), RejectionReason> {
+    pub(super) fn spares(
+        &self,
+        evaluation: &Evaluation<'_>,
+        service: ServiceIx,
+    ) -> Result<(), RejectionReason> {
         let ceiling = self.ceilings[service];
         if ceiling == f64::INFINITY {
             return Ok(());

@@ -71,7 +71,9 @@ impl<'a> MeshSpace<'_, 'a> {
     ) -> Result<(), NothingBecause> {
         let (id, _) = self.layout.workload(index);
         let workload = || id.clone();
-        if self.inputs.in_flight.iter().any(|moving| moving.workload == *id) || self.taken.iter().any(|(taken, _)| *taken == unit) {
+        if self.inputs.in_flight.iter().any(|moving| moving.workload == *id)
+            || self.taken.iter().any(|(taken, _)| *taken == unit)
+        {
             return Err(NothingBecause::RolloutInProgress { workload: workload() });
         }
         movable(&self.layout, index).map_err(|why| match why {
@@ -106,7 +108,6 @@ impl<'a> MeshSpace<'_, 'a> {
         let doubled = 2.0f64.powi(again.min(MOST_AGAIN) as i32);
         requests * self.inputs.settings.disruption * (1.0 + length) * doubled + self.inputs.settings.move_cost
     }
-
 }
 
 /// The policy that lets a service be moved: the first by name of those that go at least so far.
