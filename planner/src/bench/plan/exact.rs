@@ -121,7 +121,8 @@ impl Columns {
         let mut of_pairs = 0.0;
         for (pair, joint) in self.pairs.iter().zip(&together) {
             for (row, costs) in joint.iter().zip(&pair.cost) {
-                of_pairs += row.iter().zip(costs).map(|(both, cost)| cost * solution.value(*both)).sum::<f64>();
+                of_pairs +=
+                    row.iter().zip(costs).map(|(both, cost)| cost * solution.value(*both)).sum::<f64>();
             }
         }
         Ok(of_columns + of_pairs)
@@ -170,8 +171,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_placed_is_an_error() {
-        let columns =
-            Columns { items: 1, places: 1, sets: vec![vec![Some(0.0), None]], pairs: Vec::new() };
+        let columns = Columns { items: 1, places: 1, sets: vec![vec![Some(0.0), None]], pairs: Vec::new() };
         assert_eq!(columns.tried(), None);
         assert!(columns.solved().is_err());
     }

@@ -44,8 +44,10 @@ impl Patterns {
         };
         let noon = |step: usize| (NOON..DAY - 5).contains(&step);
         let calm: Result<_, _> = LATENCIES.iter().map(|ms| of(&|_| *ms)).collect();
-        let breach: Result<_, _> =
-            LATENCIES.iter().map(|ms| of(&|step| if noon(step) { (SLOWER * ms).max(320.0) } else { *ms })).collect();
+        let breach: Result<_, _> = LATENCIES
+            .iter()
+            .map(|ms| of(&|step| if noon(step) { (SLOWER * ms).max(320.0) } else { *ms }))
+            .collect();
         Ok(Self { level: of(&|_| 1.0)?, calm: calm?, breach: breach? })
     }
 
