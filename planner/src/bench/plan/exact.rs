@@ -32,34 +32,6 @@ pub(super) struct Pair {
 }
 
 impl Columns {
-    /// Cost of one layout; `None` when it may not be.
-    pub(super) fn cost(&self, layout: &[usize]) -> Option<f64> {
-        let mut sum = 0.0;
-        for place in 0..self.places {
-            let standing = layout.iter().enumerate().filter(|(_, at)| **at == place);
-            let set = standing.fold(0_usize, |set, (item, _)| set | 1 << item);
-            sum += self.sets[place][set]?;
-        }
-        Some(sum + self.pairs.iter().map(|pair| pair.cost[layout[pair.a]][layout[pair.b]]).sum::<f64>())
-    }
-
-    /// The least cost of all layouts, by trying each of them.
-    pub(super) fn tried(&self) -> Option<f64> {
-        let mut layout = vec![0; self.items];
-        let mut best: Option<f64> = None;
-        for code in 0..self.places.pow(self.items as u32) {
-            let mut rest = code;
-            for at in &mut layout {
-                *at = rest % self.places;
-                rest /= self.places;
-            }
-            if let Some(cost) = self.cost(&layout) {
-                best = Some(best.map_or(cost, |least| least.min(cost)));
-            }
-        }
-        best
-    }
-
     /// The least cost of all layouts, by the solver.
     ///
     /// # Errors
@@ -133,6 +105,36 @@ impl Columns {
 mod tests {
     use super::*;
     use foremesh_models::SplitMix;
+
+    impl Columns {
+        /// Cost of one layout; `None` when it may not be.
+        fn cost(&self, layout: &[usize]) -> Option<f64> {
+            let mut sum = 0.0;
+            for place in 0..self.places {
+                let standing = layout.iter().enumerate().filter(|(_, at)| **at == place);
+                let set = standing.fold(0_usize, |set, (item, _)| set | 1 << item);
+                sum += self.sets[place][set]?;
+            }
+            Some(sum + self.pairs.iter().map(|pair| pair.cost[layout[pair.a]][layout[pair.b]]).sum::<f64>())
+        }
+
+        /// The least cost of all layouts, by trying each of them.
+        fn tried(&self) -> Option<f64> {
+            let mut layout = vec![0; self.items];
+            let mut best: Option<f64> = None;
+            for code in 0..self.places.pow(self.items as u32) {
+                let mut rest = code;
+                for at in &mut layout {
+                    *at = rest % self.places;
+                    rest /= self.places;
+                }
+                if let Some(cost) = self.cost(&layout) {
+                    best = Some(best.map_or(cost, |least| least.min(cost)));
+                }
+            }
+            best
+        }
+    }
 
     fn random(seed: u64) -> Columns {
         let mut draw = SplitMix::new(seed);

@@ -81,7 +81,10 @@ fn nearest(ms: f64) -> usize {
 }
 
 fn named(pattern: &Forecast, subject: &str, metric: &str) -> Forecast {
-    Forecast { subject: subject.to_owned(), metric: metric.to_owned(), ..pattern.clone() }
+    let mut copy = pattern.clone();
+    subject.clone_into(&mut copy.subject);
+    metric.clone_into(&mut copy.metric);
+    copy
 }
 
 /// Multiplies each step's distribution. The joint paths stay those of the pattern, around 1: nobody asks for those of a
