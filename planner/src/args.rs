@@ -269,6 +269,8 @@ pub enum BenchCommand {
     /// Error within known events, beside Prophet with a regressor and a forecast without a calendar.
     #[command(after_help = EVENTS_HELP)]
     Events(crate::bench::EventsArgs),
+    /// CPU and memory of decisions about large meshes, and the gap to the exact optimum of small ones.
+    Plan(crate::bench::PlanArgs),
     /// The server side of `bench ingest`, in a process of its own so that its CPU time is its own.
     #[command(hide = true)]
     IngestServer(crate::bench::IngestServerArgs),

@@ -2,6 +2,7 @@
 pub mod events;
 pub mod forecast;
 pub mod ingest;
+pub mod plan;
 
 use crate::backtest::{Selection, read::read};
 use anyhow::Context;
@@ -10,6 +11,7 @@ use comfy_table::{Table, presets::NOTHING};
 use events::EventsBench;
 use forecast::{ForecastBench, ForecastReport};
 use ingest::{IngestBench, IngestReport, server};
+use plan::PlanBench;
 use std::{path::PathBuf, process::ExitCode};
 
 /// Most routes of one summary.
@@ -77,6 +79,32 @@ pub struct ForecastArgs {
     /// Also run end to end with the embedded store.
     #[arg(long)]
     pub store: bool,
+    /// How the result is printed.
+    #[arg(long, short, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+}
+
+/// Arguments of `foremesh bench plan`.
+#[derive(Clone, Debug, Args)]
+pub struct PlanArgs {
+    /// Services of the mesh; with --nodes. Without both, 1 000 on 200 nodes and 10 000 on 2 000 nodes are measured.
+    #[arg(long, requires = "nodes")]
+    pub services: Option<usize>,
+    /// Nodes of the mesh.
+    #[arg(long, requires = "services", value_parser = clap::value_parser!(u32).range(4..))]
+    pub nodes: Option<u32>,
+    /// Share of the services that are at risk, at least.
+    #[arg(long, default_value_t = 0.06)]
+    pub at_risk: f64,
+    /// Small placements that are compared with their exact optimum; 0 for none.
+    #[arg(long, default_value_t = 200)]
+    pub small_cases: usize,
+    /// Decisions about each mesh; the median counts.
+    #[arg(long, default_value_t = 3)]
+    pub runs: usize,
+    /// Seed of all meshes.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
     /// How the result is printed.
     #[arg(long, short, value_enum, default_value_t = Format::Table)]
     pub output: Format,
@@ -234,6 +262,30 @@ fn forecast_text(report: &ForecastReport) -> String {
         report.peak_rss_mib,
         store.unwrap_or_default()
     )
+}
+
+/// Meshes that are measured when none is named.
+const MESHES: [(usize, usize); 2] = [(1_000, 200), (10_000, 2_000)];
+
+/// Runs `foremesh bench plan`.
+///
+/// # Errors
+/// When a mesh cannot be made up, or the solver and every layout tried disagree on a small one.
+pub fn plan(args: &PlanArgs) -> anyhow::Result<ExitCode> {
+    let named = args.services.zip(args.nodes).map(|(services, nodes)| vec![(services, nodes as usize)]);
+    let bench = PlanBench {
+        meshes: named.unwrap_or_else(|| MESHES.to_vec()),
+        seed: args.seed,
+        at_risk: args.at_risk,
+        runs: args.runs,
+        small_cases: args.small_cases,
+    };
+    let report = plan::run(&bench)?;
+    match args.output {
+        Format::Json => println!("{}", serde_json::to_string(&report)?),
+        Format::Table => println!("{}", plan::render(&report)),
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Past events without which a task says little of what was learned.

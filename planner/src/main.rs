@@ -51,6 +51,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Bench(BenchCommand::Ingest(args)) => bench::ingest(args).await,
         Command::Bench(BenchCommand::Forecast(args)) => bench::forecast(args).await,
         Command::Bench(BenchCommand::Events(args)) => bench::events(args),
+        Command::Bench(BenchCommand::Plan(args)) => bench::plan(&args),
         Command::Bench(BenchCommand::IngestServer(args)) => bench::ingest_server(args).await,
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "foremesh", &mut std::io::stdout());

@@ -31,6 +31,7 @@ use crate::{
     twin::{MeshModel, ReplicaIx, ServiceIx},
 };
 use case::Case;
+use std::cmp::Reverse;
 
 /// Looks that the search takes at most, for each service at risk and in all: a bound on time that does not depend on the
 /// machine.
@@ -183,7 +184,10 @@ fn describe(
         }
     }
     let rank = |unit: ReplicaIx| by_gain.iter().position(|other| *other == unit);
-    in_order.sort_by_key(|(wave, _, unit)| (*wave, rank(*unit)));
+    let priority = |space: &MeshSpace<'_, '_>, unit: ReplicaIx| {
+        told::case_of(space, cases, unit).map_or(0, |case| case.risk.policy.priority)
+    };
+    in_order.sort_by_cached_key(|(wave, _, unit)| (*wave, Reverse(priority(space, *unit)), rank(*unit)));
     let cured: Vec<bool> = cases.iter().map(|case| case.cured(space).is_some()).collect();
     let mut split = limits::split(space, in_order);
     limits::join(space, cases, &cured, &mut split);

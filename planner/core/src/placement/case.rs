@@ -101,13 +101,19 @@ impl<'r, 'a> Case<'r, 'a> {
         (ms <= self.limit_ms && away && saved).then_some(ms)
     }
 
-    /// Money per hour that the layout saves on its own replicas.
+    /// Money per hour that the layout saves by its own replicas: the whole price of a node that they leave empty, less that
+    /// of one that they found empty, else by the share of a node that they ask for.
     fn saving(&self, space: &MeshSpace<'_, '_>) -> f64 {
-        let own = space.mesh.replicas_of(self.service);
-        own.map(|unit| {
-            space.price(unit, space.home_of(unit)) - space.price(unit, space.evaluation().node_of(unit))
+        let moved = space
+            .mesh
+            .replicas_of(self.service)
+            .filter(|unit| space.home_of(*unit) != space.evaluation().node_of(*unit));
+        moved.fold(0.0, |sum, unit| {
+            let (home, at) = (space.home_of(unit), space.evaluation().node_of(unit));
+            let left_empty = space.evaluation().replicas_on(home).next().is_none();
+            let found_empty = space.evaluation().replicas_on(at).all(|other| other == unit);
+            sum + space.price(unit, home, left_empty) - space.price(unit, at, found_empty)
         })
-        .sum()
     }
 
     /// Whether a replica that is moved for it would be there in time, if it could begin only so many milliseconds from now.

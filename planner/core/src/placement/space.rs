@@ -6,7 +6,7 @@
 //! - near misses: a service that is to be cured and does not keep the margins counts a quarter of its risk again, so that
 //!   of two targets the one that the policy accepts is taken;
 //! - network: calls per second times milliseconds;
-//! - money: the price of a node, by the share of it that a replica asks for or uses;
+//! - money: three quarters of a node's price while anything of ours is on it, one quarter by what that asks for;
 //! - disruption: the moves themselves.
 mod aims;
 mod judge;
@@ -31,6 +31,9 @@ use crate::{
 use aims::Aims;
 use judge::Bounds;
 use std::collections::BTreeMap;
+
+/// Part of a node's price that counts by what replicas ask for.
+const BY_SHARE: f64 = 0.25;
 
 /// The mesh as a space for the search. Units are replicas and places are nodes, by their indices in the twin.
 #[derive(Clone, Debug)]
@@ -101,8 +104,7 @@ impl<'m, 'a> MeshSpace<'m, 'a> {
         // Not `sum`: that of nothing is minus 0.
         let disruption =
             moved.fold(0.0, |sum, unit| sum + self.units.get(unit).map_or(0.0, |unit| unit.disruption));
-        let money = (0..self.mesh.replicas())
-            .fold(0.0, |sum, unit| sum + self.money(unit, self.evaluation.node_of(unit)));
+        let money = self.all_money();
         Cost {
             risk: self.evaluation.risk_cost() + self.aims.sum(),
             network: self.evaluation.network_cost() * self.inputs.settings.network,
@@ -184,9 +186,35 @@ impl<'m, 'a> MeshSpace<'m, 'a> {
             && (0..self.mesh.services()).all(|service| self.bounds.spares(&self.evaluation, service).is_ok())
     }
 
-    /// Price per hour of a node by the share of it that a replica asks for or uses, as requests at risk.
+    /// What a node costs while a replica is on it that would leave it empty, or found it empty; else the share of it that
+    /// the replica asks for or uses; in money per hour.
+    pub(super) fn price(&self, unit: ReplicaIx, node: NodeIx, alone: bool) -> f64 {
+        let (_, node) = self.layout.node(NodeIndex(node));
+        let capacity = node.capacity.get();
+        let share = if capacity > 0.0 { (self.size(unit) / capacity).min(1.0) } else { 1.0 };
+        if alone { node.cost_per_hour } else { share * node.cost_per_hour }
+    }
+
+    /// What a replica adds to the money that its node costs, as requests at risk: a node that nothing of ours is on can be
+    /// given back, so most of its price counts as long as anything is, and the rest by the shares that are asked for.
     pub(super) fn money(&self, unit: ReplicaIx, node: NodeIx) -> f64 {
-        self.price(unit, node) * self.inputs.settings.requests_per_money
+        let others = self.evaluation.replicas_on(node).any(|other| other != unit);
+        let by_share = BY_SHARE * self.price(unit, node, false);
+        let occupied = if others { 0.0 } else { (1.0 - BY_SHARE) * self.price(unit, node, true) };
+        (by_share + occupied) * self.inputs.settings.requests_per_money
+    }
+
+    /// What all nodes cost, as requests at risk.
+    fn all_money(&self) -> f64 {
+        let of_node = |node: NodeIx| {
+            let (_, described) = self.layout.node(NodeIndex(node));
+            let mut units = self.evaluation.replicas_on(node).peekable();
+            let occupied =
+                if units.peek().is_some() { (1.0 - BY_SHARE) * described.cost_per_hour } else { 0.0 };
+            units.fold(occupied, |sum, unit| sum + BY_SHARE * self.price(unit, node, false))
+        };
+        let sum = (0..self.mesh.nodes()).fold(0.0, |sum, node| sum + of_node(node));
+        sum * self.inputs.settings.requests_per_money
     }
 
     /// Millicores of a replica: what it asks for, or, where it uses more or asks for nothing, what it uses now.
@@ -195,14 +223,6 @@ impl<'m, 'a> MeshSpace<'m, 'a> {
         let Some(workload) = self.inputs.snapshot.workloads.get(workload) else { return 0.0 };
         let used = workload.used.map_or(0.0, |used| used.get() / workload.replicas.len().max(1) as f64);
         workload.requests.cpu_millicores.unwrap_or(0.0).max(used)
-    }
-
-    /// The same in money per hour.
-    pub(super) fn price(&self, unit: ReplicaIx, node: NodeIx) -> f64 {
-        let (_, node) = self.layout.node(NodeIndex(node));
-        let capacity = node.capacity.get();
-        let share = if capacity > 0.0 { (self.size(unit) / capacity).min(1.0) } else { 1.0 };
-        share * node.cost_per_hour
     }
 
     /// Where a replica stands when nothing more is moved.

@@ -7,7 +7,7 @@ use crate::{
     ids::{NodeId, PolicyId, WorkloadId},
     inputs::Inputs,
     plan::{Move, Plan},
-    policy::PredictedLatency,
+    policy::{PredictedLatency, objective},
     units::Quantile,
     verify::{VerifiedPlan, rule_of},
 };
@@ -134,7 +134,10 @@ pub fn simulate(plan: VerifiedPlan, inputs: &Inputs<'_>) -> Result<SimulatedPlan
         })?;
         let unknown = |why| SimulationError::Unknown { workload: planned.workload.clone(), why };
         let (replica, to) = places(&mesh, planned).map_err(unknown)?;
-        let Some(rule) = rule.latency() else {
+        // What moves for another keeps its own objective.
+        let own =
+            planned.reason.on_behalf_of.as_ref().and_then(|_| objective(inputs.policies, &planned.service));
+        let Some(rule) = own.or(rule.latency()) else {
             layout.move_replica(replica, to);
             continue;
         };
@@ -172,17 +175,18 @@ fn predict(
     let source = path(layout, replica, from, rule.quantile, knots);
     layout.move_replica(replica, to);
     let target = path(layout, replica, to, rule.quantile, knots);
+    // What moves for another must not lose its objective; where it has none left to lose, it was checked that nobody
+    // comes to more than without the plan.
+    let for_itself = planned.reason.on_behalf_of.is_none();
+    let lost = source.worst_ms().is_none_or(|ms| ms > rule.above_ms);
+    let most_ms = if for_itself || !lost { rule.above_ms } else { f64::INFINITY };
     match target.worst_ms() {
         None => {
             let utilisation = target.highest_utilisation();
             let node = planned.to.clone();
             return Err(SimulationError::WouldSaturate { workload: workload(), node, utilisation });
         }
-        // A replica that breaches where it is as well may go: it makes room for another one.
-        Some(predicted_ms)
-            if predicted_ms > rule.above_ms
-                && source.worst_ms().is_some_and(|stays_ms| predicted_ms >= stays_ms) =>
-        {
+        Some(predicted_ms) if predicted_ms > most_ms => {
             return Err(SimulationError::WouldBreach {
                 workload: workload(),
                 node: planned.to.clone(),
@@ -193,7 +197,8 @@ fn predict(
         Some(_) => {}
     }
     let confirmed = confirm::confirm((&before, layout), replica, rule.quantile, knots, seed);
-    if let Some(dispute) = confirmed.and_then(|confirmed| confirmed.dispute()) {
+    // What moves for another need not get faster.
+    if for_itself && let Some(dispute) = confirmed.and_then(|confirmed| confirmed.dispute()) {
         let (from_ms, to_ms, simulated) = dispute;
         return Err(SimulationError::Disputed { workload: workload(), from_ms, to_ms, simulated });
     }

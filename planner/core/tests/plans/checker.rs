@@ -296,3 +296,12 @@ fn a_plan_says_what_waits_for_what() {
         assert_eq!(violations(plan, &world), *want, "case: {name}");
     }
 }
+
+#[test]
+fn single_requests_confirm_a_move() {
+    let world = World::new();
+    let simulated = simulate(verify(planned(&world), &world.inputs()).unwrap(), &world.inputs()).unwrap();
+    let confirmed = simulated.predictions()[0].confirmed.unwrap();
+    assert!(confirmed.requests > 5_000, "{confirmed:?}");
+    assert!(confirmed.target_ms < confirmed.source_ms / 3.0, "{confirmed:?}");
+}

@@ -32,34 +32,6 @@ pub(super) struct Pair {
 }
 
 impl Columns {
-    /// Cost of one layout; `None` when it may not be.
-    pub(super) fn cost(&self, layout: &[usize]) -> Option<f64> {
-        let mut sum = 0.0;
-        for place in 0..self.places {
-            let standing = layout.iter().enumerate().filter(|(_, at)| **at == place);
-            let set = standing.fold(0_usize, |set, (item, _)| set | 1 << item);
-            sum += self.sets[place][set]?;
-        }
-        Some(sum + self.pairs.iter().map(|pair| pair.cost[layout[pair.a]][layout[pair.b]]).sum::<f64>())
-    }
-
-    /// The least cost of all layouts, by trying each of them.
-    pub(super) fn tried(&self) -> Option<f64> {
-        let mut layout = vec![0; self.items];
-        let mut best: Option<f64> = None;
-        for code in 0..self.places.pow(self.items as u32) {
-            let mut rest = code;
-            for at in &mut layout {
-                *at = rest % self.places;
-                rest /= self.places;
-            }
-            if let Some(cost) = self.cost(&layout) {
-                best = Some(best.map_or(cost, |least| least.min(cost)));
-            }
-        }
-        best
-    }
-
     /// The least cost of all layouts, by the solver.
     ///
     /// # Errors
@@ -121,7 +93,8 @@ impl Columns {
         let mut of_pairs = 0.0;
         for (pair, joint) in self.pairs.iter().zip(&together) {
             for (row, costs) in joint.iter().zip(&pair.cost) {
-                of_pairs += row.iter().zip(costs).map(|(both, cost)| cost * solution.value(*both)).sum::<f64>();
+                of_pairs +=
+                    row.iter().zip(costs).map(|(both, cost)| cost * solution.value(*both)).sum::<f64>();
             }
         }
         Ok(of_columns + of_pairs)
@@ -132,6 +105,36 @@ impl Columns {
 mod tests {
     use super::*;
     use foremesh_models::SplitMix;
+
+    impl Columns {
+        /// Cost of one layout; `None` when it may not be.
+        fn cost(&self, layout: &[usize]) -> Option<f64> {
+            let mut sum = 0.0;
+            for place in 0..self.places {
+                let standing = layout.iter().enumerate().filter(|(_, at)| **at == place);
+                let set = standing.fold(0_usize, |set, (item, _)| set | 1 << item);
+                sum += self.sets[place][set]?;
+            }
+            Some(sum + self.pairs.iter().map(|pair| pair.cost[layout[pair.a]][layout[pair.b]]).sum::<f64>())
+        }
+
+        /// The least cost of all layouts, by trying each of them.
+        fn tried(&self) -> Option<f64> {
+            let mut layout = vec![0; self.items];
+            let mut best: Option<f64> = None;
+            for code in 0..self.places.pow(self.items as u32) {
+                let mut rest = code;
+                for at in &mut layout {
+                    *at = rest % self.places;
+                    rest /= self.places;
+                }
+                if let Some(cost) = self.cost(&layout) {
+                    best = Some(best.map_or(cost, |least| least.min(cost)));
+                }
+            }
+            best
+        }
+    }
 
     fn random(seed: u64) -> Columns {
         let mut draw = SplitMix::new(seed);
@@ -170,8 +173,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_placed_is_an_error() {
-        let columns =
-            Columns { items: 1, places: 1, sets: vec![vec![Some(0.0), None]], pairs: Vec::new() };
+        let columns = Columns { items: 1, places: 1, sets: vec![vec![Some(0.0), None]], pairs: Vec::new() };
         assert_eq!(columns.tried(), None);
         assert!(columns.solved().is_err());
     }

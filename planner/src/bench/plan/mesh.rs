@@ -113,6 +113,23 @@ impl Made {
         Ok(())
     }
 
+    /// Adds a node of unlimited size that costs nothing and is near everything.
+    pub(super) fn limbo(&mut self, number: usize) -> Result<(), BenchError> {
+        self.node(number, 1.0, false, 0.0, 1e9)?;
+        if let Some(node) = self.inputs.snapshot.nodes.get_mut(&node_name(number)) {
+            node.zone = None;
+            node.memory_bytes = None;
+        }
+        Ok(())
+    }
+
+    /// Lets a workload run on these nodes only.
+    pub(super) fn allow(&mut self, workload: &str, nodes: BTreeSet<NodeId>) {
+        if let Some(workload) = self.inputs.snapshot.workloads.get_mut(&WorkloadId::new(workload)) {
+            workload.allowed_nodes = nodes;
+        }
+    }
+
     /// Adds a service with one workload.
     pub(super) fn service(&mut self, made: &Service<'_>) -> Result<(), BenchError> {
         let service = ServiceId::new(made.name);
@@ -130,10 +147,7 @@ impl Made {
             tier: made.tier,
             replicas,
             used: Some(millicores(made.millicores * copies)?),
-            requests: Requests {
-                cpu_millicores: Some(made.millicores.round()),
-                memory_bytes: Some(256e6),
-            },
+            requests: Requests { cpu_millicores: Some(made.millicores.round()), memory_bytes: Some(256e6) },
             ..Workload::new(service.clone())
         };
         self.inputs.snapshot.workloads.insert(WorkloadId::new(made.name), workload);

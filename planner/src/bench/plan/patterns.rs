@@ -44,8 +44,10 @@ impl Patterns {
         };
         let noon = |step: usize| (NOON..DAY - 5).contains(&step);
         let calm: Result<_, _> = LATENCIES.iter().map(|ms| of(&|_| *ms)).collect();
-        let breach: Result<_, _> =
-            LATENCIES.iter().map(|ms| of(&|step| if noon(step) { (SLOWER * ms).max(320.0) } else { *ms })).collect();
+        let breach: Result<_, _> = LATENCIES
+            .iter()
+            .map(|ms| of(&|step| if noon(step) { (SLOWER * ms).max(320.0) } else { *ms }))
+            .collect();
         Ok(Self { level: of(&|_| 1.0)?, calm: calm?, breach: breach? })
     }
 
@@ -79,7 +81,10 @@ fn nearest(ms: f64) -> usize {
 }
 
 fn named(pattern: &Forecast, subject: &str, metric: &str) -> Forecast {
-    Forecast { subject: subject.to_owned(), metric: metric.to_owned(), ..pattern.clone() }
+    let mut copy = pattern.clone();
+    subject.clone_into(&mut copy.subject);
+    metric.clone_into(&mut copy.metric);
+    copy
 }
 
 /// Multiplies each step's distribution. The joint paths stay those of the pattern, around 1: nobody asks for those of a

@@ -29,8 +29,10 @@ pub struct MeshReport {
     pub at_risk: usize,
     /// Of these, those that the twin expects to keep their objective with the plan.
     pub cured: usize,
-    /// Moves of the plan, those that wait for others included.
+    /// Moves of the plan.
     pub moves: usize,
+    /// Moves that would follow it.
+    pub later: usize,
     /// Runs; each figure is the median over them.
     pub runs: usize,
     /// Policies against forecasts, in seconds.
