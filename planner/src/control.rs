@@ -300,9 +300,8 @@ impl Control {
             self.newest = Some((plan.id.clone(), plan.generation));
         }
         // What is only shown is recorded when it is new.
-        let shown = [(&decision.awaiting_approval, Mode::Approve), (&decision.recommended, Mode::Recommend)];
-        for (plan, mode) in shown {
-            let Some(plan) = plan else { continue };
+        for mode in [Mode::Approve, Mode::Recommend] {
+            let Some(plan) = decision.plan_in(mode) else { continue };
             let new = |record: &&AuditRecord| match &record.decided {
                 Decided::AwaitingApproval(planned) | Decided::Recommend(planned) => planned.plan == plan.id,
                 _ => false,

@@ -91,7 +91,8 @@ fn mesh() -> Fallible<OwnedInputs> {
             Node { zone, used: Some(Millicores::new(2_000.0)?), ..Node::new(Millicores::new(8_000.0)?) };
         let filled = if at % RISKY == 0 { &full } else { &used };
         world.nodes.insert(id.clone(), Ok(like(filled, at, id.as_str())));
-        world.background.insert(id.clone(), Ok(like(&beside, at, id.as_str())));
+        let filled = if at % RISKY == 0 { &full } else { &beside };
+        world.background.insert(id.clone(), Ok(like(filled, at, id.as_str())));
         world.snapshot.nodes.insert(id, node);
     }
     for at in 0..SERVICES {

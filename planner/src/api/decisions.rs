@@ -179,7 +179,7 @@ pub(super) struct PassPlan {
 }
 
 fn plans_of(decision: &Decision) -> Vec<PassPlan> {
-    let modes = [Mode::Auto, Mode::Recommend];
+    let modes = [Mode::Auto, Mode::Approve, Mode::Recommend];
     let made = modes.into_iter().filter_map(|mode| Some((mode, decision.plan_in(mode)?)));
     made.map(|(mode, plan)| PassPlan {
         id: plan.id.to_string(),
@@ -228,7 +228,7 @@ pub(super) async fn of_service(
              those that are known"
         ))
     })?;
-    let facts = Facts::new(record, &view.inputs.borrow());
+    let facts = Facts::new(record, &view.inputs.borrow(), &view.decision);
     Ok(Json(ServiceDecision {
         service: id,
         at: rfc3339(view.at),

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use foremesh_core::{
     decide::decide,
     record::{DecisionRecord, Replay},
-    report::records,
+    report::{Facts, records},
 };
 use hyper::Method;
 use serde_json::{Value, json};
@@ -92,8 +92,14 @@ fn of_record(record: &DecisionRecord, output: Output) -> anyhow::Result<ExitCode
     };
     let records = records(&inputs, &decision, 0);
     let told = records.iter().filter(|told| of_plan(told.service.as_str()));
-    let explanation: Vec<String> = told.map(foremesh_core::report::AuditRecord::explain).collect();
-    let answer = json!({"plan": plan, "explanation": explanation.join("\n")});
+    let (mut explanation, mut facts) = (String::new(), Vec::new());
+    for told in told {
+        let of_service = Facts::new(told, &inputs, &decision);
+        explanation += &told.explain();
+        explanation += &of_service.in_words();
+        facts.push(serde_json::to_value(of_service)?);
+    }
+    let answer = json!({"plan": plan, "explanation": explanation.trim_end(), "facts": facts});
     print(&answer, output, |answer| text(answer, "/explanation"));
     Ok(ExitCode::SUCCESS)
 }

@@ -256,10 +256,10 @@ impl RejectionReason {
             Self::UsageUnknown => "their use is not known",
             Self::WouldBreachThere { .. } => "too slow there too",
             Self::NoGain { .. } => "not enough better",
-            Self::NotPermitted { .. } => "not permitted by the policy",
+            Self::NotPermitted { .. } => "not permitted now",
             Self::SavesTooLittle { .. } => "save too little",
-            Self::WouldHarm { .. } => "would harm others there",
-            Self::NotLookedAt => "not looked at",
+            Self::WouldHarm { .. } => "another service would suffer",
+            Self::NotLookedAt => "others are cooler, nearer or cheaper",
             Self::CostsMore { .. } => "cost more",
         }
     }

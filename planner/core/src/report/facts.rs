@@ -2,13 +2,14 @@
 //! doing nothing and of the alternatives.
 use super::{AuditRecord, Decided, PlannedMove};
 use crate::{
+    decide::Decision,
     duration::in_words,
     history::Metric,
     ids::{NodeId, PlanId, PolicyId, ReplicaId, ServiceId, WorkloadId},
     inputs::Inputs,
     placement::NothingBecause,
-    plan::{Rejection, RejectionReason},
-    policy::{Mode, Verdict},
+    plan::{Costs, Effect, Rejection, RejectionReason},
+    policy::{Mode, Quantity, Subject, Unit, Verdict},
     time::Timestamp,
     units::Probability,
 };
@@ -29,7 +30,7 @@ pub struct Facts {
     pub at: Timestamp,
     /// Which pass decided.
     pub pass: u64,
-    /// `move`, `recommend`, `refused` or `nothing`.
+    /// `move`, `awaiting_approval`, `recommend`, `refused` or `nothing`.
     pub decision: String,
     /// The policy that counted, its rule, and how far it may go.
     pub policy: PolicyId,
@@ -49,6 +50,10 @@ pub struct Facts {
     pub refused: Vec<Group>,
     /// Nodes that could take it and cost more, the cheapest first.
     pub alternatives: Vec<Alternative>,
+    /// What doing nothing and the whole plan cost, where one was made.
+    pub costs: Option<Costs>,
+    /// What the plan does to the services at risk, and to those that are moved for them.
+    pub effects: Vec<Effect>,
     /// How sure all of that is.
     pub uncertainty: Uncertainty,
 }
@@ -65,7 +70,9 @@ pub struct IfNothing {
     /// The objective.
     pub objective: f64,
     /// Unit of both.
-    pub unit: String,
+    pub unit: Unit,
+    /// What the value is of; `None` for the service itself.
+    pub subject: Option<Subject>,
     /// By which share the worst passes the objective.
     pub beyond_share: f64,
     /// Requests per second that it concerns: the most that are expected, or those of now.
@@ -139,16 +146,20 @@ pub struct Uncertainty {
 }
 
 impl Facts {
-    /// The facts of a record, with what the inputs of its pass say about the service.
-    pub fn new(record: &AuditRecord, inputs: &Inputs<'_>) -> Self {
-        let (decision, planned, rejected, because, kind) = parts(&record.decided);
+    /// The facts of a record, with what the inputs and the decision of its pass say about the service.
+    pub fn new(record: &AuditRecord, inputs: &Inputs<'_>, decision: &Decision) -> Self {
+        let (decided, planned, rejected, because, kind) = parts(&record.decided);
+        let plans = [Mode::Auto, Mode::Approve, Mode::Recommend]
+            .into_iter()
+            .filter_map(|mode| decision.plan_in(mode));
+        let plan = planned.and_then(|planned| plans.into_iter().find(|plan| plan.id == planned.plan));
         let if_nothing = if_nothing(record, inputs);
         let breach_at = if_nothing.as_ref().map(|if_nothing| if_nothing.from);
         Self {
             service: record.service.clone(),
             at: record.at,
             pass: record.pass,
-            decision: decision.to_owned(),
+            decision: decided.to_owned(),
             policy: record.seen.policy.clone(),
             rule: record.seen.rule.clone(),
             mode: record.seen.mode,
@@ -157,6 +168,8 @@ impl Facts {
             planned: planned.map(|planned| move_facts(planned, breach_at, record.at)),
             refused: Group::of(rejected),
             alternatives: alternatives(rejected),
+            costs: plan.and_then(|plan| plan.costs),
+            effects: plan.map(|plan| plan.effects.clone()).unwrap_or_default(),
             uncertainty: uncertainty(record, inputs),
             if_nothing_is_done: if_nothing,
         }
@@ -169,13 +182,14 @@ impl Facts {
     pub fn in_words(&self) -> String {
         let mut lines = Vec::new();
         if let Some(nothing) = &self.if_nothing_is_done {
-            let IfNothing { worst, objective, beyond_share, requests_per_second, .. } = nothing;
-            let whom = requests_per_second.map_or(String::new(), |rps| format!(", for {rps:.1} requests/s"));
-            let share = beyond_share * 100.0;
+            let worst = Quantity::new(nothing.worst, nothing.unit);
+            let objective = Quantity::new(nothing.objective, nothing.unit);
+            let whom =
+                nothing.requests_per_second.map_or(String::new(), |rps| format!(", for {rps:.1} requests/s"));
+            let share = nothing.beyond_share * 100.0;
             lines.push(format!(
-                "if nothing is done: from {} on, {worst:.1} against {objective:.1} {} ({share:.0} % beyond){whom}",
-                in_words(nothing.in_ms),
-                nothing.unit
+                "if nothing is done: from {} on, {worst} against {objective} ({share:.0} % beyond){whom}",
+                in_words(nothing.in_ms)
             ));
         }
         if let Some(planned) = &self.planned {
@@ -185,6 +199,17 @@ impl Facts {
                     format!("why now: it comes {} too late to be over before the breach", in_words(-late))
                 }
             });
+        }
+        if let Some(Costs { staying, chosen }) = &self.costs {
+            lines.push(format!(
+                "doing nothing costs {:.2}, the plan {:.2}: {:.2} at risk, {:.2} network, {:.2} money, {:.2} for moving",
+                staying.total(),
+                chosen.total(),
+                chosen.risk,
+                chosen.network,
+                chosen.money,
+                chosen.disruption
+            ));
         }
         for other in self.alternatives.iter().take(TOLD) {
             let Alternative { node, cost, more, predicted_ms } = other;
@@ -206,10 +231,10 @@ type Parts<'r> = (&'static str, Option<&'r PlannedMove>, &'r [Rejection], Option
 fn parts(decided: &Decided) -> Parts<'_> {
     match decided {
         Decided::Move(planned) => ("move", Some(planned), &planned.rejected, None, None),
-        Decided::Recommend(planned) => ("recommend", Some(planned), &planned.rejected, None, None),
         Decided::AwaitingApproval(planned) => {
             ("awaiting_approval", Some(planned), &planned.rejected, None, None)
         }
+        Decided::Recommend(planned) => ("recommend", Some(planned), &planned.rejected, None, None),
         Decided::Refused { planned, by } => {
             let who = serde_json::to_value(by).ok();
             let who = who.and_then(|who| Some(who.get("who")?.as_str()?.to_owned()));
@@ -235,7 +260,8 @@ fn if_nothing(record: &AuditRecord, inputs: &Inputs<'_>) -> Option<IfNothing> {
         in_ms: breach.at.ms_since(record.at),
         worst,
         objective,
-        unit: breach.worst.unit.name().to_owned(),
+        unit: breach.worst.unit,
+        subject: breach.subject.clone(),
         beyond_share: if objective == 0.0 { 0.0 } else { (worst / objective - 1.0).abs() },
         requests_per_second: requests(record, inputs),
     })

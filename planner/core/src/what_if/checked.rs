@@ -5,6 +5,7 @@ use super::{
 };
 use crate::{
     history::Metric,
+    ids::WorkloadId,
     inputs::{Inputs, OwnedInputs},
     placement::{
         Placement,
@@ -48,43 +49,57 @@ pub(super) fn check(inputs: &OwnedInputs, question: &Question, resolved: &Resolv
     checked
 }
 
-/// One move after the other, each with those before it under way.
+/// One move after the other, each when those before it are over.
 fn conditions(inputs: &Inputs<'_>, moves: &[Asked]) -> Vec<Refused> {
-    let mut layout = Layout::new(inputs);
+    let mut snapshot = inputs.snapshot.clone();
     let mut refused = Vec::new();
     for asked in moves {
-        let (Some(workload), Some(from), Some(to)) = (
-            layout.workload_index(&asked.workload),
-            layout.node_index(&asked.from),
-            layout.node_index(&asked.to_id),
-        ) else {
-            continue;
-        };
-        let mut refuse = |why: String| {
-            let (workload, node) = (asked.workload.clone(), asked.to_id.clone());
-            refused.push(Refused { workload, node, why });
-        };
-        if let Err(why) = movable(&layout, workload) {
-            refuse(why.to_string());
+        let now = Inputs { snapshot: &snapshot, ..*inputs };
+        refused.extend(condition(&now, asked).into_iter().map(|why| Refused {
+            workload: asked.workload.clone(),
+            node: asked.to_id.clone(),
+            why,
+        }));
+        let workload = snapshot.workloads.get_mut(&asked.workload);
+        if let Some(placed) = workload.and_then(|workload| workload.replicas.get_mut(&asked.replica_id)) {
+            placed.node.clone_from(&asked.to_id);
         }
-        let within_ms = inputs.settings.default_move_duration_ms.max(1_800_000);
-        if let Err(why) = Mover::new(&layout, workload).feasible(from, to, within_ms) {
-            refuse(why.to_string());
-        }
-        layout.begin(crate::placement::layout::Step { workload, from: Some(from), to });
     }
     refused
 }
 
+/// Why the workload cannot be moved at all, and why not there.
+fn condition(inputs: &Inputs<'_>, asked: &Asked) -> Vec<String> {
+    let layout = Layout::new(inputs);
+    let found = (
+        layout.workload_index(&asked.workload),
+        layout.node_index(&asked.from),
+        layout.node_index(&asked.to_id),
+    );
+    let (Some(workload), Some(from), Some(to)) = found else { return Vec::new() };
+    let rule = rule_for(inputs, asked);
+    let within_ms = rule.map_or(0, |(_, _, latency)| latency.within_ms);
+    let immovable = movable(&layout, workload).err().map(|why| why.to_string());
+    let refused =
+        Mover::new(&layout, workload).feasible(from, to, within_ms).err().map(|why| why.to_string());
+    immovable.into_iter().chain(refused).collect()
+}
+
 /// The plan that would have these moves.
 fn plan(inputs: &Inputs<'_>, moves: &[Asked]) -> Result<Plan, String> {
-    let moves = moves.iter().map(|asked| planned(inputs, asked)).collect::<Result<Vec<_>, _>>()?;
+    let mut before: Vec<WorkloadId> = Vec::new();
+    let in_order = moves.iter().map(|asked| {
+        let made = planned(inputs, asked, before.clone());
+        before.push(asked.workload.clone());
+        made
+    });
+    let moves = in_order.collect::<Result<Vec<_>, _>>()?;
     let placement = Placement { moves, ..Placement::default() };
     let built = Plan::build(inputs, &placement).map_err(|error| error.to_string())?;
     built.ok_or_else(|| "nothing is moved".to_owned())
 }
 
-fn planned(inputs: &Inputs<'_>, asked: &Asked) -> Result<Move, String> {
+fn planned(inputs: &Inputs<'_>, asked: &Asked, after: Vec<WorkloadId>) -> Result<Move, String> {
     let workload = &inputs.snapshot.workloads[&asked.workload];
     let (policy, rule, latency) = rule_for(inputs, asked)
         .ok_or_else(|| format!("no policy with an objective of latency is about `{}`", workload.service))?;
@@ -109,7 +124,7 @@ fn planned(inputs: &Inputs<'_>, asked: &Asked) -> Result<Move, String> {
             cause: Cause::default(),
         },
         ramp_percent: policy.ramp_percent.clone(),
-        after: Vec::new(),
+        after,
     })
 }
 

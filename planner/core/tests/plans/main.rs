@@ -3,6 +3,7 @@
 #![allow(clippy::too_many_lines, clippy::type_complexity, reason = "tables of cases")]
 
 mod checker;
+mod facts;
 mod golden;
 mod policies;
 mod properties;
