@@ -51,6 +51,7 @@ fn descheduler_1695_large_pod_overloads_any_node() {
 fn descheduler_335_anti_affinity_sends_it_back() {
     let mut world = World::new();
     world.settings.max_concurrent_moves = 5;
+    world.node("a", |minute| if noon(minute) { 1200.0 } else { 300.0 });
     world.node_mut("c").state = NodeState::Cordoned;
     world.replica("cart", "cart-2", "b");
     world.workload("cart").scheduling.apart = [TopologyKey::Node].into();
@@ -144,7 +145,7 @@ fn aws_karpenter_7146_churn_at_steady_state() {
 fn karpenter_2388_thousands_of_evictions_a_day() {
     let mut world = World::new();
     world.policies = vec![policy(&json!({"limits": {"perDay": 3}}))];
-    for (workload, ago) in [("pay", 100), ("search", 500), ("mail", 1439)] {
+    for (workload, ago) in [("pay", 100), ("search", 500), ("mail", 1437)] {
         world.moved(workload, "b", "c", ago);
     }
     let story = Story::of(&world);
@@ -152,7 +153,7 @@ fn karpenter_2388_thousands_of_evictions_a_day() {
     assert!(story.stays("cart").contains("3 moves in 24 h"), "{}", story.stays("cart"));
     insta::assert_snapshot!(story);
 
-    // A little later the first one is a day ago.
+    // A little later the first one began a day ago.
     world.past_moves.retain(|past| past.workload.as_str() != "mail");
     world.moved("mail", "b", "c", 1441);
     assert_eq!(Story::of(&world).moves().len(), 1);
@@ -215,6 +216,8 @@ fn scheduler_plugins_797_burst_to_the_same_cool_node() {
 fn scheduler_plugins_797_what_is_under_way_counts() {
     let mut world = World::new();
     world.settings.max_concurrent_moves = 10;
+    world.without("cart");
+    world.node("a", |minute| if noon(minute) { 1600.0 } else { 600.0 });
     world.node_mut("c").state = NodeState::Cordoned;
     for name in ["s1", "s2", "s3"] {
         world.service(&ServiceShape { tier: Tier::BestEffort, ..shopper(name, "a", 180.0) });

@@ -19,7 +19,7 @@ impl Occupied {
         Self(replicas.collect())
     }
 
-    fn remove(&mut self, workload: &WorkloadId, node: &NodeId) {
+    pub(crate) fn remove(&mut self, workload: &WorkloadId, node: &NodeId) {
         if let Some(at) = self.0.iter().position(|(w, n)| w == workload && n == node) {
             self.0.remove(at);
         }
@@ -177,11 +177,10 @@ pub(crate) fn evenly(snapshot: &Snapshot, occupied: &Occupied, id: &WorkloadId, 
     spreads.all(|spread| zoned(spread) && skew(snapshot, occupied, id, *spread, None) <= spread.max_skew)
 }
 
-/// What is wrong with a move: first with both replicas there, then when the old one is gone. `occupied` becomes what is
-/// there with the successor on its way.
+/// What is wrong with a move: first with both replicas there, then when the old one is gone.
 pub(crate) fn objections_to_move(
     snapshot: &Snapshot,
-    occupied: &mut Occupied,
+    occupied: &Occupied,
     id: &WorkloadId,
     from: &NodeId,
     to: &NodeId,
@@ -220,6 +219,5 @@ pub(crate) fn objections_to_move(
             }
         }
     }
-    *occupied = surged;
     found
 }

@@ -153,8 +153,19 @@ impl Day {
 
     /// Moves that are under way come one step further.
     fn fly(&mut self, now: Timestamp, tally: &mut Tally) {
-        let mut flying = Vec::new();
+        let mut flying: Vec<Flight> = Vec::new();
+        let mut failed: Vec<WorkloadId> = Vec::new();
+        let going: Vec<WorkloadId> = self.flights.iter().map(|flight| flight.planned.workload.clone()).collect();
         for mut flight in std::mem::take(&mut self.flights) {
+            if flight.waits_for.iter().any(|before| failed.contains(before)) {
+                tally.count("moves over: given up with the one before");
+                continue;
+            }
+            if flight.waits_for.iter().any(|before| going.contains(before)) {
+                tally.count("steps that moves waited for others");
+                flying.push(flight);
+                continue;
+            }
             let shifted = flight.shifted_at;
             let over = flight.advance(now);
             let spans = self.shared.entry(flight.planned.service.clone()).or_default();
@@ -177,6 +188,8 @@ impl Day {
                 let took = now.ms_since(flight.started_at).max(0);
                 self.durations.insert(flight.planned.workload.clone(), took);
                 self.cluster.replace(&flight);
+            } else {
+                failed.push(flight.planned.workload);
             }
         }
         self.flights = flying;

@@ -10,6 +10,7 @@ use foremesh_core::{
     decide::{Decision, decide},
     gauge::GaugeMetric,
     history::Metric,
+    ids::WorkloadId,
     inputs::OwnedInputs,
     plan::{Move, Plan},
     policy::PastMove,
@@ -105,29 +106,97 @@ fn plan_holds(checked: &Checked<'_>, plan: &Plan, tally: &mut Tally) -> Result<(
     simulate(verified, &inputs).map_err(|error| format!("the twin refuses the planner's own plan: {error}"))?;
     let age_ms = inputs.now.ms_since(inputs.snapshot.taken_at);
     ensure(age_ms.abs() <= inputs.settings.snapshot_limit_ms, || format!("a snapshot of {age_ms} ms ago"))?;
-    let mut occupied = Occupied::of(inputs.snapshot);
+    let mut now = Occupied::of(inputs.snapshot);
     for flight in checked.flights.iter().filter(|flight| flight.shown().is_none()) {
-        occupied.0.push((flight.planned.workload.clone(), flight.planned.to.clone()));
+        now.0.push((flight.planned.workload.clone(), flight.planned.to.clone()));
     }
-    for (at, planned) in plan.moves.iter().enumerate() {
-        let before = &plan.moves[..at];
-        let policy = checked.wanted.iter().find(|wanted| wanted.policy.id == planned.reason.policy);
-        let policy = policy.ok_or_else(|| format!("{} is no policy", planned.reason.policy))?;
-        ensure(policy.mode == "auto", || format!("moved in mode {}", policy.mode))?;
-        ensure(policy.is_about(&planned.service), || "moved by a policy about others".to_owned())?;
-        for freeze in policy.freezes.iter().filter(|f| (f.from..f.to).contains(&inputs.now)) {
-            return Err(format!("moved in the freeze {freeze:?}"));
-        }
-        may_move(checked, planned, before)?;
-        rested(checked, policy, planned)?;
-        within_limits(checked, policy, planned, before)?;
+    for at in 0..plan.moves.len() {
+        let (planned, earlier) = (&plan.moves[at], Earlier::of(&plan.moves, at));
+        permitted(checked, planned, &earlier, tally)?;
+        may_move(checked, planned, &plan.moves[..at])?;
         data_is_fresh(checked, planned)?;
-        let found =
-            objections_to_move(inputs.snapshot, &mut occupied, &planned.workload, &planned.from, &planned.to);
+        let found = objections_to_move(
+            inputs.snapshot,
+            &earlier.occupied(&now),
+            &planned.workload,
+            &planned.from,
+            &planned.to,
+        );
         ensure(found.is_empty(), || found.join("; "))?;
-        tally.count(format!("moved by mode {}", policy.mode));
     }
     Ok(())
+}
+
+/// The moves of a plan before one of them.
+struct Earlier<'p> {
+    /// Those that it waits for, directly or through others.
+    done: Vec<&'p Move>,
+    /// Those that may run beside it.
+    beside: Vec<&'p Move>,
+}
+
+impl<'p> Earlier<'p> {
+    fn of(moves: &'p [Move], at: usize) -> Self {
+        let mut waits_for: Vec<&WorkloadId> = moves[at].after.iter().collect();
+        let (mut done, mut beside) = (Vec::new(), Vec::new());
+        for before in moves[..at].iter().rev() {
+            if waits_for.contains(&&before.workload) {
+                waits_for.extend(&before.after);
+                done.push(before);
+            } else {
+                beside.push(before);
+            }
+        }
+        Self { done, beside }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &'p Move> {
+        self.done.iter().chain(&self.beside).copied()
+    }
+
+    /// Who is where when the move begins.
+    fn occupied(&self, now: &Occupied) -> Occupied {
+        let mut occupied = now.clone();
+        occupied.0.extend(self.all().map(|before| (before.workload.clone(), before.to.clone())));
+        for done in &self.done {
+            occupied.remove(&done.workload, &done.from);
+        }
+        occupied
+    }
+}
+
+/// A policy that may move things wants it, and one that may move this service lets it be moved: the same one, unless it is
+/// moved for the sake of another service.
+fn permitted(
+    checked: &Checked<'_>,
+    planned: &Move,
+    earlier: &Earlier<'_>,
+    tally: &mut Tally,
+) -> Result<(), String> {
+    let asks = checked.wanted.iter().find(|wanted| wanted.policy.id == planned.reason.policy);
+    let asks = asks.ok_or_else(|| format!("{} is no policy", planned.reason.policy))?;
+    ensure(asks.mode == "auto", || format!("moved in mode {}", asks.mode))?;
+    let at_risk = planned.reason.on_behalf_of.as_ref().unwrap_or(&planned.service);
+    ensure(asks.is_about(at_risk), || "moved by a policy about others".to_owned())?;
+    let rule = asks.policy.rules.iter().find(|rule| rule.name == planned.reason.rule);
+    let rule = rule.ok_or_else(|| format!("{} is no rule", planned.reason.rule))?;
+    for part in rule.when.parts() {
+        let part = serde_json::to_value(part).unwrap_or_default();
+        tally.count(format!("moved by: {}", name_of(&part)));
+    }
+    tally.count(if planned.reason.on_behalf_of.is_some() { "moved for another" } else { "moved for itself" });
+    let lets = |policy: &Wanted| {
+        let frozen = policy.freezes.iter().find(|f| (f.from..f.to).contains(&checked.inputs.now));
+        ensure(frozen.is_none(), || format!("moved in the freeze {frozen:?}"))?;
+        rested(checked, policy, planned)?;
+        within_limits(checked, policy, planned, earlier)
+    };
+    if asks.is_about(&planned.service) {
+        return lets(asks);
+    }
+    let own = checked.wanted.iter().filter(|wanted| wanted.mode == "auto" && wanted.is_about(&planned.service));
+    let judged: Vec<Result<(), String>> = own.map(lets).collect();
+    ensure(judged.iter().any(Result::is_ok), || format!("no policy lets {} move: {judged:?}", planned.workload))
 }
 
 /// The replica is there, and nothing keeps its workload.
@@ -176,10 +245,11 @@ fn within_limits(
     checked: &Checked<'_>,
     policy: &Wanted,
     planned: &Move,
-    before: &[Move],
+    earlier: &Earlier<'_>,
 ) -> Result<(), String> {
     let inputs = checked.inputs;
-    let others: Vec<&Move> = checked.flights.iter().map(|flight| &flight.planned).chain(before).collect();
+    let flying: Vec<&Move> = checked.flights.iter().map(|flight| &flight.planned).collect();
+    let others: Vec<&Move> = flying.iter().chain(&earlier.beside).copied().collect();
     let namespace = |planned: &Move| inputs.snapshot.workloads.get(&planned.workload)?.namespace.clone();
     let within = |what: &str, limit: Option<usize>, count: usize| {
         ensure(limit.is_none_or(|limit| count < limit), || format!("{count} moves already, {what}"))
@@ -197,7 +267,7 @@ fn within_limits(
     let lately = checked.past.iter().filter(|past| {
         inputs.now.ms_since(past.started_at) < DAY_MS && policy.is_about(&past.service)
     });
-    let under_way = others.iter().filter(|other| policy.is_about(&other.service));
+    let under_way = flying.into_iter().chain(earlier.all()).filter(|other| policy.is_about(&other.service));
     within("of the day", policy.per_day, lately.count() + under_way.count())
 }
 
@@ -213,12 +283,12 @@ fn data_is_fresh(checked: &Checked<'_>, planned: &Move) -> Result<(), String> {
         let deceived = checked.set_back_ms.is_some_and(|at| checked.true_now_ms - at <= age_ms);
         ensure(age_ms <= limit_ms || deceived, || format!("{what} was measured {age_ms} ms ago"))
     };
-    let service = planned.service.to_string();
-    fresh("throughput", &[Key::Service(service.clone(), Metric::Throughput)])?;
+    fresh("throughput", &[Key::Service(planned.service.to_string(), Metric::Throughput)])?;
+    let at_risk = planned.reason.on_behalf_of.as_ref().unwrap_or(&planned.service);
     let policy = inputs.policies.iter().find(|policy| policy.id == planned.reason.policy);
     let rule = policy.and_then(|p| p.rules.iter().find(|rule| rule.name == planned.reason.rule));
     if rule.is_some_and(|rule| rule.latency().is_some()) {
-        fresh("latency", &[Key::Service(service, Metric::Latency(3))])?;
+        fresh("latency", &[Key::Service(at_risk.to_string(), Metric::Latency(3))])?;
     }
     let node = planned.to.to_string();
     fresh(

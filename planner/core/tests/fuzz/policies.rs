@@ -60,7 +60,7 @@ fn policy(
     rules: &[Value],
     (from, to): (Timestamp, Timestamp),
 ) -> Wanted {
-    let mode = random.one_of(&["auto", "auto", "auto", "auto", "auto", "observe", "recommend"]);
+    let mode = random.one_of(&["auto", "auto", "auto", "auto", "auto", "observe", "recommend", "approve"]);
     let cooldown_min = random.one_of(&[1, 5, 15, 15, 60, 180, 480]);
     let limit = |random: &mut Random, probability, most| {
         random.chance(probability).then(|| random.count(1, most))
@@ -89,6 +89,8 @@ fn policy(
                 "target": random.one_of(&[0.0, 0.1, 0.3]),
                 "gain": random.one_of(&[0.0, 0.2, 0.4]),
             },
+            "limits": limits(per_node, per_namespace, all, per_day),
+            "priority": random.one_of(&[0, 0, 5, -5]),
             "trial": {"waivedBy": "ops@example.com", "reason": "no staging mesh"}
         }
     });
@@ -147,7 +149,6 @@ fn latency(random: &mut Random, objective_ms: f64) -> Value {
 
 /// Any condition.
 fn condition(random: &mut Random, objective_ms: f64) -> Value {
-    if true { return latency(random, objective_ms); }
     if random.chance(0.2) {
         let (a, b) = (random.count(0, 5), random.count(0, 7));
         return json!({"all": [single(random, objective_ms, a), single(random, objective_ms, b)]});

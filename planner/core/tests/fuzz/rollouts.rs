@@ -1,6 +1,12 @@
 //! Moves that are under way: most succeed, some fail before or after they have traffic, some hang.
 use crate::random::Random;
-use foremesh_core::{ids::ReplicaId, inputs::InFlight, plan::Move, policy::PastMove, time::Timestamp};
+use foremesh_core::{
+    ids::{ReplicaId, WorkloadId},
+    inputs::InFlight,
+    plan::Move,
+    policy::PastMove,
+    time::Timestamp,
+};
 
 /// A move under way.
 #[derive(Clone, Debug)]
@@ -12,6 +18,8 @@ pub(crate) struct Flight {
     /// By the planner's clock, when the successor first had traffic.
     pub(crate) shifted_at: Option<Timestamp>,
     outcome: Outcome,
+    /// Workloads whose moves must be over first.
+    pub(crate) waits_for: Vec<WorkloadId>,
     /// Steps since it began.
     age: usize,
     /// Steps until the successor gets traffic, and from then on until it is over.
@@ -38,6 +46,7 @@ impl Flight {
         // Some take long, some hang until a deadline ends them.
         let ready_after = if random.chance(0.1) { random.count(8, 30) } else { random.count(1, 3) };
         Self {
+            waits_for: planned.after.clone(),
             planned,
             successor,
             started_at: now,
