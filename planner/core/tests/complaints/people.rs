@@ -1,6 +1,11 @@
 //! What people want to see and to repeat.
-use crate::{mesh::shopper, story::Story, world::World};
+use crate::{
+    mesh::shopper,
+    story::Story,
+    world::{World, policy},
+};
 use foremesh_core::{decide::decide, inputs::OwnedInputs, report::AuditRecord};
+use serde_json::json;
 
 /// Who evicts a pod, for what reason, and with what result? A record names policy, rule, prediction, target, and every
 /// node that was not taken, and can be read by machines.
@@ -33,7 +38,19 @@ fn flagger_1810_show_the_values() {
 /// the same elsewhere.
 #[test]
 fn kube_scheduler_simulator_141_my_own_cluster() {
-    let world = World::new();
+    let mut world = World::new();
+    // Rules of all kinds, since each must find its way through the document.
+    world.policies = vec![policy(&json!({"rules": [
+        {"name": "slow", "predictedLatency": {"quantile": 0.99, "above": "250ms", "within": "40m"}},
+        {"name": "hot", "predictedUsage": {"of": "node", "resource": "cpu", "above": "99%"}},
+        {"name": "full", "predictedExhaustion": {"of": "node", "resource": "memory"}},
+        {"name": "short", "predictedThroughput": {"belowDemandBy": "50%"}},
+        {"name": "dear", "costSaving": {"atLeast": 5}},
+        {"name": "down", "all": [
+            {"predictedAvailability": {"below": "50%"}},
+            {"predictedUsage": {"of": "workload", "resource": "memory", "above": "2Gi"}},
+        ]},
+    ]}))];
     let inputs = world.inputs();
     let owned = OwnedInputs {
         now: world.now,
