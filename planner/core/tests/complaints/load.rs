@@ -90,12 +90,12 @@ fn koordinator_1975_one_move_cools_the_node() {
     let mut world = World::new();
     world.settings.max_concurrent_moves = 5;
     world.without("cart");
-    for (name, used) in [("large", 150.0), ("small", 50.0), ("tiny", 30.0)] {
+    for (name, used) in [("large", 200.0), ("small", 50.0), ("tiny", 30.0)] {
         let busy = |minute: usize| if noon(minute) { 100.0 } else { 50.0 };
         world.service(&ServiceShape { rps: busy, tier: Tier::Standard, ..shopper(name, "a", used) });
     }
-    // At noon they want 300, 100 and 60 of 1000 millicores, and something else 640.
-    world.node("a", |minute| if noon(minute) { 1100.0 } else { 480.0 });
+    // At noon they want 400, 100 and 60 of 1000 millicores, and something else 500.
+    world.node("a", |minute| if noon(minute) { 1060.0 } else { 530.0 });
     let story = Story::of(&world);
     assert_eq!(story.moves().len(), 1, "{:?}", story.moves());
     assert!(story.moves()[0].starts_with("large-1: a to "), "{:?}", story.moves());

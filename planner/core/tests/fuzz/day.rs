@@ -12,12 +12,12 @@ use crate::{
     tally::Tally,
 };
 use foremesh_core::{
-    decide::Decision,
     forecast::{Excluded, ForecastSettings},
     gauge::GaugeMetric,
     history::Metric,
     ids::{ServiceId, WorkloadId},
     inputs::{OwnedInputs, Settings, metrics_needed},
+    plan::Plan,
     policy::{PastMove, RelocationPolicy},
     time::Timestamp,
     topology::{Node, NodeState, Replica, Snapshot, Workload},
@@ -146,8 +146,9 @@ impl Day {
             set_back_ms: self.set_back_ms,
             thorough: step % 12 == 0,
         };
-        let decision = check(&checked, tally)?;
-        self.carry_out(&inputs, &decision, tally);
+        if let Some(plan) = check(&checked, tally)? {
+            self.carry_out(&inputs, &plan, tally);
+        }
         Ok(())
     }
 
@@ -328,8 +329,7 @@ impl Day {
         snapshot
     }
 
-    fn carry_out(&mut self, inputs: &OwnedInputs, decision: &Decision, tally: &mut Tally) {
-        let Some(plan) = &decision.plan else { return };
+    fn carry_out(&mut self, inputs: &OwnedInputs, plan: &Plan, tally: &mut Tally) {
         self.planner.newest = Some((plan.id.clone(), plan.generation));
         for planned in &plan.moves {
             tally.count("moves");
