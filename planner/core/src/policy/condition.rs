@@ -87,7 +87,6 @@ pub struct PredictedThroughput {
     /// Share of the demand that may stay unserved, above 0 and below 1.
     pub below_demand_by: f64,
     /// How long, when and how probable.
-    #[serde(flatten)]
     pub sustained: Sustained,
 }
 
@@ -97,7 +96,6 @@ pub struct PredictedAvailability {
     /// The objective: a share of requests above 0 and below 1, such as 0.999.
     pub below: f64,
     /// How long, when and how probable.
-    #[serde(flatten)]
     pub sustained: Sustained,
 }
 
@@ -111,7 +109,6 @@ pub struct PredictedUsage {
     /// The limit.
     pub above: Bound,
     /// How long, when and how probable.
-    #[serde(flatten)]
     pub sustained: Sustained,
 }
 
@@ -123,7 +120,6 @@ pub struct PredictedExhaustion {
     /// Of what.
     pub resource: Resource,
     /// How long, when and how probable.
-    #[serde(flatten)]
     pub sustained: Sustained,
 }
 
