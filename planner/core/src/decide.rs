@@ -1,6 +1,7 @@
 //! The pure part of one pass: assess every service, place those at risk, and say why the others stay.
 //!
 //! [`decide`] is [`assess_services`], [`risks`], [`place`] and [`Plan::build`] in a row; each can be called alone.
+use crate::twin::MeshModel;
 use crate::{
     forecast::Forecast,
     history::Metric,
@@ -13,7 +14,6 @@ use crate::{
         verdict_order,
     },
 };
-use crate::twin::MeshModel;
 use serde::{Deserialize, Serialize};
 
 /// What the policies say about one service.

@@ -94,12 +94,7 @@ pub fn place<'a>(inputs: &Inputs<'a>, risks: &[Risk<'a>], before: &[Move]) -> Pl
 }
 
 /// As [`place`], in a mesh that was built from the same inputs.
-pub fn place_in<'a>(
-    inputs: &Inputs<'a>,
-    mesh: &MeshModel,
-    risks: &[Risk<'a>],
-    before: &[Move],
-) -> Placement {
+pub fn place_in<'a>(inputs: &Inputs<'a>, mesh: &MeshModel, risks: &[Risk<'a>], before: &[Move]) -> Placement {
     if risks.is_empty() {
         return Placement::default();
     }

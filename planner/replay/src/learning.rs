@@ -28,7 +28,8 @@ impl Learning {
         if self.at_minute.is_none_or(|at| memory.minutes() >= at + EVERY) {
             self.at_minute = Some(memory.minutes());
             let (graph, proximity) = memory.network();
-            self.learned = Learned { demand: demands(memory, world), graph, proximity, twin: TwinRecord::default() };
+            self.learned =
+                Learned { demand: demands(memory, world), graph, proximity, twin: TwinRecord::default() };
         }
         &self.learned
     }

@@ -128,7 +128,9 @@ fn descheduler_1695_the_cause_is_not_the_node() {
 fn descheduler_628_numbers_differ_from_what_people_see() {
     let world = World::new();
     let text = Story::of(&world).explained("cart");
-    for part in ["now: 50.0 requests/s, P50 3.0 ms, P99 15.0 ms", "data 0 s old", "mean error", "objective 250.0 ms"] {
+    for part in
+        ["now: 50.0 requests/s, P50 3.0 ms, P99 15.0 ms", "data 0 s old", "mean error", "objective 250.0 ms"]
+    {
         assert!(text.contains(part), "`{part}` is missing: {text}");
     }
     insta::assert_snapshot!(Story::of(&world));
@@ -142,7 +144,10 @@ fn descheduler_pr_1092_how_sure_is_sure_enough() {
         {"name": "slow", "predictedLatency":
             {"quantile": 0.99, "above": "250ms", "within": "40m", "probability": 0.98}},
     ]}))];
-    world.p99("cart", |step| if noon(step % DAY) && step < 2 * DAY { 400.0 } else { 15.0 + (step % 7) as f64 });
+    world.p99(
+        "cart",
+        |step| if noon(step % DAY) && step < 2 * DAY { 400.0 } else { 15.0 + (step % 7) as f64 },
+    );
     let story = Story::of(&world);
     assert!(story.moves().is_empty(), "{:?}", story.moves());
     insta::assert_snapshot!(story);

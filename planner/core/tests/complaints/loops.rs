@@ -121,7 +121,8 @@ fn aws_karpenter_7146_churn_at_steady_state() {
         let mut world = World::new();
         let noise = |of: usize, step: usize| {
             // SplitMix64, so that every hour has noise of its own.
-            let mut mixed = ((hour * 31 + of) as u64 * 1_000 + step as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let mut mixed =
+                ((hour * 31 + of) as u64 * 1_000 + step as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
             mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
             (mixed >> 11) as f64 / (1_u64 << 53) as f64 - 0.5

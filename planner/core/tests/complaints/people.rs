@@ -13,7 +13,9 @@ use serde_json::json;
 fn koordinator_196_who_moves_it_and_why() {
     let story = Story::of(&World::new());
     let text = story.explained("cart");
-    for part in ["move cart-1 from a to", "rule shop/slow", "breach in 20 min", "forecast by", "not a:", "not c:"] {
+    for part in
+        ["move cart-1 from a to", "rule shop/slow", "breach in 20 min", "forecast by", "not a:", "not c:"]
+    {
         assert!(text.contains(part), "`{part}` is missing: {text}");
     }
     let json = serde_json::to_string(&story.records).unwrap();

@@ -156,7 +156,8 @@ impl Day {
     fn fly(&mut self, now: Timestamp, tally: &mut Tally) {
         let mut flying: Vec<Flight> = Vec::new();
         let mut failed: Vec<WorkloadId> = Vec::new();
-        let going: Vec<WorkloadId> = self.flights.iter().map(|flight| flight.planned.workload.clone()).collect();
+        let going: Vec<WorkloadId> =
+            self.flights.iter().map(|flight| flight.planned.workload.clone()).collect();
         for mut flight in std::mem::take(&mut self.flights) {
             if flight.waits_for.iter().any(|before| failed.contains(before)) {
                 tally.count("moves over: given up with the one before");
@@ -217,10 +218,7 @@ impl Day {
                 record(Key::Node(node.to_string(), GaugeMetric::CpuUsedMillicores), *cpu);
                 let background = happened.node_background[node];
                 record(Key::Node(node.to_string(), GaugeMetric::CpuBackgroundMillicores), background);
-                record(
-                    Key::Node(node.to_string(), GaugeMetric::MemoryUsedBytes),
-                    happened.node_memory[node],
-                );
+                record(Key::Node(node.to_string(), GaugeMetric::MemoryUsedBytes), happened.node_memory[node]);
             }
         }
         for (workload, cpu) in &happened.workload_cpu {
@@ -238,7 +236,8 @@ impl Day {
             None => self.snapshot(step, now, happened),
         };
         self.last_snapshot = Some(snapshot.clone());
-        let policies: Vec<RelocationPolicy> = self.wanted.iter().map(|wanted| wanted.policy.clone()).collect();
+        let policies: Vec<RelocationPolicy> =
+            self.wanted.iter().map(|wanted| wanted.policy.clone()).collect();
         let keys = self.keys(&policies);
         let mut inputs = self.planner.forecast(&self.store, &keys, &self.shared, snapshot, now);
         let ahead = now.plus_ms(3_600_000);

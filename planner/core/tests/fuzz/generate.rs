@@ -55,8 +55,7 @@ fn describe_nodes(random: &mut Random, cluster: &mut Cluster) {
             node.labels.insert("disk".to_owned(), random.one_of(&["ssd", "hdd"]).to_owned());
         }
         if random.chance(0.12) {
-            let effect =
-                random.one_of(&[Effect::NoSchedule, Effect::NoExecute, Effect::PreferNoSchedule]);
+            let effect = random.one_of(&[Effect::NoSchedule, Effect::NoExecute, Effect::PreferNoSchedule]);
             node.taints.push(Taint { key: "dedicated".to_owned(), value: "batch".to_owned(), effect });
         }
         if random.chance(0.1) {

@@ -103,7 +103,8 @@ fn same_again(inputs: &OwnedInputs, decision: &Decision) -> Result<(), String> {
     let again = decide(&inputs.borrow()).map_err(|error| error.to_string())?;
     ensure(text(&again)? == first, || "deciding twice gives two decisions".to_owned())?;
     let record = serde_json::to_string(inputs).map_err(|error| error.to_string())?;
-    let read: OwnedInputs = serde_json::from_str(&record).map_err(|error| format!("unreadable record: {error}"))?;
+    let read: OwnedInputs =
+        serde_json::from_str(&record).map_err(|error| format!("unreadable record: {error}"))?;
     let again = decide(&read.borrow()).map_err(|error| error.to_string())?;
     ensure(text(&again)? == first, || "the record of the inputs decides otherwise".to_owned())
 }
@@ -201,9 +202,12 @@ fn permitted(
     if asks.is_about(&planned.service) {
         return lets(asks);
     }
-    let own = checked.wanted.iter().filter(|wanted| wanted.mode == "auto" && wanted.is_about(&planned.service));
+    let own =
+        checked.wanted.iter().filter(|wanted| wanted.mode == "auto" && wanted.is_about(&planned.service));
     let judged: Vec<Result<(), String>> = own.map(lets).collect();
-    ensure(judged.iter().any(Result::is_ok), || format!("no policy lets {} move: {judged:?}", planned.workload))
+    ensure(judged.iter().any(Result::is_ok), || {
+        format!("no policy lets {} move: {judged:?}", planned.workload)
+    })
 }
 
 /// The replica is there, and nothing keeps its workload.
@@ -242,7 +246,9 @@ fn rested(checked: &Checked<'_>, policy: &Wanted, planned: &Move) -> Result<(), 
     let base_ms = policy.cooldown_ms.max(last.ended_at.ms_since(last.started_at)) as f64;
     let most_ms = SIX_HOURS_MS.max(policy.cooldown_ms) as f64;
     let rest_ms = (base_ms * 2.0_f64.powi((lately - 1).max(0))).min(most_ms);
-    ensure(since_ms as f64 >= rest_ms, || format!("rested {since_ms} ms of {rest_ms}, {lately} moves lately"))?;
+    ensure(since_ms as f64 >= rest_ms, || {
+        format!("rested {since_ms} ms of {rest_ms}, {lately} moves lately")
+    })?;
     let back = own.iter().filter(|past| past.from == planned.to && past.to == planned.from);
     let soon = back.filter(|past| now.ms_since(past.ended_at) < policy.cooldown_ms).count();
     ensure(soon == 0, || "it goes back and forth".to_owned())
@@ -271,9 +277,10 @@ fn within_limits(
         let there = others.iter().filter(|other| namespace(other).as_ref() == Some(&own)).count();
         within(&format!("in {own}"), policy.per_namespace, there)?;
     }
-    let lately = checked.past.iter().filter(|past| {
-        inputs.now.ms_since(past.started_at) < DAY_MS && policy.is_about(&past.service)
-    });
+    let lately = checked
+        .past
+        .iter()
+        .filter(|past| inputs.now.ms_since(past.started_at) < DAY_MS && policy.is_about(&past.service));
     let under_way = flying.into_iter().chain(earlier.all()).filter(|other| policy.is_about(&other.service));
     within("of the day", policy.per_day, lately.count() + under_way.count())
 }

@@ -2,7 +2,11 @@
 //!
 //! `FOREMESH_FUZZ_DAYS` says how many days to run, `FOREMESH_FUZZ_SEED` which one is the first. A day that fails names its
 //! seed, and `FOREMESH_FUZZ_SEED=… FOREMESH_FUZZ_DAYS=1` runs it alone.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "clippy knows only functions marked as tests, not what they share")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "clippy knows only functions marked as tests, not what they share"
+)]
 
 mod bounds;
 mod cluster;
@@ -62,5 +66,6 @@ fn no_day_breaks_an_invariant() {
 
 #[expect(clippy::disallowed_methods, reason = "the one place of this test that reads its settings")]
 fn setting(name: &str, usual: u64) -> u64 {
-    std::env::var(name).map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+    std::env::var(name)
+        .map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
 }

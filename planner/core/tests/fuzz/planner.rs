@@ -71,7 +71,8 @@ impl Planner {
                 regressors: &[],
                 parts: None,
             };
-            let live = self.live.entry(key.clone()).or_insert_with(|| LiveSeries::new(shape, series.start(), None));
+            let live =
+                self.live.entry(key.clone()).or_insert_with(|| LiveSeries::new(shape, series.start(), None));
             live.advance(&series, &around);
             let made = live.outlook(subject, &around, now, &self.how);
             match key {

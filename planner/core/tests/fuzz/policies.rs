@@ -34,7 +34,12 @@ impl Wanted {
 }
 
 /// One policy for most services, and one or two for all of them.
-pub(crate) fn policies(random: &mut Random, cluster: &Cluster, from: Timestamp, to: Timestamp) -> Vec<Wanted> {
+pub(crate) fn policies(
+    random: &mut Random,
+    cluster: &Cluster,
+    from: Timestamp,
+    to: Timestamp,
+) -> Vec<Wanted> {
     let mut wanted = Vec::new();
     for (at, (service, described)) in cluster.services.iter().enumerate() {
         if random.chance(0.85) {
@@ -62,9 +67,8 @@ fn policy(
 ) -> Wanted {
     let mode = random.one_of(&["auto", "auto", "auto", "auto", "auto", "observe", "recommend", "approve"]);
     let cooldown_min = random.one_of(&[1, 5, 15, 15, 60, 180, 480]);
-    let limit = |random: &mut Random, probability, most| {
-        random.chance(probability).then(|| random.count(1, most))
-    };
+    let limit =
+        |random: &mut Random, probability, most| random.chance(probability).then(|| random.count(1, most));
     let (per_node, per_namespace) = (limit(random, 0.3, 2), limit(random, 0.2, 2));
     let (all, per_day) = (limit(random, 0.2, 2), limit(random, 0.4, 4));
     let named: Vec<Value> = rules
@@ -128,7 +132,12 @@ fn freezes(random: &mut Random, policy: &PolicyId, from: Timestamp, to: Timestam
     let window = |at: usize| {
         let begin = from.plus_ms(random.between(0.0, length) as i64);
         let lasts = random.between(10.0, 240.0) as i64 * MINUTE;
-        Freeze { policy: policy.clone(), window: format!("window-{at}"), from: begin, to: begin.plus_ms(lasts) }
+        Freeze {
+            policy: policy.clone(),
+            window: format!("window-{at}"),
+            from: begin,
+            to: begin.plus_ms(lasts),
+        }
     };
     (0..windows).map(window).collect()
 }
@@ -163,7 +172,9 @@ fn single(random: &mut Random, objective_ms: f64, kind: usize) -> Value {
         0 => return latency(random, objective_ms),
         1 => json!({"predictedThroughput": {"belowDemandBy": random.one_of(&["1%", "5%"])}}),
         2 => json!({"predictedAvailability": {"below": random.one_of(&["99.5%", "95%"])}}),
-        3 => json!({"predictedUsage": {"of": "node", "resource": "cpu", "above": random.one_of(&["60%", "80%"])}}),
+        3 => {
+            json!({"predictedUsage": {"of": "node", "resource": "cpu", "above": random.one_of(&["60%", "80%"])}})
+        }
         4 => {
             let above = random.one_of(&["70%", "90%", "3Gi"]);
             json!({"predictedUsage": {"of": "node", "resource": "memory", "above": above}})
