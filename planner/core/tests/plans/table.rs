@@ -40,8 +40,11 @@ fn each_reason_follows_from_one_change() {
         ("nothing changed", |_| (), "cart to b"),
         (
             "healthy",
-            |w| w.service(&ServiceShape { name: "cart", p99_ms: |_| 15.0, ..HUGE }),
-            "no breach is predicted: 15.1 ms at worst against 250.0 ms, probability of a breach 0.02",
+            |w| {
+                w.node("a", |_| 600.0);
+                w.service(&ServiceShape { name: "cart", p99_ms: |_| 15.0, ..HUGE });
+            },
+            "no breach is predicted: 15.2 ms at worst against 250.0 ms, probability of a breach 0.01",
         ),
         (
             "mode observe",
@@ -222,6 +225,10 @@ fn the_cheapest_cure_may_be_a_neighbour() {
         rps: |_| 2.0,
         ..HUGE
     });
+    let slow = |above: &str| json!([{"name": "slow", "predictedLatency": {"quantile": 0.99, "above": above, "within": "40m"}}]);
+    let mut patient = policy(&json!({"selector": {"services": ["batch"]}, "rules": slow("60s")}));
+    patient.id = "patient".into();
+    world.policies = vec![policy(&json!({"selector": {"services": ["cart"]}})), patient];
     let decision = decide(&world.inputs()).unwrap();
     assert_eq!(outcome(&world), "batch to b");
     let (service, why) = decision.nothing_because.iter().find(|(s, _)| s.as_str() == "cart").unwrap();
