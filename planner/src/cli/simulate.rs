@@ -18,16 +18,13 @@ use std::{fmt::Write as _, process::ExitCode};
 /// When the planner does not answer, a record cannot be read, or the question names what is not there.
 pub async fn simulate(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
     let asked = WhatIf::parse(&args.moves, &args.load, &args.node_down, args.at.as_deref())?;
-    let answer = match &args.record {
-        Some(file) => {
-            let inputs = read(file)?.inputs;
-            let answered = answer(&inputs, &asked.question(inputs.now)?)?;
-            serde_json::to_value(WhatIfAnswer::from(answered))?
-        }
-        None => {
-            let body = Some(("application/json", serde_json::to_vec(&asked)?));
-            send(&args.server, Method::POST, "/api/v1/what-if", body).await?
-        }
+    let answer = if let Some(file) = &args.record {
+        let inputs = read(file)?.inputs;
+        let answered = answer(&inputs, &asked.question(inputs.now)?)?;
+        serde_json::to_value(WhatIfAnswer::from(answered))?
+    } else {
+        let body = Some(("application/json", serde_json::to_vec(&asked)?));
+        send(&args.server, Method::POST, "/api/v1/what-if", body).await?
     };
     print(&answer, args.output, told);
     let breach = answer.get("breach").and_then(Value::as_bool) == Some(true);
