@@ -194,7 +194,8 @@ fn describe(
     }
     let chosen = space.cost();
     let staying = space.staying_cost();
-    if split.now.is_empty() || chosen.total() >= staying.total() {
+    // What is left of a layout that was allowed need not be allowed itself.
+    if split.now.is_empty() || chosen.total() >= staying.total() || !space.allowed() {
         split.put_off(space);
     } else {
         placement.costs = Some(Costs { staying, chosen });

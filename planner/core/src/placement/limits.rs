@@ -2,7 +2,7 @@
 use super::{NothingBecause, case::Case, search::Space, space::MeshSpace};
 use crate::{
     plan::Move,
-    policy::{NotPermitted, permits},
+    policy::{NotPermitted, permit::Scope, permits},
     twin::ReplicaIx,
 };
 
@@ -152,7 +152,12 @@ fn refused(
     let asked = |chosen: &[Move]| {
         permits(&space.inputs, policy, &planned.workload, &planned.from, &planned.to, chosen).err()
     };
-    // The budget of a day counts all of them, also those that do not run at the same time.
-    let budget = || asked(all).filter(|why| !matches!(why, NotPermitted::Concurrent { .. }));
+    // The budget of a day counts all of them, also those that do not run at the same time, and no workload is moved twice
+    // in one plan.
+    let counts = |why: &NotPermitted| match why {
+        NotPermitted::Concurrent { scope, .. } => matches!(scope, Scope::Workload(_)),
+        _ => true,
+    };
+    let budget = || asked(all).filter(counts);
     asked(beside).or_else(|| if all.len() > beside.len() { budget() } else { None }).map(Some)
 }

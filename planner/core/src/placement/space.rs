@@ -10,6 +10,7 @@
 //! - disruption: the moves themselves.
 mod aims;
 mod judge;
+mod own_limits;
 mod targets;
 mod units;
 

@@ -50,8 +50,7 @@ impl<'m> Bounds<'m> {
     /// # Errors
     /// The share that would be in use.
     pub(super) fn bears(&self, evaluation: &Evaluation<'_>, node: NodeIx) -> Result<(), f64> {
-        let used = evaluation.highest_use(node, UPPER);
-        if used <= self.max_utilisation * (1.0 + ROUNDING) { Ok(()) } else { Err(used) }
+        bears(evaluation, node, self.max_utilisation)
     }
 
     /// Whether a service is not pushed into a breach.
@@ -84,17 +83,24 @@ impl<'m> Bounds<'m> {
         evaluation.replicas_on(node).any(|unit| self.homes[unit] as usize != node)
     }
 
-    fn too_full(&self, capacity: f64, before: f64, then: f64) -> RejectionReason {
-        if !then.is_finite() {
-            return RejectionReason::UsageUnknown;
-        }
-        if then >= 1.0 {
-            return RejectionReason::WouldSaturate { utilisation: then };
-        }
-        RejectionReason::NotEnoughCpu {
-            needed_millicores: (then - before) * capacity,
-            free_millicores: ((self.max_utilisation - before) * capacity).max(0.0),
-        }
+}
+
+/// Whether no more than a share of a node's CPU will be in use.
+fn bears(evaluation: &Evaluation<'_>, node: NodeIx, most: f64) -> Result<(), f64> {
+    let used = evaluation.highest_use(node, UPPER);
+    if used <= most * (1.0 + ROUNDING) { Ok(()) } else { Err(used) }
+}
+
+fn too_full(capacity: f64, most: f64, before: f64, then: f64) -> RejectionReason {
+    if !then.is_finite() {
+        return RejectionReason::UsageUnknown;
+    }
+    if then >= 1.0 {
+        return RejectionReason::WouldSaturate { utilisation: then };
+    }
+    RejectionReason::NotEnoughCpu {
+        needed_millicores: (then - before) * capacity,
+        free_millicores: ((most - before) * capacity).max(0.0),
     }
 }
 
@@ -122,10 +128,12 @@ impl MeshSpace<'_, '_> {
         let network = self.inputs.settings.network;
         let (_, node) = self.layout.node(NodeIndex(to));
         let capacity = node.capacity.get();
+        let most = self.bounds.max_utilisation.min(self.known(unit).limits.on(capacity));
         let (bounds, aims) = (&self.bounds, &self.aims);
         self.evaluation.peek_with(unit, to, |then, delta| {
             if to != home || bounds.holds_guests(then, to) {
-                bounds.bears(then, to).map_err(|use_then| bounds.too_full(capacity, before, use_then))?;
+                let most = if to == home { bounds.max_utilisation } else { most };
+                bears(then, to, most).map_err(|use_then| too_full(capacity, most, before, use_then))?;
             }
             then.changed().try_for_each(|service| bounds.spares(then, service))?;
             Ok(delta.risk + aims.change(then) + delta.network * network + money + disrupted)

@@ -1,5 +1,5 @@
 //! What there is to know of a replica before it is moved: whether it may be, for which policy, and what that costs.
-use super::MeshSpace;
+use super::{MeshSpace, own_limits::OwnLimits};
 use crate::{
     inputs::Inputs,
     placement::{
@@ -34,6 +34,8 @@ pub(in crate::placement) struct Unit<'a> {
     pub(in crate::placement) disruption: f64,
     /// Look-ahead of its objective in milliseconds.
     pub(in crate::placement) within_ms: i64,
+    /// How full a node may be for it.
+    pub(in crate::placement) limits: OwnLimits,
 }
 
 /// Place of a replica's workload in a layout. Every replica of the twin has one: both are made from the same snapshot.
@@ -59,7 +61,8 @@ impl<'a> MeshSpace<'_, 'a> {
         let within_ms = rule.map_or(0, |rule| rule.within_ms);
         let stays = self.stays(unit, workload, policy).err();
         let targets = if stays.is_some() { Vec::new() } else { self.targets_of(unit, within_ms) };
-        Unit { workload, policy, targets, stays, disruption: self.disrupted(unit), within_ms }
+        let limits = OwnLimits::of(self.inputs.policies, service);
+        Unit { workload, policy, targets, stays, disruption: self.disrupted(unit), within_ms, limits }
     }
 
     /// Whether the replica may be moved at all; how many at once is not asked here.
