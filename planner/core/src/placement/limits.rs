@@ -140,7 +140,8 @@ pub(super) fn serving<'p>(
     moves.iter().find(|planned| serves(space, case, planned))
 }
 
-/// The guard rail in the way, if there is one.
+/// The guard rail in the way, if there is one; within it `None` where nobody lets it move.
+#[allow(clippy::option_option, reason = "whether it waits, and for which guard rail, if for one")]
 fn refused(
     space: &mut MeshSpace<'_, '_>,
     planned: &Move,

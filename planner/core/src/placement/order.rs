@@ -33,7 +33,9 @@ pub(super) fn order(space: &MeshSpace<'_, '_>, before: &[Step]) -> Order {
     while !pending.is_empty() {
         let inputs = Inputs { snapshot: &world, ..space.inputs };
         let mut layout = Layout::new(&inputs);
-        before.iter().for_each(|step| layout.begin(*step));
+        for step in before {
+            layout.begin(*step);
+        }
         let mut wave: Vec<(ReplicaIx, NodeIx)> = Vec::new();
         let mut rest = Vec::new();
         for (unit, to) in pending {
@@ -107,10 +109,14 @@ fn begins(
     // What leaves the target in the same wave still runs there.
     let leaving: Vec<(ReplicaIx, NodeIx)> =
         wave.iter().copied().filter(|(other, _)| space.home_of(*other) == to).collect();
-    leaving.iter().for_each(|(other, _)| evaluation.move_replica(*other, to));
+    for (other, _) in &leaving {
+        evaluation.move_replica(*other, to);
+    }
     evaluation.move_replica(unit, to);
     let bears = evaluation.highest_use(to, UPPER) <= space.inputs.settings.max_utilisation * 1.0001;
-    leaving.iter().for_each(|(other, gone)| evaluation.move_replica(*other, *gone));
+    for (other, gone) in &leaving {
+        evaluation.move_replica(*other, *gone);
+    }
     if !bears {
         evaluation.move_replica(unit, space.home_of(unit));
         return false;

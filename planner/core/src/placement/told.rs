@@ -140,7 +140,7 @@ pub(super) fn rejected(
         }
     }
     space.put(unit, chosen);
-    (listed, (!counts.is_empty()).then(|| Unlisted { workload, counts }))
+    (listed, (!counts.is_empty()).then_some(Unlisted { workload, counts }))
 }
 
 fn why_not(

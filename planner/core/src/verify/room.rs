@@ -134,11 +134,15 @@ fn cpu(
             Some((unit, evaluation.node_of(unit)))
         })
         .collect();
-    leaving.iter().for_each(|(other, _)| evaluation.move_replica(*other, to));
+    for (other, _) in &leaving {
+        evaluation.move_replica(*other, to);
+    }
     let before = evaluation.highest_use(to, UPPER);
     evaluation.move_replica(unit, to);
     let used = evaluation.highest_use(to, UPPER);
-    leaving.iter().for_each(|(other, gone)| evaluation.move_replica(*other, *gone));
+    for (other, gone) in &leaving {
+        evaluation.move_replica(*other, *gone);
+    }
     let most = mesh.max_utilisation();
     if used >= 1.0 {
         return Err(RejectionReason::WouldSaturate { utilisation: used.min(1e9) });
