@@ -82,7 +82,6 @@ impl<'m> Bounds<'m> {
     fn holds_guests(&self, evaluation: &Evaluation<'_>, node: NodeIx) -> bool {
         evaluation.replicas_on(node).any(|unit| self.homes[unit] as usize != node)
     }
-
 }
 
 /// Whether no more than a share of a node's CPU will be in use.

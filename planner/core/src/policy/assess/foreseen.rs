@@ -28,8 +28,10 @@ pub(super) fn beside_the_twin(
 ) -> Result<Verdict, UnknownReason> {
     let alone = match &said {
         Ok(Verdict::Healthy(_)) => false,
-        Err(UnknownReason::Learning { .. }) => true,
-        Err(UnknownReason::Refused { error: ForecastError::NotEnoughHistory { .. }, .. }) => true,
+        Err(
+            UnknownReason::Learning { .. }
+            | UnknownReason::Refused { error: ForecastError::NotEnoughHistory { .. }, .. },
+        ) => true,
         _ => return said,
     };
     if alone && !traffic_is_known(service, sight) {
