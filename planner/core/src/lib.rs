@@ -29,6 +29,7 @@ pub mod plan;
 pub mod policy;
 pub mod record;
 pub mod report;
+pub mod revalidate;
 pub mod rollout;
 pub mod series;
 pub mod splitmix;

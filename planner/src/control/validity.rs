@@ -2,10 +2,8 @@
 use crate::rollout::Validator;
 use async_trait::async_trait;
 use foremesh_core::{
-    decide::{assess_services, risks},
     inputs::{Inputs, OwnedInputs},
-    placement::place,
-    policy::Mode,
+    revalidate::revalidate,
     rollout::{RolloutRecord, Validity},
 };
 use std::sync::{Arc, Mutex, PoisonError};
@@ -46,21 +44,8 @@ fn judge(inputs: &OwnedInputs, record: &RolloutRecord) -> Validity {
     durations.insert(wanted.workload.clone(), left);
     let now = Inputs { in_flight: &in_flight, move_duration_ms: &durations, ..inputs.borrow() };
 
-    let assessments = assess_services(&now);
-    let at_risk: Vec<_> = risks(&now, &assessments, Mode::Auto)
-        .into_iter()
-        .filter(|risk| *risk.service == wanted.service)
-        .collect();
-    if at_risk.is_empty() {
-        return Validity::Changed(format!("no breach of `{}` is predicted any more", wanted.service));
-    }
-    let placement = place(&now, &at_risk, &[]);
-    if let Some((_, why)) = placement.staying.first() {
-        return Validity::Changed(format!("`{}` would not be moved any more: {why}", wanted.service));
-    }
-    match placement.moves.first() {
-        Some(again) if again.to == wanted.to && again.replica == wanted.replica => Validity::Holds,
-        Some(other) => Validity::Changed(format!("`{}` is the better target by now", other.to)),
-        None => Validity::Changed(format!("`{}` would not be moved any more", wanted.service)),
+    match revalidate(&now, wanted) {
+        Ok(()) => Validity::Holds,
+        Err(why) => Validity::Changed(why.to_string()),
     }
 }

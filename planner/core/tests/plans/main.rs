@@ -5,6 +5,7 @@
 mod checker;
 mod facts;
 mod golden;
+mod outdated;
 mod policies;
 mod properties;
 mod replay;

@@ -15,7 +15,7 @@ const LATENCY: &str =
     r#"{"name": "slow", "predictedLatency": {"quantile": 0.99, "above": "250ms", "within": "40m"}}"#;
 
 /// The usual policy with another rule in front of that for latency.
-fn with_rule(rule: Value) -> Value {
+fn with_rule(rule: &Value) -> Value {
     json!({"rules": [rule, serde_json::from_str::<Value>(LATENCY).unwrap()]})
 }
 
@@ -29,7 +29,7 @@ fn a_full_node_is_left_though_latency_is_fine() {
     world.node("a", |minute| if noon(minute) { 900.0 } else { 300.0 });
     world.service(&cart("a", |_| 15.0));
     let usage = json!({"of": "node", "resource": "cpu", "above": "85%", "within": "40m"});
-    world.policies = vec![policy(&with_rule(json!({"name": "full", "predictedUsage": usage})))];
+    world.policies = vec![policy(&with_rule(&json!({"name": "full", "predictedUsage": usage})))];
     let inputs = world.inputs();
     let decision = decide(&inputs).unwrap();
     let plan = decision.plan.clone().expect("a plan");
@@ -67,7 +67,7 @@ fn money_moves_a_healthy_service_only_when_it_saves_enough() {
         // Half a unit of money per hour outweighs the disturbance of the move, one request per second.
         world.settings.requests_per_money = 10.0;
         world.policies =
-            vec![policy(&with_rule(json!({"name": "cheaper", "costSaving": {"atLeast": at_least}})))];
+            vec![policy(&with_rule(&json!({"name": "cheaper", "costSaving": {"atLeast": at_least}})))];
         let decision = decide(&world.inputs()).unwrap();
         let to = decision.plan.as_ref().map(|plan| plan.moves[0].to.as_str());
         assert_eq!(to, moves.then_some("b"), "{price_a}: {:?}", decision.nothing_because);

@@ -1,5 +1,6 @@
 //! What was measured, for programs and for people.
 use serde::Serialize;
+use std::fmt::Write as _;
 
 /// What was measured. Times are CPU times of one core.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -99,7 +100,8 @@ pub struct SmallReport {
 pub fn render(report: &PlanReport) -> String {
     let mut text = String::new();
     for mesh in &report.meshes {
-        text += &format!(
+        let _ = write!(
+            text,
             "{} services ({} replicas) on {} nodes, {} at risk: {} moves, {} cured, cost {} -> {}\n  \
              decide {} s of CPU (assess {}, build {}, place {}, plan {}), verify {} s; \
              memory {} MiB before, peak {} MiB\n",
@@ -122,13 +124,15 @@ pub fn render(report: &PlanReport) -> String {
         );
     }
     if let Some(idle) = &report.idle {
-        text += &format!(
+        let _ = write!(
+            text,
             "{} healthy services on {} nodes: decide {} s of CPU\n",
             idle.services, idle.nodes, idle.decide_seconds
         );
     }
     if let Some(small) = &report.small {
-        text += &format!(
+        let _ = write!(
+            text,
             "{} small cases, {} of them with something to gain: gap mean {:.4} %, highest {:.3} %, above 1 % in {:.1} % \
              of them; the solver agrees in {}\n  excess cost mean {:.4} %, highest {:.3} %; search {} ms, solver {} ms, \
              every layout {} ms\n",
@@ -145,6 +149,6 @@ pub fn render(report: &PlanReport) -> String {
             small.trying_ms
         );
     }
-    text += &format!("peak memory {} MiB", report.peak_rss_mib);
+    let _ = write!(text, "peak memory {} MiB", report.peak_rss_mib);
     text
 }

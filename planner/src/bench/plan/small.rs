@@ -168,7 +168,9 @@ fn columns(space: &mut MeshSpace<'_, '_>, units: &[usize], places: &[usize], sta
         .zip(&homes)
         .map(|(unit, home)| space.targets(*unit).into_iter().chain([*home]).collect())
         .collect();
-    units.iter().for_each(|unit| space.put(*unit, limbo));
+    for unit in units {
+        space.put(*unit, limbo);
+    }
     let nothing = space.cost().total();
     let mut sets = Vec::with_capacity(places.len());
     for place in places {

@@ -122,11 +122,16 @@ fn toy(seed: u64) -> Toy {
         capacities: vec![1000.0; places],
         background: (0..places).map(|_| 100.0 + 500.0 * next()).collect(),
         places: homes.clone(),
-        pairs: (1..units).filter_map(|b| (next() < 0.3).then(|| (b - 1, b, 3.0 * next()))).collect(),
+        pairs: Vec::new(),
         first: (0..units).collect(),
         homes,
         loads,
     };
+    for b in 1..units {
+        if next() < 0.3 {
+            toy.pairs.push((b - 1, b, 3.0 * next()));
+        }
+    }
     toy.background[0] += 300.0;
     toy
 }

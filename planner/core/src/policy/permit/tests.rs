@@ -112,6 +112,7 @@ fn limits(world: &mut OwnedInputs, limits: Limits) {
 }
 
 #[test]
+#[allow(clippy::too_many_lines)] // One table.
 fn each_guard_rail_holds_and_lets_go() {
     const FREE: &str = "";
     let cases: &[Case] = &[
