@@ -269,11 +269,9 @@ fn karpenter_1293_replaced_for_pennies() {
         ]}))];
         Story::of(&world)
     };
-    // cart takes a tenth of the node, and pays for that: a hundredth, a fifth, and one unit of money per hour less.
     let story = saving(1.1);
     assert!(story.moves().is_empty(), "{:?}", story.moves());
     insta::assert_snapshot!(story);
-    assert!(saving(3.0).moves().is_empty(), "{}", saving(3.0));
     assert_eq!(saving(11.0).moves().len(), 1, "{}", saving(11.0));
 }
 

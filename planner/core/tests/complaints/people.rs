@@ -28,6 +28,7 @@ fn koordinator_196_who_moves_it_and_why() {
 fn flagger_1810_show_the_values() {
     let mut world = World::new();
     world.p99("cart", |_| 15.0);
+    world.node("a", |_| 300.0);
     let story = Story::of(&world);
     let record = serde_json::to_value(&story.records[0]).unwrap();
     assert!(record["seen"]["measured"]["latency_ms"].is_array(), "{record}");

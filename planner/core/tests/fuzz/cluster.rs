@@ -100,7 +100,9 @@ impl Cluster {
             let base_ms = random.between(5.0, 50.0);
             let range = Range { usual: (5.0, 60.0), most: 150.0 };
             let mut failing = faults(random, steps, 0.2, (1.0, 1.3));
-            failing.iter_mut().for_each(|share| *share = (*share - 1.0).clamp(0.0, 1.0));
+            for share in &mut failing {
+                *share = (*share - 1.0).clamp(0.0, 1.0);
+            }
             let mut service = Service {
                 rps: signal(random, steps, range, season),
                 slowness: faults(random, steps, 0.25, (3.0, 10.0)),
@@ -113,7 +115,7 @@ impl Cluster {
             if random.chance(0.15) {
                 // Nobody calls it for some time.
                 let (from, length) = (random.count(0, steps - 1), random.count(5, 60));
-                service.rps.iter_mut().skip(from).take(length).for_each(|rps| *rps = 0.0);
+                service.rps[from..(from + length).min(steps)].fill(0.0);
             }
             cluster.services.insert(ServiceId::new(format!("service-{at}")), service);
         }
@@ -136,7 +138,9 @@ impl Cluster {
             }
         }
         let all: f64 = serving.iter().map(|(.., weight)| weight).sum();
-        serving.iter_mut().for_each(|(.., weight)| *weight /= all.max(1e-9));
+        for (.., weight) in &mut serving {
+            *weight /= all.max(1e-9);
+        }
         serving
     }
 

@@ -144,7 +144,7 @@ impl Day {
             store: &self.store,
             true_now_ms: Self::true_end(step).unix_ms(),
             set_back_ms: self.set_back_ms,
-            thorough: step % 12 == 0,
+            thorough: step.is_multiple_of(12),
         };
         if let Some(plan) = check(&checked, tally)? {
             self.carry_out(&inputs, &plan, tally);

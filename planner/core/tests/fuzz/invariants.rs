@@ -14,7 +14,7 @@ use foremesh_core::{
     inputs::OwnedInputs,
     plan::{Move, Plan},
     policy::PastMove,
-    report::records,
+    report::{AuditRecord, records},
     topology::Workload,
     twin::simulate,
     verify::verify,
@@ -53,7 +53,7 @@ pub(crate) fn check(checked: &Checked<'_>, tally: &mut Tally) -> Result<Option<P
     let Some(plan) = decision.plan else { return Ok(None) };
     tally.count("plans");
     plan_holds(checked, &plan, tally).map_err(|wrong| {
-        let record: Vec<String> = recorded.iter().map(|record| record.explain()).collect();
+        let record: Vec<String> = recorded.iter().map(AuditRecord::explain).collect();
         format!("{wrong}\n{}", record.join(""))
     })?;
     let verified = verify(plan.clone(), &inputs).map_err(|error| error.to_string())?;

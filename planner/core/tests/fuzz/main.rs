@@ -32,6 +32,8 @@ const USUAL_DAYS: u64 = 3;
 const LEAST: [(&str, u64); 2] = [("decisions", 20_000), ("verdict: breach", 2_000)];
 /// The same of what is too rare for a few days.
 const LEAST_OF_MANY: [(&str, u64); 1] = [("moves", 1)];
+/// Days after which a long run says how far it is.
+const REPORTED_DAYS: u64 = 50;
 /// How many days are many.
 const MANY_DAYS: u64 = 100;
 
@@ -44,12 +46,17 @@ fn no_day_breaks_an_invariant() {
         let mut of_day = Tally::default();
         let run = catch_unwind(AssertUnwindSafe(|| day::run(seed, &mut of_day)));
         tally.merge(&of_day);
+        if (seed + 1 - first).is_multiple_of(REPORTED_DAYS) {
+            println!("{} days from seed {first} so far:\n{tally}", seed + 1 - first);
+        }
         let wrong = match run {
             Ok(Ok(())) => continue,
             Ok(Err(wrong)) => wrong,
             Err(_) => "it panicked; the message is above".to_owned(),
         };
-        failed.push(format!("FOREMESH_FUZZ_SEED={seed} FOREMESH_FUZZ_DAYS=1: {wrong}"));
+        let wrong = format!("FOREMESH_FUZZ_SEED={seed} FOREMESH_FUZZ_DAYS=1: {wrong}");
+        println!("{wrong}");
+        failed.push(wrong);
         if failed.len() >= 10 {
             break;
         }

@@ -48,19 +48,19 @@ pub(crate) fn policies(
             if random.chance(0.4) {
                 rules.push(condition(random, described.objective_ms));
             }
-            wanted.push(policy(random, id, Some(service.clone()), &rules, (from, to)));
+            wanted.push(policy(random, &id, Some(service.clone()), &rules, (from, to)));
         }
     }
     for at in 0..random.count(0, 2) {
         let rules = [condition(random, 200.0)];
-        wanted.push(policy(random, format!("all-{at}"), None, &rules, (from, to)));
+        wanted.push(policy(random, &format!("all-{at}"), None, &rules, (from, to)));
     }
     wanted
 }
 
 fn policy(
     random: &mut Random,
-    id: String,
+    id: &str,
     only: Option<ServiceId>,
     rules: &[Value],
     (from, to): (Timestamp, Timestamp),

@@ -1,4 +1,4 @@
-//! Numbers from a seed: SplitMix64 (Steele, Lea and Flood 2014). The same seed gives the same day on every machine.
+//! Numbers from a seed: `SplitMix64` (Steele, Lea and Flood 2014). The same seed gives the same day on every machine.
 use std::f64::consts::TAU;
 
 #[derive(Clone, Debug)]
