@@ -124,9 +124,9 @@ pub fn render(report: &PlanReport) -> String {
         );
     }
     if let Some(idle) = &report.idle {
-        let _ = write!(
+        let _ = writeln!(
             text,
-            "{} healthy services on {} nodes: decide {} s of CPU\n",
+            "{} healthy services on {} nodes: decide {} s of CPU",
             idle.services, idle.nodes, idle.decide_seconds
         );
     }
