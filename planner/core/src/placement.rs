@@ -19,7 +19,6 @@ mod told;
 
 pub use cost::Cost;
 pub use nothing::NothingBecause;
-pub(crate) use space::policy_for;
 pub use space::{Aim, MeshSpace};
 
 use crate::{
@@ -136,6 +135,11 @@ fn prepare<'r, 'm, 'a>(
     let mode = risks.iter().map(|risk| risk.policy.mode).min().unwrap_or(crate::policy::Mode::Auto);
     let mut space = MeshSpace::new(inputs, mesh, mode, before);
     let mut cases: Vec<Case<'r, 'a>> = Vec::new();
+    for risk in risks {
+        if let Some(service) = mesh.service_ix(risk.service) {
+            space.ask(service, risk.policy);
+        }
+    }
     for risk in risks {
         match Case::new(&mut space, risk) {
             Ok(case) => cases.push(case),

@@ -16,7 +16,6 @@ mod units;
 
 pub use aims::Aim;
 use units::Unit;
-pub(crate) use units::policy_for;
 
 use super::{
     cost::Cost,
@@ -26,7 +25,7 @@ use super::{
 use crate::{
     inputs::Inputs,
     plan::Move,
-    policy::Mode,
+    policy::{Mode, RelocationPolicy},
     twin::{Evaluation, MEDIAN, MeshModel, NodeIx, ReplicaIx, ServiceIx},
 };
 use aims::Aims;
@@ -48,6 +47,8 @@ pub struct MeshSpace<'m, 'a> {
     bounds: Bounds<'m>,
     /// Replicas of moves that were chosen before, which stay where those put them, and where they were.
     taken: Vec<(ReplicaIx, NodeIx)>,
+    /// Policies that ask for a service to be placed anew: their guard rails hold for it.
+    asked: BTreeMap<ServiceIx, &'a RelocationPolicy>,
     /// What was found out about each replica that was looked at.
     units: BTreeMap<ReplicaIx, Unit<'a>>,
     first: Vec<usize>,
@@ -85,6 +86,7 @@ impl<'m, 'a> MeshSpace<'m, 'a> {
             mode,
             bounds,
             taken,
+            asked: BTreeMap::new(),
             units: BTreeMap::new(),
             first: Vec::new(),
             away: BTreeMap::new(),
@@ -171,6 +173,11 @@ impl<'m, 'a> MeshSpace<'m, 'a> {
     /// Replicas that are not at home, with where they are, in the order of their indices.
     pub fn moved(&self) -> Vec<(ReplicaIx, NodeIx)> {
         self.away.keys().map(|unit| (*unit, self.evaluation.node_of(*unit))).collect()
+    }
+
+    /// Lets the guard rails of a policy hold for a service, in place of those of the first policy that is about it.
+    pub(super) fn ask(&mut self, service: ServiceIx, policy: &'a RelocationPolicy) {
+        self.asked.insert(service, policy);
     }
 
     /// Units that the search begins with.

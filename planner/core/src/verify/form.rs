@@ -2,9 +2,8 @@
 use super::{Violation, rule_of};
 use crate::{
     inputs::Inputs,
-    placement::policy_for,
     plan::Move,
-    policy::{NotPermitted, permit::Scope, permits},
+    policy::{NotPermitted, RelocationPolicy, permit::Scope, permits},
 };
 use std::{borrow::Cow, collections::BTreeSet};
 
@@ -57,26 +56,32 @@ fn permitted(moves: &[Move], index: usize, inputs: &Inputs<'_>, violations: &mut
         violations.push(no_rule());
         return;
     };
-    let own = if asks.selects(&planned.service) {
-        Some(asks)
+    // Who moves for itself is held to the policy that asks; who moves for another, to one that lets it be moved.
+    let lets: Vec<&RelocationPolicy> = if planned.reason.on_behalf_of.is_none() {
+        vec![asks]
     } else {
-        policy_for(inputs, asks.mode, &planned.service)
+        let may = inputs.policies.iter().filter(|policy| policy.mode >= asks.mode);
+        may.filter(|policy| policy.selects(&planned.service)).collect()
     };
-    let Some(policy) = own else {
+    if lets.is_empty() {
         violations.push(no_rule());
         return;
-    };
+    }
     let done = waited_for(moves, index);
     let beside: Cow<'_, [Move]> = if done.is_empty() {
         Cow::Borrowed(before)
     } else {
         (0..index).filter(|at| !done.contains(at)).map(|at| before[at].clone()).collect()
     };
-    let refused = |chosen: &[Move]| {
-        permits(inputs, policy, &planned.workload, &planned.from, &planned.to, chosen).err()
+    let refused = |policy: &RelocationPolicy| {
+        let asked = |chosen: &[Move]| {
+            permits(inputs, policy, &planned.workload, &planned.from, &planned.to, chosen).err()
+        };
+        let budget = || asked(before).filter(|why| !matches!(why, NotPermitted::Concurrent { .. }));
+        asked(&beside).or_else(|| if done.is_empty() { None } else { budget() })
     };
-    let budget = || refused(before).filter(|why| !matches!(why, NotPermitted::Concurrent { .. }));
-    let why = refused(&beside).or_else(|| if done.is_empty() { None } else { budget() });
+    let judged: Vec<Option<NotPermitted>> = lets.into_iter().map(refused).collect();
+    let why = if judged.contains(&None) { None } else { judged.into_iter().flatten().next() };
     // Of the same workload it was said already: it is moved twice.
     let said = |why: &NotPermitted| matches!(why, NotPermitted::Concurrent { scope: Scope::Workload(_), .. });
     if let Some(why) = why.filter(|why| !said(why)) {

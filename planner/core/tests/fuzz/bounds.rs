@@ -200,23 +200,11 @@ pub(crate) fn objections_to_move(
             found.push(format!("{id} from {from} to {to}: uneven afterwards"));
         }
     }
-    // Whoever must be with somebody still is, the one that moves and those that it leaves.
-    for (other, described) in &snapshot.workloads {
-        for (needed, over) in &described.scheduling.only_with {
-            let needed = WorkloadId::new(needed.clone());
-            if *other != *id && needed != *id {
-                continue;
-            }
-            let alone = |occupied: &Occupied| {
-                let of_other = occupied.0.iter().filter(|(w, _)| w == other);
-                let lonely = of_other.filter(|(_, place)| {
-                    !occupied.0.iter().any(|(w, n)| *w == needed && same_domain(snapshot, *over, n, place))
-                });
-                lonely.count()
-            };
-            if alone(&after) > alone(occupied) {
-                found.push(format!("{id} from {from} to {to}: {other} would be without {needed}"));
-            }
+    for (needed, over) in &workload.scheduling.only_with {
+        let needed = WorkloadId::new(needed.clone());
+        let beside = after.0.iter().any(|(w, n)| *w == needed && same_domain(snapshot, *over, n, to));
+        if !beside {
+            found.push(format!("{id} to {to}: it would be without {needed}"));
         }
     }
     found

@@ -56,7 +56,8 @@ impl<'a> MeshSpace<'_, 'a> {
     fn find_out(&self, unit: ReplicaIx) -> Unit<'a> {
         let workload = workload_of(&self.layout, self.mesh, unit);
         let service = self.mesh.service(self.service_of(unit));
-        let policy = policy_for(&self.inputs, self.mode, service);
+        let asked = self.asked.get(&self.service_of(unit)).copied();
+        let policy = asked.or_else(|| policy_for(&self.inputs, self.mode, service));
         let rule = objective(self.inputs.policies, service);
         let within_ms = rule.map_or(0, |rule| rule.within_ms);
         let stays = self.stays(unit, workload, policy).err();
@@ -114,7 +115,7 @@ impl<'a> MeshSpace<'_, 'a> {
 }
 
 /// The policy that lets a service be moved: the first by name of those that go at least so far.
-pub(crate) fn policy_for<'a>(
+fn policy_for<'a>(
     inputs: &Inputs<'a>,
     mode: Mode,
     service: &crate::ids::ServiceId,
