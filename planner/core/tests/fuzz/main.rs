@@ -31,7 +31,28 @@ const USUAL_DAYS: u64 = 3;
 /// What must be met at least so often in a hundred days, or the days test nothing.
 const LEAST: [(&str, u64); 2] = [("decisions", 20_000), ("verdict: breach", 2_000)];
 /// The same of what is too rare for a few days.
-const LEAST_OF_MANY: [(&str, u64); 1] = [("moves", 1)];
+const LEAST_OF_MANY: [(&str, u64); 20] = [
+    ("moves", 40),
+    ("moves over: Succeeded", 30),
+    ("moves over: RolledBack", 2),
+    ("moved by: predictedLatency", 30),
+    ("moved by: predictedUsage", 3),
+    ("moved for another", 3),
+    ("stays: cooldown", 100),
+    ("stays: cured_by", 10),
+    ("stays: immovable/changing", 20),
+    ("stays: not_permitted/budget", 100),
+    ("stays: not_permitted/concurrent", 20),
+    ("stays: not_permitted/frozen", 50),
+    ("stays: not_ready", 20),
+    ("stays: pinned", 40),
+    ("stays: rollout_in_progress", 50),
+    ("stays: snapshot_stale", 50),
+    ("stays: too_late", 500),
+    ("refused node: not_apart", 200),
+    ("refused node: not_enough_cpu", 200),
+    ("refused node: would_harm", 100),
+];
 /// Days after which a long run says how far it is.
 const REPORTED_DAYS: u64 = 50;
 /// How many days are many.
