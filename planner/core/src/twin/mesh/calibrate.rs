@@ -15,14 +15,24 @@ use crate::{
 pub(super) fn calibrate(mesh: &mut MeshModel, inputs: &Inputs<'_>) {
     let low = LowerHalf::new();
     let mut layout = Layout::new(mesh, |replica| mesh.replicas[replica].home);
-    states_now(mesh, inputs, &mut layout);
+    let full = states_now(mesh, inputs, &mut layout);
+    let mut queueing = vec![false; mesh.services.len()];
     for service in mesh.calls.order.clone() {
         let service = service as usize;
+        let on_full =
+            mesh.of_service(service).iter().any(|ix| full[mesh.replicas[*ix as usize].home as usize]);
+        let waits_for_one = mesh.calls.edges[mesh.calls.of(service)]
+            .iter()
+            .any(|call| call.waits && queueing[call.callee as usize]);
+        queueing[service] = on_full || waits_for_one;
         let measured = inputs.services.get(&mesh.service_ids[service]).and_then(|known| known.measured);
         let moments = measured.and_then(|measured| tail_fit::moments(&measured.latency_ms, &low));
         let (mean, variance) = layout.raw(mesh, service);
         let fitted = match moments {
             _ if mesh.services[service].unknown.is_some() => constant(moments),
+            // Requests queue on a full node for as long as it has been full, which no formula of the moment tells. Taken for
+            // a wait of the service's own it would go along to every other node, and no move would ever be a cure.
+            _ if queueing[service] => Fitted::NOT,
             Some(moments) => fit(moments, (f64::from(mean[0]), f64::from(variance[0]))),
             None => Fitted::NOT,
         };
@@ -35,15 +45,20 @@ pub(super) fn calibrate(mesh: &mut MeshModel, inputs: &Inputs<'_>) {
             (ratio.is_finite() && ratio > 0.0).then_some(ratio)
         };
         let shape = over((mean, variance)).map_or(1.0, |shape| shape.clamp(SHAPE.0, SHAPE.1));
-        let fitted = Fitted { ratio: over(raw).unwrap_or(1.0), shape, ..fitted };
+        let fitted = if queueing[service] {
+            fitted
+        } else {
+            Fitted { ratio: over(raw).unwrap_or(1.0), shape, ..fitted }
+        };
         layout.mean[service] = [mean; LANES];
         layout.variance[service] = [variance; LANES];
         mesh.services[service].fitted = fitted;
     }
 }
 
-/// Nodes as they are now, in every lane.
-fn states_now(mesh: &MeshModel, inputs: &Inputs<'_>, layout: &mut Layout) {
+/// Nodes as they are now, in every lane. Gives which of them are so full that requests queue.
+fn states_now(mesh: &MeshModel, inputs: &Inputs<'_>, layout: &mut Layout) -> Vec<bool> {
+    let mut full = Vec::with_capacity(mesh.nodes.len());
     let now = lane(0, MEDIAN);
     let mut load = vec![0.0f32; mesh.nodes.len()];
     let mut remaining = vec![0.0f32; mesh.nodes.len()];
@@ -61,6 +76,7 @@ fn states_now(mesh: &MeshModel, inputs: &Inputs<'_>, layout: &mut Layout) {
     for (ix, node) in mesh.nodes.iter().enumerate() {
         let reported = inputs.snapshot.nodes.get(&mesh.node_ids[ix]).and_then(|node| node.used);
         let used = reported.map_or(mesh.background[ix][now] + load[ix], |used| used.get() as f32);
+        full.push(used / node.capacity >= QUEUEING);
         // A node that is full now says nothing of what it would do with less.
         let slowdown = Slowdown::at((used / node.capacity).min(FULL), node.cores);
         let mut state =
@@ -68,7 +84,11 @@ fn states_now(mesh: &MeshModel, inputs: &Inputs<'_>, layout: &mut Layout) {
         (0..LANES).for_each(|lane| state.set(lane, slowdown));
         layout.states[ix] = state;
     }
+    full
 }
+
+/// Share of a node's CPU in use from which on latency is made by how long it has been full.
+const QUEUEING: f32 = 0.92;
 
 /// Use from which on the slowdown now is not taken from use: it rises without bound, and a report of it is not exact.
 const FULL: f32 = 0.98;
