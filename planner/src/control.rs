@@ -32,11 +32,9 @@ use foremesh_core::{
     plan::{DigestError, Plan},
     policy::{Mode, RelocationPolicy},
     record::DecisionRecord,
-    report::{AuditRecord, Decided, Refusal, records, refuse},
+    report::{AuditRecord, Decided, Refusal, checked, records, refuse},
     time::Step,
     trial::{TestedPlan, waive},
-    twin::simulate,
-    verify::verify,
 };
 use serde_json::json;
 use std::{
@@ -342,8 +340,7 @@ fn tested(plan: Plan, inputs: &OwnedInputs) -> Result<TestedPlan, Refusal> {
     let waiver = inputs.waiver_of(&plan).ok_or_else(|| {
         Refusal::Executor("no policy waives the trial, and there is no staging mesh to run it in".to_owned())
     })?;
-    let verified = verify(plan, &borrowed).map_err(Refusal::Checker)?;
-    let simulated = simulate(verified, &borrowed).map_err(Refusal::Twin)?;
+    let simulated = checked(plan, &borrowed)?;
     Ok(waive(simulated, &waiver.by, &waiver.reason, borrowed.now))
 }
 

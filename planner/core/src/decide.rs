@@ -105,7 +105,8 @@ pub fn assess_services(inputs: &Inputs<'_>) -> Vec<ServiceAssessment> {
     assess_in(inputs, &MeshModel::build(inputs))
 }
 
-fn assess_in(inputs: &Inputs<'_>, mesh: &MeshModel) -> Vec<ServiceAssessment> {
+/// As [`assess_services`], with a twin that was built from the same inputs.
+pub(crate) fn assess_in(inputs: &Inputs<'_>, mesh: &MeshModel) -> Vec<ServiceAssessment> {
     let present = mesh.start();
     let sight = Sight::new(inputs).with_twin(&present);
     let assess_one = |service: &ServiceId| {

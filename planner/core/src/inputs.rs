@@ -6,12 +6,11 @@ pub use owned::OwnedInputs;
 use crate::{
     forecast::{Excluded, Forecast, ForecastError, ForecastSettings, forecast},
     gauge::GaugeMetric,
-    history::{KEPT_QUANTILES, Metric, NodeHistory, ServiceHistory},
+    history::{KEPT_QUANTILES, Metric, ServiceHistory},
     ids::{NodeId, PlanId, PolicyId, ReplicaId, ServiceId, WorkloadId},
     learned::Learned,
     policy::{Consumer, PastMove, RelocationPolicy},
-    series::Series,
-    time::{Step, Timestamp},
+    time::Timestamp,
     topology::Snapshot,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::SerializeMap};
@@ -126,21 +125,6 @@ impl ServiceInputs {
         };
         Self { measured: Measured::newest(history), forecasts: metrics.iter().map(made).collect() }
     }
-}
-
-/// Forecasts the CPU in use on one node, in millicores.
-///
-/// # Errors
-/// [`ForecastError`] as for [`forecast`].
-pub fn node_forecast(
-    history: &NodeHistory,
-    excluded: &[Excluded],
-    settings: &ForecastSettings,
-    now: Timestamp,
-) -> MaybeForecast {
-    let never = Series::new(now, Step::MINUTE, Vec::new());
-    let series = history.cpu_used_millicores().unwrap_or(&never);
-    forecast(history.node.as_str(), "cpu_used_millicores", series, excluded, settings, now)
 }
 
 /// Quantities of a service that its policies and the twin look at.

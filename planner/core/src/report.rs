@@ -13,8 +13,8 @@ use crate::{
     plan::{Move, Plan, Rejection},
     policy::{Mode, Quantity, Verdict},
     time::Timestamp,
-    twin::SimulationError,
-    verify::VerifyError,
+    twin::{SimulatedPlan, SimulationError, simulate},
+    verify::{VerifyError, verify},
 };
 use serde::{Deserialize, Serialize};
 use std::mem::discriminant;
@@ -96,6 +96,15 @@ pub enum Refusal {
     /// Whoever was to carry it out could not begin.
     #[error("it could not begin: {0}")]
     Executor(String),
+}
+
+/// The checker and the twin, one after the other, as every plan goes through them before it is acted on.
+///
+/// # Errors
+/// [`Refusal`] of whoever refused it first.
+pub fn checked(plan: Plan, inputs: &Inputs<'_>) -> Result<SimulatedPlan, Refusal> {
+    let verified = verify(plan, inputs).map_err(Refusal::Checker)?;
+    simulate(verified, inputs).map_err(Refusal::Twin)
 }
 
 /// A move in its plan.

@@ -3,14 +3,14 @@
 //! It stands when the service that it is for is still at risk, and when it would be decided again, or, since another one
 //! may be a little cheaper by now, when it still passes the checker and the twin and still cures that service.
 use crate::{
-    decide::{assess_services, risks},
+    decide::{assess_in, risks},
     ids::ServiceId,
     inputs::Inputs,
-    placement::{Placement, place},
+    placement::{Placement, place_in},
     plan::{Move, Plan},
     policy::Mode,
-    twin::{MeshModel, simulate},
-    verify::verify,
+    report::{Refusal, checked},
+    twin::MeshModel,
 };
 
 /// Why a move does not stand any more.
@@ -40,13 +40,14 @@ pub enum Outdated {
 /// [`Outdated`] with what has changed.
 pub fn revalidate(inputs: &Inputs<'_>, planned: &Move) -> Result<(), Outdated> {
     let served = planned.reason.on_behalf_of.as_ref().unwrap_or(&planned.service);
-    let assessments = assess_services(inputs);
+    let mesh = MeshModel::build(inputs);
+    let assessments = assess_in(inputs, &mesh);
     let at_risk: Vec<_> =
         risks(inputs, &assessments, Mode::Auto).into_iter().filter(|risk| risk.service == served).collect();
     if at_risk.is_empty() {
         return Err(Outdated::NoBreach(served.clone()));
     }
-    let placement = place(inputs, &at_risk, &[]);
+    let placement = place_in(inputs, &mesh, &at_risk, &[]);
     let same = |again: &Move| {
         again.workload == planned.workload && again.to == planned.to && again.replica == planned.replica
     };
@@ -57,7 +58,7 @@ pub fn revalidate(inputs: &Inputs<'_>, planned: &Move) -> Result<(), Outdated> {
         return Err(Outdated::Refused(format!("`{served}` would not be moved any more: {why}")));
     }
     stands_alone(inputs, planned)?;
-    cures(inputs, planned, served)
+    cures(&mesh, planned, served)
 }
 
 /// Whether the checker and the twin let the move pass by itself.
@@ -67,13 +68,15 @@ fn stands_alone(inputs: &Inputs<'_>, planned: &Move) -> Result<(), Outdated> {
     let refused = |why: String| Outdated::Refused(why);
     let plan = Plan::build(inputs, &alone).map_err(|error| refused(error.to_string()))?;
     let plan = plan.ok_or_else(|| refused("it moves nothing".to_owned()))?;
-    let verified = verify(plan, inputs).map_err(|error| refused(error.to_string()))?;
-    simulate(verified, inputs).map_err(|error| refused(error.to_string()))?;
-    Ok(())
+    let simulated = checked(plan, inputs).map(|_| ());
+    simulated.map_err(|why| match why {
+        Refusal::Checker(error) => refused(error.to_string()),
+        Refusal::Twin(error) => refused(error.to_string()),
+        Refusal::Executor(error) => refused(error),
+    })
 }
 
-fn cures(inputs: &Inputs<'_>, planned: &Move, served: &ServiceId) -> Result<(), Outdated> {
-    let mesh = MeshModel::build(inputs);
+fn cures(mesh: &MeshModel, planned: &Move, served: &ServiceId) -> Result<(), Outdated> {
     let indices = (
         mesh.service_ix(served),
         mesh.replica_ix(&planned.workload, &planned.replica),

@@ -50,10 +50,4 @@ impl Series {
     pub fn observed(&self) -> usize {
         self.values.iter().filter(|v| v.is_finite()).count()
     }
-
-    /// End of the last step that has a value: how old the newest number is.
-    pub fn last_observed_end(&self) -> Option<Timestamp> {
-        let last = self.values.iter().rposition(|v| v.is_finite())?;
-        Some(self.start.plus_ms(self.step.times(last + 1)))
-    }
 }

@@ -15,9 +15,8 @@ use foremesh_core::{
     inputs::OwnedInputs,
     plan::{DigestError, Plan},
     policy::{Condition, PolicyDocument, RelocationPolicy, validate},
+    report::checked,
     time::Timestamp,
-    twin::simulate,
-    verify::verify,
 };
 use foremesh_world::{Minute, World, WorldError};
 use std::collections::BTreeMap;
@@ -156,9 +155,7 @@ impl Strategy for Foremesh {
 
 /// Verify and simulate as the loop does; what is refused is not done.
 fn orders(plan: Plan, inputs: &OwnedInputs) -> Vec<Order> {
-    let borrowed = inputs.borrow();
-    let Ok(verified) = verify(plan, &borrowed) else { return Vec::new() };
-    let Ok(simulated) = simulate(verified, &borrowed) else { return Vec::new() };
+    let Ok(simulated) = checked(plan, &inputs.borrow()) else { return Vec::new() };
     let moves = simulated.plan().moves.iter();
     moves
         .filter_map(|planned| {

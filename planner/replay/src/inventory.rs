@@ -10,7 +10,7 @@ use foremesh_core::{
     topology::{Node, Replica, Requests, Snapshot, Workload},
     units::Millicores,
 };
-use foremesh_world::{Inventory, Minute, MoveState, Observed, World};
+use foremesh_world::{Inventory, Minute, MoveState, Observed, ReplicaObserved, World};
 use std::collections::{BTreeMap, BTreeSet};
 
 const HOUR_MINUTES: f64 = 60.0;
@@ -106,14 +106,14 @@ pub(crate) fn take_in(memory: &mut Memory, world: &World, minute: &Minute) {
         let step = ServiceStep::new(requests, errors, latency_ms.map(|ms| ms as f32));
         memory.observe_service(&ServiceId::new(&*service.service), Some(step));
     }
-    let managed = managed(observed);
+    let managed = used_by(observed, |replica| &replica.node);
     for node in &observed.nodes {
         let id = NodeId::new(&*node.node);
         memory.observe(Subject::NodeUse(id.clone()), node.cpu_m);
         let background = node.cpu_m - managed.get(&*node.node).copied().unwrap_or(0.0);
         memory.observe(Subject::NodeBackground(id), background.max(0.0));
     }
-    for (workload, used) in workloads(observed) {
+    for (workload, used) in used_by(observed, |replica| &replica.workload) {
         memory.observe(Subject::WorkloadUse(WorkloadId::new(workload)), used);
     }
     memory.observe_edges(&observed.edges);
@@ -121,20 +121,11 @@ pub(crate) fn take_in(memory: &mut Memory, world: &World, minute: &Minute) {
     debug_assert_eq!(memory.now().unix_ms(), world.now_ms());
 }
 
-/// CPU of all replicas on each node.
-fn managed(observed: &Observed) -> BTreeMap<&str, f64> {
+/// CPU of all replicas, summed by what `key` gives.
+fn used_by(observed: &Observed, key: fn(&ReplicaObserved) -> &str) -> BTreeMap<&str, f64> {
     let mut sums = BTreeMap::new();
     for replica in &observed.replicas {
-        *sums.entry(&*replica.node).or_insert(0.0) += replica.cpu_m;
-    }
-    sums
-}
-
-/// CPU of all replicas of each workload.
-fn workloads(observed: &Observed) -> BTreeMap<&str, f64> {
-    let mut sums = BTreeMap::new();
-    for replica in &observed.replicas {
-        *sums.entry(&*replica.workload).or_insert(0.0) += replica.cpu_m;
+        *sums.entry(key(replica)).or_insert(0.0) += replica.cpu_m;
     }
     sums
 }
@@ -143,7 +134,7 @@ fn workloads(observed: &Observed) -> BTreeMap<&str, f64> {
 pub(crate) fn snapshot(inventory: &Inventory, observed: &Observed, now: Timestamp) -> Snapshot {
     let node_used: BTreeMap<&str, f64> =
         observed.nodes.iter().map(|node| (&*node.node, node.cpu_m)).collect();
-    let workload_used = workloads(observed);
+    let workload_used = used_by(observed, |replica| &replica.workload);
     let millicores = |value: f64| Millicores::new(value).ok();
     let mut snapshot = Snapshot { taken_at: now, nodes: BTreeMap::new(), workloads: BTreeMap::new() };
     for node in &inventory.nodes {

@@ -94,7 +94,7 @@ impl Memory {
 
     /// Takes in what one service did in the minute that is over next; `None` when nothing is known.
     pub(crate) fn observe_service(&mut self, service: &ServiceId, step: Option<ServiceStep>) {
-        for metric in [Metric::Latency(3), Metric::Throughput, Metric::Availability] {
+        for metric in [Metric::Latency(3), Metric::Throughput] {
             let value = step.as_ref().and_then(|step| step.value(metric, Self::STEP));
             self.observe(Subject::Service(service.clone(), metric), value.unwrap_or(f64::NAN));
         }

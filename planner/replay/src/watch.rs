@@ -4,7 +4,6 @@ use crate::memory::{Memory, Subject};
 use foremesh_core::{
     calendar::{Occurrence, Priors},
     forecast::{Excluded, ForecastSettings},
-    history::Metric,
     ids::{NodeId, ServiceId},
     inputs::{MaybeForecast, ServiceInputs},
     live::{LiveSeries, Surroundings},
@@ -51,9 +50,6 @@ impl Watch {
         for (subject, series) in memory.all().filter(|(subject, _)| is_forecast(subject)) {
             let mut shape = self.how.shape(Memory::STEP);
             shape.horizon += LATE_STEPS;
-            if matches!(subject, Subject::Service(_, Metric::Availability)) {
-                shape.highest = Some(1.0);
-            }
             let live = self
                 .live
                 .entry(subject.clone())
@@ -87,7 +83,7 @@ impl Watch {
 
 /// CPU of workloads is a matter of their throughput, which is forecast.
 const fn is_forecast(subject: &Subject) -> bool {
-    !matches!(subject, Subject::WorkloadUse(_) | Subject::Service(_, Metric::Availability))
+    !matches!(subject, Subject::WorkloadUse(_))
 }
 
 fn surroundings<'a>(metric: &'a str, subject: &Subject, around: &'a Around) -> Surroundings<'a> {

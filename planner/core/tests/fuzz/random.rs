@@ -1,30 +1,26 @@
-//! Numbers from a seed: `SplitMix64` (Steele, Lea and Flood 2014). The same seed gives the same day on every machine.
-use std::f64::consts::TAU;
+//! Numbers from a seed. The same seed gives the same day on every machine.
+use foremesh_core::splitmix::SplitMix;
 
 #[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
+pub(crate) struct Random(SplitMix);
 
 impl Random {
     pub(crate) const fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(SplitMix::new(seed))
     }
 
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+    const fn next(&mut self) -> u64 {
+        self.0.next_u64()
     }
 
     /// Another stream, so that drawing more numbers for one thing does not change all others.
     pub(crate) fn fork(&mut self) -> Self {
-        Self(self.next())
+        Self::new(self.next())
     }
 
     /// From 0 to 1.
     pub(crate) fn uniform(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+        self.0.unit()
     }
 
     pub(crate) fn between(&mut self, least: f64, most: f64) -> f64 {
@@ -42,8 +38,7 @@ impl Random {
 
     /// Standard normal.
     pub(crate) fn normal(&mut self) -> f64 {
-        let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
-        radius * (TAU * self.uniform()).cos()
+        self.0.normal()
     }
 
     pub(crate) fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
