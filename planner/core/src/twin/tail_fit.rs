@@ -124,33 +124,55 @@ fn over_mean(scv: f64, quantile: f64) -> f64 {
     if scv < 1e-9 {
         return 1.0;
     }
-    let shape = 1.0 / scv;
+    if scv <= 1.0 {
+        let shape = 1.0 / scv;
+        let whole = ln_gamma(shape);
+        return root(quantile, |value| {
+            let at = value * shape;
+            let density = shape * ((shape - 1.0) * at.ln() - at - whole).exp();
+            (regularised_gamma(shape, at, whole), density)
+        });
+    }
     let short = 0.5 * (1.0 + ((scv - 1.0).max(0.0) / (scv + 1.0)).sqrt());
-    let below = |value: f64| {
-        if scv <= 1.0 {
-            regularised_gamma(shape, value * shape)
-        } else {
-            1.0 - short * (-2.0 * short * value).exp() - (1.0 - short) * (-2.0 * (1.0 - short) * value).exp()
-        }
-    };
-    let (mut least, mut most) = (0.0, 1.0);
-    while below(most) < quantile && most < 1e6 {
-        most *= 2.0;
-    }
+    root(quantile, |value| {
+        let (quick, slow) = (2.0 * short, 2.0 * (1.0 - short));
+        let (first, second) = (short * (-quick * value).exp(), (1.0 - short) * (-slow * value).exp());
+        (1.0 - first - second, quick * first + slow * second)
+    })
+}
+
+/// Where a distribution of mean 1 reaches a level, by Newton's method kept between bounds; `below` gives distribution
+/// and density.
+fn root(level: f64, below: impl Fn(f64) -> (f64, f64)) -> f64 {
+    let (mut least, mut most) = (0.0, f64::INFINITY);
+    let mut value = 1.0;
     for _ in 0..60 {
-        let between = 0.5 * (least + most);
-        if below(between) < quantile { least = between } else { most = between }
+        let (reached, density) = below(value);
+        if reached < level {
+            least = value
+        } else {
+            most = value
+        }
+        let mut next = value + (level - reached) / density;
+        if !(next > least && next < most) {
+            next = if most.is_finite() { 0.5 * (least + most) } else { 2.0 * value };
+        }
+        let change = (next - value).abs();
+        value = next;
+        if change <= 1e-10 * value || value > 1e6 {
+            break;
+        }
     }
-    0.5 * (least + most)
+    value
 }
 
 /// Regularised lower incomplete gamma function: series below the mean, continued fraction above it (Abramowitz and
 /// Stegun 6.5.29 and 6.5.31).
-fn regularised_gamma(shape: f64, at: f64) -> f64 {
+fn regularised_gamma(shape: f64, at: f64, ln_gamma_of_shape: f64) -> f64 {
     if at <= 0.0 {
         return 0.0;
     }
-    let factor = (shape * at.ln() - at - ln_gamma(shape)).exp();
+    let factor = (shape * at.ln() - at - ln_gamma_of_shape).exp();
     if at < shape + 1.0 {
         let (mut term, mut sum) = (1.0 / shape, 1.0 / shape);
         for n in 1..500 {
@@ -191,4 +213,33 @@ fn ln_gamma(x: f64) -> f64 {
     let inverse = 1.0 / (x * x);
     let series = (1.0 / 12.0 - inverse * (1.0 / 360.0 - inverse * (1.0 / 1260.0 - inverse / 1680.0))) / x;
     (x - 0.5) * x.ln() - x + 0.5 * std::f64::consts::TAU.ln() + series - shift
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gamma_quantiles_are_those_of_tables_of_chi_squared() {
+        // Half the degrees of freedom are the shape; value of the table over the degrees of freedom.
+        let cases = [(2.0, 0.99, 9.2103), (4.0, 0.999, 18.467), (8.0, 0.5, 7.3441), (8.0, 0.99, 20.090)];
+        for (freedom, level, value) in cases.into_iter().chain([(200.0, 0.99, 249.445)]) {
+            let (ours, table) = (over_mean(2.0 / freedom, level), value / freedom);
+            assert!((ours / table - 1.0).abs() < 1e-4, "{freedom} degrees at {level}: {ours}, table {table}");
+        }
+    }
+
+    #[test]
+    fn the_hyperexponential_quantile_is_where_its_distribution_has_the_level() {
+        for scv in [1.001, 1.5, 4.0, 31.0] {
+            let short = 0.5 * (1.0 + ((scv - 1.0f64) / (scv + 1.0)).sqrt());
+            for level in [0.01, 0.5, 0.9, 0.99, 0.9999] {
+                let value = over_mean(scv, level);
+                let above = short * (-2.0 * short * value).exp()
+                    + (1.0 - short) * (-2.0 * (1.0 - short) * value).exp();
+                let reached = 1.0 - above;
+                assert!((reached - level).abs() < 1e-8, "{scv} at {level}: {value} has {reached}");
+            }
+        }
+    }
 }
