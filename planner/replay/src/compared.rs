@@ -70,3 +70,40 @@ pub fn compare(seeds: &[Vec<Run>]) -> Compared {
     }
     compared
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A run with so many minutes of violation of one service.
+    fn run(kind: StrategyKind, violated: usize) -> Run {
+        let violated = (0..100).map(|minute| vec![minute < violated]).collect();
+        Run { kind, violated, moves: Vec::new(), move_caused: 0, cost: 2.0, minutes: Vec::new() }
+    }
+
+    #[test]
+    fn seeds_are_summed_and_shares_are_of_what_the_oracle_prevents() {
+        let seeds = [(50, 30, 10), (30, 36, 10)].map(|(none, ours, oracle)| {
+            vec![
+                run(StrategyKind::None, none),
+                run(StrategyKind::Foremesh, ours),
+                run(StrategyKind::Oracle, oracle),
+            ]
+        });
+        let compared = compare(&seeds);
+        assert_eq!(compared.seeds, 2);
+        let figures = &compared.strategies["foremesh"];
+        assert_eq!((figures.violation_minutes, figures.cost, figures.regret_share), (66, 4.0, 0.0));
+        assert_eq!(figures.worst_seed_excess, 6, "better by 20 in one seed, worse by 6 in the other");
+        assert_eq!(compared.prevented_share["foremesh"], Some(14.0 / 60.0));
+        assert_eq!(compared.prevented_share["oracle"], Some(1.0));
+    }
+
+    #[test]
+    fn nothing_to_prevent_is_no_share() {
+        let compared = compare(&[vec![run(StrategyKind::None, 0), run(StrategyKind::Oracle, 0)]]);
+        assert_eq!(compared.prevented_share["oracle"], None);
+        let worse = compare(&[vec![run(StrategyKind::None, 3), run(StrategyKind::Oracle, 5)]]);
+        assert_eq!(worse.prevented_share["none"], None);
+    }
+}

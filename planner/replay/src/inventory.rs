@@ -168,6 +168,12 @@ pub(crate) fn snapshot(inventory: &Inventory, observed: &Observed, now: Timestam
     snapshot
 }
 
+/// The zone of each node.
+pub(crate) fn zones(inventory: &Inventory) -> BTreeMap<NodeId, Zone> {
+    let of_node = |node: &foremesh_world::NodeEntry| (NodeId::new(&*node.name), Zone::new(&*node.zone));
+    inventory.nodes.iter().map(of_node).collect()
+}
+
 /// Moves that are not over.
 pub(crate) fn in_flight(world: &World) -> Vec<InFlight> {
     running(world)

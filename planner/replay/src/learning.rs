@@ -1,5 +1,8 @@
 //! What traffic teaches the planner in a replay: CPU per request, who calls whom, how far nodes are.
-use crate::memory::{Memory, Subject};
+use crate::{
+    inventory,
+    memory::{Memory, Subject},
+};
 use foremesh_core::{
     history::Metric,
     ids::{ServiceId, WorkloadId},
@@ -27,9 +30,12 @@ impl Learning {
     pub(crate) fn learned(&mut self, memory: &Memory, world: &World) -> &Learned {
         if self.at_minute.is_none_or(|at| memory.minutes() >= at + EVERY) {
             self.at_minute = Some(memory.minutes());
-            let (graph, proximity) = memory.network();
-            self.learned =
-                Learned { demand: demands(memory, world), graph, proximity, twin: TwinRecord::default() };
+            self.learned = Learned {
+                demand: demands(memory, world),
+                graph: memory.call_graph(),
+                proximity: memory.proximity(&inventory::zones(&world.inventory())),
+                twin: TwinRecord::default(),
+            };
         }
         &self.learned
     }

@@ -16,6 +16,8 @@ mod memory;
 mod picture;
 mod reactive;
 mod run;
+#[cfg(test)]
+mod test_worlds;
 mod trace;
 mod watch;
 

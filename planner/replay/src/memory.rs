@@ -1,14 +1,20 @@
 //! What a planner has seen of the world: series of each quantity, and the newest steps of each service.
 use foremesh_core::{
     history::{Metric, ServiceHistory, ServiceStep},
-    ids::{NodeId, ServiceId, WorkloadId},
+    ids::{NodeId, ServiceId, WorkloadId, Zone},
     inputs::Measured,
-    learned::{Call, CallGraph, Distance, Proximity},
+    learned::{CallCount, CallGraph, DistanceSample, Proximity, Served},
     series::Series,
     time::{Step, Timestamp},
 };
 use foremesh_world::EdgeObserved;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Minutes of one sample of distances.
+const HOUR: usize = 60;
+
+/// Hours of which distances are kept.
+const HOURS: usize = 24;
 
 /// One quantity of one thing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,12 +52,12 @@ pub(crate) struct Memory {
     minutes: usize,
     series: BTreeMap<Subject, Series>,
     newest: BTreeMap<ServiceId, ServiceHistory>,
-    /// Calls and requests, by caller and callee.
-    calls: BTreeMap<(ServiceId, ServiceId), f64>,
-    /// Requests of each caller in the minutes that `calls` covers.
-    requests: BTreeMap<ServiceId, f64>,
-    /// Sum of time, sum of its squares, and samples, by the nodes of both ends, the smaller name first.
-    distances: BTreeMap<(NodeId, NodeId), (f64, f64, f64)>,
+    /// Calls by caller and callee.
+    calls: BTreeMap<(ServiceId, ServiceId), u64>,
+    /// Requests of each service in the minutes that `calls` covers.
+    requests: BTreeMap<ServiceId, u64>,
+    /// Milliseconds on the way and calls behind them, by caller's and callee's node, for each of the last hours.
+    distances: VecDeque<BTreeMap<(NodeId, NodeId), (f64, u64)>>,
 }
 
 impl Memory {
@@ -65,7 +71,7 @@ impl Memory {
             newest: BTreeMap::new(),
             calls: BTreeMap::new(),
             requests: BTreeMap::new(),
-            distances: BTreeMap::new(),
+            distances: VecDeque::new(),
         }
     }
 
@@ -98,7 +104,7 @@ impl Memory {
             let value = step.as_ref().and_then(|step| step.value(metric, Self::STEP));
             self.observe(Subject::Service(service.clone(), metric), value.unwrap_or(f64::NAN));
         }
-        let requests = step.as_ref().map_or(0.0, |step| f64::from(step.requests));
+        let requests = step.as_ref().map_or(0, |step| u64::from(step.requests));
         *self.requests.entry(service.clone()).or_default() += requests;
         let start = self.now();
         let newest = self.newest.entry(service.clone()).or_insert_with(|| ServiceHistory {
@@ -112,40 +118,51 @@ impl Memory {
 
     /// Takes in who called whom, and how long it took on the way.
     pub(crate) fn observe_edges(&mut self, edges: &[EdgeObserved]) {
+        if self.minutes.is_multiple_of(HOUR) || self.distances.is_empty() {
+            self.distances.push_back(BTreeMap::new());
+            if self.distances.len() > HOURS {
+                self.distances.pop_front();
+            }
+        }
         for edge in edges {
             let (caller, callee) = (ServiceId::new(&*edge.caller), ServiceId::new(&*edge.callee));
-            *self.calls.entry((caller, callee)).or_default() += edge.calls as f64;
+            *self.calls.entry((caller, callee)).or_default() += edge.calls;
+            let Some(hour) = self.distances.back_mut() else { continue };
             for pair in &edge.pairs {
-                let (a, b) = (NodeId::new(&*pair.from), NodeId::new(&*pair.to));
-                let key = if a <= b { (a, b) } else { (b, a) };
-                let (sum, squares, samples) = self.distances.entry(key).or_default();
-                let weight = f64::from(pair.samples);
-                *sum += pair.delay_ms * weight;
-                *squares += pair.delay_ms * pair.delay_ms * weight;
-                *samples += weight;
+                let key = (NodeId::new(&*pair.from), NodeId::new(&*pair.to));
+                let (sum_ms, calls) = hour.entry(key).or_default();
+                *sum_ms += pair.delay_ms * f64::from(pair.samples);
+                *calls += u64::from(pair.samples);
             }
         }
     }
 
-    /// Who calls whom, and how far nodes are from one another.
-    pub(crate) fn network(&self) -> (CallGraph, Proximity) {
-        let mut graph = CallGraph::default();
-        for ((caller, callee), calls) in &self.calls {
-            let requests = self.requests.get(caller).copied().unwrap_or(0.0);
-            if requests > 0.0 {
-                let per_request = calls / requests;
-                let call = Call { callee: callee.clone(), per_request, retries: 0.0, waits: true };
-                graph.0.entry(caller.clone()).or_default().push(call);
-            }
-        }
-        let nodes = self.distances.iter().filter(|(_, (.., samples))| *samples > 0.0);
-        let nodes = nodes.map(|((a, b), (sum, squares, samples))| {
-            let mean_ms = sum / samples;
-            let variance = (squares / samples - mean_ms * mean_ms).max(0.0);
-            let error_ms = (variance / samples).sqrt();
-            (a.clone(), b.clone(), Distance { mean_ms, error_ms, calls: *samples as u64 })
+    /// Who calls whom, as the planner learns it of its proxies.
+    pub(crate) fn call_graph(&self) -> CallGraph {
+        let count = |((caller, callee), calls): (&(ServiceId, ServiceId), &u64)| CallCount {
+            caller: caller.clone(),
+            callee: callee.clone(),
+            calls: *calls,
+            retries: 0,
+        };
+        let counts: Vec<CallCount> = self.calls.iter().map(count).collect();
+        let served = self.requests.iter().map(|(service, requests)| {
+            let median_ms = self.measured(service).and_then(|now| now.latency(0.5));
+            (service.clone(), Served { requests: *requests, median_ms })
         });
-        (graph, Proximity { nodes: nodes.collect(), zones: Vec::new() })
+        CallGraph::fit(&counts, &served.collect())
+    }
+
+    /// How far nodes are from one another.
+    pub(crate) fn proximity(&self, zones: &BTreeMap<NodeId, Zone>) -> Proximity {
+        let hours = self.distances.iter().flatten().filter(|(_, (_, calls))| *calls > 0);
+        let sample = |((caller, callee), (sum_ms, calls)): (&(NodeId, NodeId), &(f64, u64))| DistanceSample {
+            caller: caller.clone(),
+            callee: callee.clone(),
+            difference_ms: sum_ms / *calls as f64,
+            calls: *calls,
+        };
+        Proximity::fit(&hours.map(sample).collect::<Vec<_>>(), zones)
     }
 
     /// The minute is over, and it is `now`.

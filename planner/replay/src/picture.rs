@@ -97,3 +97,29 @@ fn stretches(violated: &[Vec<bool>], service: usize) -> Vec<(usize, usize)> {
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::StrategyKind;
+
+    #[test]
+    fn a_stretch_is_one_box_and_names_cannot_break_the_picture() {
+        let violated = [0, 1, 1, 0, 1].map(|now| vec![now == 1, false]).to_vec();
+        assert_eq!(stretches(&violated, 0), [(1, 3), (4, 5)]);
+        assert_eq!(stretches(&violated, 1), []);
+        let run = Run {
+            kind: StrategyKind::Foremesh,
+            violated,
+            moves: Vec::new(),
+            move_caused: 0,
+            cost: 0.0,
+            minutes: Vec::new(),
+        };
+        let drawn = svg("a <b> & c", &[run], &["<cart>".to_owned(), "quiet".to_owned()]);
+        assert_eq!(drawn.matches("class=\"violated\"").count(), 2);
+        assert!(drawn.contains("&lt;cart&gt;") && drawn.contains("a &lt;b&gt; &amp; c"), "{drawn}");
+        assert!(!drawn.contains("quiet"), "a service without violations and moves has no row");
+        assert!(drawn.contains("foremesh: 3 violation minutes, 0 moves"), "{drawn}");
+    }
+}

@@ -275,3 +275,6 @@ fn judge(run: &mut Run, batch: Batch) {
         begun.regretted = with >= without;
     }
 }
+
+#[cfg(test)]
+mod tests;
