@@ -58,6 +58,7 @@ pub(super) fn past_moves(records: &[RolloutRecord]) -> Vec<PastMove> {
             to: planned.to.clone(),
             started_at: record.history.first()?.at,
             ended_at: record.history.last()?.at,
+            then: if record.state.phase() == Phase::Succeeded { planned.then.clone() } else { Vec::new() },
         })
     })
     .collect()

@@ -72,6 +72,7 @@ pub(super) fn planned(
         },
         ramp_percent: ramp_percent.unwrap_or_else(|| case.risk.policy.ramp_percent.clone()),
         after: Vec::new(),
+        then: Vec::new(),
     }
 }
 
