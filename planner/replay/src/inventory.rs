@@ -201,6 +201,7 @@ pub(crate) fn past_moves(world: &World, start: Timestamp, followers: &Followers)
                 to: NodeId::new(&*state.to),
                 started_at: at(state.begun_minute),
                 ended_at: at(state.ended_minute?),
+                failed: !state.succeeded,
                 then: if state.succeeded { then(state) } else { Vec::new() },
             })
         })

@@ -1,5 +1,5 @@
 //! Why a node was refused as a target.
-use crate::{ids::ServiceId, policy::NotPermitted, topology::TopologyKey};
+use crate::{duration::in_words, ids::ServiceId, policy::NotPermitted, topology::TopologyKey};
 use serde::{Deserialize, Serialize};
 
 /// Why a node was refused as a target; every refused node has one.
@@ -217,6 +217,14 @@ pub enum RejectionReason {
         /// Its objective in milliseconds.
         objective_ms: f64,
     },
+    /// The workload did not arrive there a short while ago, and other nodes take it.
+    #[error("{failures} moves of the workload to it failed, the last one {} ago, and others take it", in_words(*ago_ms))]
+    FailedThere {
+        /// Failed moves since it last arrived there.
+        failures: usize,
+        /// Time since the last one ended, in milliseconds.
+        ago_ms: i64,
+    },
     /// Feasible, but neither among the coolest nor the nearest nor the cheapest nodes that are.
     #[error("cooler, nearer or cheaper nodes were looked at")]
     NotLookedAt,
@@ -259,6 +267,7 @@ impl RejectionReason {
             Self::NotPermitted { .. } => "not permitted now",
             Self::SavesTooLittle { .. } => "save too little",
             Self::WouldHarm { .. } => "another service would suffer",
+            Self::FailedThere { .. } => "it failed to arrive there",
             Self::NotLookedAt => "others are cooler, nearer or cheaper",
             Self::CostsMore { .. } => "cost more",
         }
@@ -304,6 +313,7 @@ impl RejectionReason {
             Self::NotPermitted { .. } => "not_permitted",
             Self::SavesTooLittle { .. } => "saves_too_little",
             Self::WouldHarm { .. } => "would_harm",
+            Self::FailedThere { .. } => "failed_there",
             Self::NotLookedAt => "not_looked_at",
             Self::CostsMore { .. } => "costs_more",
         }

@@ -28,6 +28,9 @@ pub struct PastMove {
     pub started_at: Timestamp,
     /// When it ended, with success or without.
     pub ended_at: Timestamp,
+    /// It did not arrive: the source serves, as before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub failed: bool,
     /// Replicas of the same workload that were to follow ([`crate::plan::Move::then`]); none when it failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub then: Vec<ReplicaId>,
@@ -99,6 +102,7 @@ mod tests {
             to: "b".into(),
             started_at: ended_at.plus_ms(-took_ms),
             ended_at,
+            failed: false,
             then: Vec::new(),
         }
     }

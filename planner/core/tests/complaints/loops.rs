@@ -251,6 +251,43 @@ fn descheduler_1712_no_half_without_the_other() {
     }
 }
 
+/// A pod that never became ready where it was evicted to was evicted to the same node again and again. A failed start makes
+/// the workload rest like any move, longer each time, and then another node is tried.
+#[test]
+fn descheduler_424_not_to_the_node_where_it_failed() {
+    let mut world = World::new();
+    let first = Story::of(&world).decision.plan.unwrap().moves[0].to.clone();
+    for ago in [20, 60] {
+        world.moved("cart", "a", first.as_str(), ago);
+        world.past_moves.last_mut().unwrap().failed = true;
+    }
+    let rests = Story::of(&world);
+    assert!(rests.stays("cart").contains("rests 10 min longer; moves in 24 h: 2"), "{rests}");
+
+    for past in &mut world.past_moves {
+        past.started_at = past.started_at.plus_ms(-10 * 60_000);
+        past.ended_at = past.ended_at.plus_ms(-10 * 60_000);
+    }
+    let story = Story::of(&world);
+    assert_eq!(story.moves().len(), 1, "{story}");
+    assert!(!story.arrivals().contains_key(first.as_str()), "{story}");
+    assert!(
+        story.refusals("cart")[first.as_str()].contains("2 moves of the workload to it failed"),
+        "{story}"
+    );
+    insta::assert_snapshot!(story);
+
+    // Where no other takes it, the same is tried again.
+    let other = if first.as_str() == "b" { "c" } else { "b" };
+    world.node_mut(other).state = NodeState::Cordoned;
+    assert_eq!(Story::of(&world).arrivals().get(first.as_str()), Some(&1));
+
+    // Since it has arrived there the node is like any other.
+    world.node_mut(other).state = NodeState::Ready;
+    world.past_moves[0].failed = false;
+    assert_eq!(Story::of(&world).arrivals().get(first.as_str()), Some(&1));
+}
+
 /// Two identical pods are both due: does the next one start when the one before runs? While one replica moves, the other
 /// waits.
 #[test]

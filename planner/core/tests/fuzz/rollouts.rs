@@ -102,6 +102,7 @@ impl Flight {
             to: self.planned.to.clone(),
             started_at: self.started_at,
             ended_at: now,
+            failed: outcome != Outcome::Succeeded,
             then: if outcome == Outcome::Succeeded { self.planned.then.clone() } else { Vec::new() },
         }
     }

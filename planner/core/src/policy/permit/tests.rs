@@ -64,6 +64,7 @@ fn past(workload: &str, hours_ago: i64) -> PastMove {
         to: "b".into(),
         started_at: ended_at.plus_ms(-MINUTE),
         ended_at,
+        failed: false,
         then: Vec::new(),
     }
 }
