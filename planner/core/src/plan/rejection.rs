@@ -76,6 +76,18 @@ pub enum RejectionReason {
         /// Where the other is not; empty when the node is in no such domain.
         domain: String,
     },
+    /// A workload that must be with it would be left without it.
+    #[error(
+        "workload `{other}` runs in {over} `{domain}` and must be with a replica of it, of which none would stay there"
+    )]
+    LeavesAlone {
+        /// The workload that would be left.
+        other: String,
+        /// What they are kept together by.
+        over: TopologyKey,
+        /// Where it would be left.
+        domain: String,
+    },
     /// Its replicas would be spread less evenly than they must be.
     #[error(
         "the replicas would differ by {skew} between one {over} and another, at most {limit} are allowed"
@@ -254,6 +266,7 @@ impl RejectionReason {
                 "too close to its other replicas"
             }
             Self::NotWith { .. } | Self::NotBeside { .. } => "the wrong company",
+            Self::LeavesAlone { .. } => "who must be with it would be left alone",
             Self::PortTaken { .. } => "the port is taken",
             Self::NodeFull { .. }
             | Self::NotEnoughCpuRequested { .. }
@@ -297,6 +310,7 @@ impl RejectionReason {
             Self::ReplicaLimit { .. } => "replica_limit",
             Self::NotWith { .. } => "not_with",
             Self::NotBeside { .. } => "not_beside",
+            Self::LeavesAlone { .. } => "leaves_alone",
             Self::Skew { .. } => "skew",
             Self::ZoneUnknown { .. } => "zone_unknown",
             Self::VolumeElsewhere { .. } => "volume_elsewhere",
