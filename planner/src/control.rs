@@ -2,12 +2,14 @@
 mod gather;
 mod learning;
 mod moves;
+mod recorded;
 mod validity;
 mod watch;
 
 pub use moves::{REMEMBERED_MS, excluded, last_change, moves_of};
 pub use validity::LatestInputs;
 
+use recorded::{BACK_WITHIN_STEPS, News, Recorded};
 use watch::SilenceWatch;
 
 use crate::{
@@ -145,8 +147,7 @@ pub struct Control {
     settings: ControlSettings,
     pass: u64,
     newest: Option<(PlanId, u64)>,
-    /// What was last recorded of each service, so that an unchanged "nothing to do" is counted and not repeated.
-    recorded: BTreeMap<String, (u64, String)>,
+    recorded: Recorded,
     watch: SilenceWatch,
     forecasts: Arc<Mutex<Forecasts>>,
     net: NetTraining,
@@ -176,7 +177,7 @@ impl Control {
             settings,
             pass: 0,
             newest,
-            recorded: BTreeMap::new(),
+            recorded: Recorded::default(),
             watch,
             forecasts,
             net,
@@ -274,23 +275,27 @@ impl Control {
         records: &[AuditRecord],
     ) -> Result<(), PassError> {
         let mut changed = Vec::new();
-        let mut unchanged = BTreeMap::new();
+        let (mut unchanged, mut back) = (BTreeMap::new(), BTreeMap::new());
+        let at = (self.pass, inputs.now, self.settings.step.times(BACK_WITHIN_STEPS));
         for record in records {
             let name = record.service.to_string();
-            let kind = kind_of(&record.decided);
-            match self.recorded.get(&name) {
-                Some((since, last)) if *last == kind => {
-                    unchanged.insert(name, *since);
+            let shown = matches!(record.decided, Decided::AwaitingApproval(_) | Decided::Recommend(_));
+            match self.recorded.news(&name, kind_of(&record.decided), shown, at) {
+                News::New => changed.push(record),
+                News::Unchanged(since) => {
+                    unchanged.insert(name, since);
                 }
-                _ => {
-                    changed.push(record);
-                    self.recorded.insert(name, (self.pass, kind));
+                News::Back(pass) => {
+                    back.insert(name, pass);
                 }
             }
         }
         let services: Vec<_> =
             changed.iter().map(|record| json!({"record": record, "explanation": record.explain()})).collect();
-        let pass = json!({"pass": self.pass, "services": services, "unchanged_since_pass": unchanged});
+        let mut pass = json!({"pass": self.pass, "services": services, "unchanged_since_pass": unchanged});
+        if !back.is_empty() {
+            pass["again_as_in_pass"] = json!(back);
+        }
         let plan_id = decision.plan.as_ref().map(|plan| plan.id.as_str());
         self.parts.audit.append(inputs.now, Kind::Decision, plan_id, &pass)?;
         if let Some(plan) = &decision.plan {

@@ -12,6 +12,7 @@ mod cost;
 pub mod layout;
 mod limits;
 mod nothing;
+mod one_by_one;
 mod order;
 pub mod search;
 mod space;
@@ -190,6 +191,7 @@ fn describe(
     let cured: Vec<bool> = cases.iter().map(|case| case.cured(space).is_some()).collect();
     let mut split = limits::split(space, in_order);
     limits::join(space, cases, &cured, &mut split);
+    one_by_one::follow(space, cases, &cured, &mut split);
     limits::leave_no_half(space, cases, &mut split);
     for planned in &mut split.now {
         if let Some(service) = space.mesh.service_ix(&planned.service) {
@@ -199,7 +201,8 @@ fn describe(
     let chosen = space.cost();
     let staying = space.staying_cost();
     // What is left of a layout that was allowed need not be allowed itself.
-    if split.now.is_empty() || chosen.total() >= staying.total() || !space.allowed() {
+    let allowed = space.allowed() && one_by_one::harmless_alone(space, &split.now);
+    if split.now.is_empty() || chosen.total() >= staying.total() || !allowed {
         split.put_off(space);
     } else {
         placement.costs = Some(Costs { staying, chosen });
@@ -212,7 +215,9 @@ fn describe(
     concerned.sort_unstable();
     concerned.dedup();
     placement.effects = told::effects(space, &concerned, &moved);
-    for (unit, _) in &moved {
+    let follows: Vec<ReplicaIx> =
+        split.now.iter().flat_map(|planned| one_by_one::followers(space, planned)).collect();
+    for (unit, _) in moved.iter().filter(|(unit, _)| !follows.contains(unit)) {
         if let Some(case) = told::case_of(space, cases, *unit) {
             let (rejected, unlisted) = told::rejected(space, *unit, case);
             placement.rejected.extend(rejected);

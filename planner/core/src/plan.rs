@@ -144,6 +144,10 @@ pub struct Move {
     /// Workloads of moves before it in the plan that must be over first, because they leave the room that it needs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<WorkloadId>,
+    /// Replicas of the same workload without whose moves this one cures nobody: they stand under [`Plan::later`], and the
+    /// rest of the workload after this move does not hold them back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub then: Vec<ReplicaId>,
 }
 
 /// Why a replica is moved: the numbers that decided.

@@ -57,14 +57,20 @@ pub fn revalidate(inputs: &Inputs<'_>, planned: &Move) -> Result<(), Outdated> {
     if let Some((_, why)) = placement.staying.first().filter(|_| placement.moves.is_empty()) {
         return Err(Outdated::Refused(format!("`{served}` would not be moved any more: {why}")));
     }
-    stands_alone(inputs, planned)?;
-    cures(&mesh, planned, served)
+    // What follows it now need not be what was to follow it when it was decided.
+    let later: Vec<Move> = placement
+        .later
+        .into_iter()
+        .filter(|later| later.workload == planned.workload && planned.then.contains(&later.replica))
+        .collect();
+    stands_alone(inputs, planned, &later)?;
+    cures(&mesh, planned, &later, served)
 }
 
-/// Whether the checker and the twin let the move pass by itself.
-fn stands_alone(inputs: &Inputs<'_>, planned: &Move) -> Result<(), Outdated> {
-    let alone =
-        Placement { moves: vec![Move { after: Vec::new(), ..planned.clone() }], ..Placement::default() };
+/// Whether the checker and the twin let the move pass by itself, followed by what it cures nobody without.
+fn stands_alone(inputs: &Inputs<'_>, planned: &Move, later: &[Move]) -> Result<(), Outdated> {
+    let alone = Move { after: Vec::new(), ..planned.clone() };
+    let alone = Placement { moves: vec![alone], later: later.to_vec(), ..Placement::default() };
     let refused = |why: String| Outdated::Refused(why);
     let plan = Plan::build(inputs, &alone).map_err(|error| refused(error.to_string()))?;
     let plan = plan.ok_or_else(|| refused("it moves nothing".to_owned()))?;
@@ -76,16 +82,15 @@ fn stands_alone(inputs: &Inputs<'_>, planned: &Move) -> Result<(), Outdated> {
     })
 }
 
-fn cures(mesh: &MeshModel, planned: &Move, served: &ServiceId) -> Result<(), Outdated> {
-    let indices = (
-        mesh.service_ix(served),
-        mesh.replica_ix(&planned.workload, &planned.replica),
-        mesh.node_ix(&planned.to),
-    );
-    let (Some(service), Some(replica), Some(to)) = indices else { return Ok(()) };
+fn cures(mesh: &MeshModel, planned: &Move, later: &[Move], served: &ServiceId) -> Result<(), Outdated> {
+    let Some(service) = mesh.service_ix(served) else { return Ok(()) };
     let Some(objective) = mesh.objective(service) else { return Ok(()) };
     let mut layout = mesh.start();
-    layout.move_replica(replica, to);
+    for moved in [planned].into_iter().chain(later) {
+        let replica = mesh.replica_ix(&moved.workload, &moved.replica);
+        let Some((replica, to)) = replica.zip(mesh.node_ix(&moved.to)) else { return Ok(()) };
+        layout.move_replica(replica, to);
+    }
     let expected_ms = layout.expected_ms(service).unwrap_or(f64::INFINITY);
     let objective_ms = objective.above_ms;
     if expected_ms <= objective_ms {

@@ -234,7 +234,7 @@ pub fn verify(plan: Plan, inputs: &Inputs<'_>) -> Result<VerifiedPlan, VerifyErr
         }
         form::of_move(&plan.moves, index, inputs, &mut violations);
     }
-    room::check(&plan.moves, inputs, &mut violations);
+    room::check((&plan.moves, &plan.later), inputs, &mut violations);
     if violations.is_empty() {
         Ok(VerifiedPlan(plan))
     } else {

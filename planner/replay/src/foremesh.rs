@@ -60,6 +60,7 @@ pub struct Foremesh {
     policies: Vec<RelocationPolicy>,
     start: Timestamp,
     newest: Option<(PlanId, u64)>,
+    followers: inventory::Followers,
     foresight: Option<Foresight>,
 }
 
@@ -92,6 +93,7 @@ impl Foremesh {
             settings: settings.clone(),
             policies,
             newest: None,
+            followers: inventory::Followers::new(),
             foresight: foresight.then(Foresight::none),
         })
     }
@@ -124,11 +126,21 @@ impl Foremesh {
             learned: self.learning.learned(&self.memory, world).clone(),
             policies: self.policies.clone(),
             freezes: Vec::new(),
-            past_moves: inventory::past_moves(world, self.start),
+            past_moves: inventory::past_moves(world, self.start, &self.followers),
             in_flight: inventory::in_flight(world),
             move_duration_ms: inventory::durations(world),
             settings: self.settings.caution,
             newest: self.newest.clone(),
+        }
+    }
+
+    /// Who follows each of the newest moves, as the rollouts of the planner remember it.
+    fn note_followers(&mut self, plan: &Plan) {
+        for planned in &plan.moves {
+            let workload = planned.workload.to_string();
+            if let Some(number) = inventory::replica_number(&workload, planned.replica.as_str()) {
+                self.followers.insert((workload, number), planned.then.clone());
+            }
         }
     }
 
@@ -149,6 +161,7 @@ impl Strategy for Foremesh {
         let decision = decide(&inputs.borrow())?;
         let Some(plan) = decision.plan else { return Ok(Vec::new()) };
         self.newest = Some((plan.id.clone(), plan.generation));
+        self.note_followers(&plan);
         Ok(orders(plan, &inputs))
     }
 }

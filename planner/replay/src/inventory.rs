@@ -187,9 +187,15 @@ pub(crate) fn in_flight(world: &World) -> Vec<InFlight> {
         .collect()
 }
 
+/// Replicas that are to follow the last move of a replica, by the workload and its number.
+pub(crate) type Followers = BTreeMap<(String, u32), Vec<ReplicaId>>;
+
 /// Moves that are over.
-pub(crate) fn past_moves(world: &World, start: Timestamp) -> Vec<PastMove> {
+pub(crate) fn past_moves(world: &World, start: Timestamp, followers: &Followers) -> Vec<PastMove> {
     let at = |minute: u32| start.plus_ms(i64::from(minute) * MINUTE_MS);
+    let then = |state: &MoveState| {
+        followers.get(&(state.workload.to_string(), state.replica)).cloned().unwrap_or_default()
+    };
     world
         .moves()
         .iter()
@@ -201,6 +207,8 @@ pub(crate) fn past_moves(world: &World, start: Timestamp) -> Vec<PastMove> {
                 to: NodeId::new(&*state.to),
                 started_at: at(state.begun_minute),
                 ended_at: at(state.ended_minute?),
+                failed: !state.succeeded,
+                then: if state.succeeded { then(state) } else { Vec::new() },
             })
         })
         .collect()

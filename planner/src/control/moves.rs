@@ -46,11 +46,13 @@ pub fn moves_of(records: &[RolloutRecord], service: &ServiceId) -> Vec<Excluded>
     moves
 }
 
-/// Moves that are over, with success or without.
+/// Moves that are over, with success or without, if anything was done for them: a replica that never became ready is a
+/// failed move, one that was called off before its turn came is none.
 pub(super) fn past_moves(records: &[RolloutRecord]) -> Vec<PastMove> {
-    let over = records.iter().filter(|record| record.state.is_last() && record.shifted_at().is_some());
+    let over = records.iter().filter(|record| record.state.is_last() && began(record));
     over.filter_map(|record| {
         let planned = &record.relocation;
+        let phase = record.state.phase();
         Some(PastMove {
             workload: planned.workload.clone(),
             service: planned.service.clone(),
@@ -58,9 +60,17 @@ pub(super) fn past_moves(records: &[RolloutRecord]) -> Vec<PastMove> {
             to: planned.to.clone(),
             started_at: record.history.first()?.at,
             ended_at: record.history.last()?.at,
+            // What an operator stopped says nothing of the target.
+            failed: matches!(phase, Phase::RolledBack | Phase::Failed),
+            then: if phase == Phase::Succeeded { planned.then.clone() } else { Vec::new() },
         })
     })
     .collect()
+}
+
+/// Whether anything was done on the platform.
+fn began(record: &RolloutRecord) -> bool {
+    record.history.iter().any(|change| matches!(change.to.phase(), Phase::Reserving | Phase::Surging))
 }
 
 /// Moves that are not over.
@@ -88,3 +98,6 @@ pub(super) fn durations(records: &[RolloutRecord], pending_ms: i64) -> BTreeMap<
     })
     .collect()
 }
+
+#[cfg(test)]
+mod tests;

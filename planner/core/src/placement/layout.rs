@@ -91,6 +91,8 @@ pub(super) struct WorkloadSlot<'a> {
     pub(super) in_zones: Vec<(usize, Count)>,
     /// Workloads that may not be where it is, whichever of the two says so.
     pub(super) apart_from: Vec<(WorkloadIndex, TopologyKey)>,
+    /// Workloads that must have a replica of it in the same domain.
+    pub(super) needed_by: Vec<(WorkloadIndex, TopologyKey)>,
     pub(super) namespace: Option<usize>,
 }
 
@@ -134,6 +136,7 @@ impl<'a> Layout<'a> {
             on_nodes: Vec::new(),
             in_zones: Vec::new(),
             apart_from: Vec::new(),
+            needed_by: Vec::new(),
             namespace: workload.namespace.as_deref().and_then(|name| namespaces.binary_search(&name).ok()),
         };
         let mut layout = Self {
@@ -303,9 +306,15 @@ impl<'a> Layout<'a> {
         }
     }
 
-    /// Notes for each workload which others may not be where it is; the condition binds both, whoever states it.
+    /// Notes for each workload which others may not be where it is, and which must be with it; the conditions bind both,
+    /// whoever states them.
     fn relate(&mut self) {
         for at in 0..self.workloads.len() {
+            for (other, over) in &self.workloads[at].workload.scheduling.only_with {
+                if let Some(other) = self.named(other).filter(|other| other.0 != at) {
+                    self.workloads[other.0].needed_by.push((WorkloadIndex(at), *over));
+                }
+            }
             for (other, over) in &self.workloads[at].workload.scheduling.not_with {
                 if let Some(other) = self.named(other).filter(|other| other.0 != at) {
                     self.workloads[at].apart_from.push((other, *over));

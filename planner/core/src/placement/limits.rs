@@ -1,5 +1,5 @@
 //! Which moves begin now, where only so many are allowed at once, and which follow later.
-use super::{NothingBecause, case::Case, search::Space, space::MeshSpace};
+use super::{NothingBecause, case::Case, one_by_one::follow_no_more, search::Space, space::MeshSpace};
 use crate::{
     plan::Move,
     policy::{NotPermitted, permit::Scope, permits},
@@ -20,11 +20,19 @@ impl Split {
     /// Puts everything off: what may begin now does not pay alone.
     pub(super) fn put_off(&mut self, space: &mut MeshSpace<'_, '_>) {
         self.why.splice(0..0, self.now.iter().map(|_| None));
+        for planned in &mut self.now {
+            planned.then.clear();
+        }
         self.later.splice(0..0, self.now.drain(..));
         for (unit, _) in space.moved() {
             let home = space.home_of(unit);
             space.put(unit, home);
         }
+    }
+
+    /// Later moves, and why each has to wait.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (&Move, Option<&NotPermitted>)> {
+        self.later.iter().zip(self.why.iter().map(Option::as_ref))
     }
 
     /// Why a service waits whose moves all come later.
@@ -116,7 +124,8 @@ pub(super) fn leave_no_half(space: &mut MeshSpace<'_, '_>, cases: &[Case<'_, '_>
             serves || split.now.iter().any(|other| other.after.contains(&planned.workload))
         };
         let Some(at) = split.now.iter().rposition(|planned| !needed(planned)) else { return };
-        let planned = split.now.remove(at);
+        let mut planned = split.now.remove(at);
+        follow_no_more(space, &mut planned);
         if let Some(unit) = space.mesh.replica_ix(&planned.workload, &planned.replica) {
             let home = space.home_of(unit);
             space.put(unit, home);
@@ -126,7 +135,8 @@ pub(super) fn leave_no_half(space: &mut MeshSpace<'_, '_>, cases: &[Case<'_, '_>
     }
 }
 
-fn serves(space: &MeshSpace<'_, '_>, case: &Case<'_, '_>, planned: &Move) -> bool {
+/// Whether a move may be made for a case.
+pub(super) fn serves(space: &MeshSpace<'_, '_>, case: &Case<'_, '_>, planned: &Move) -> bool {
     let unit = space.mesh.replica_ix(&planned.workload, &planned.replica);
     unit.is_some_and(|unit| case.units.contains_key(&unit))
 }
@@ -151,7 +161,8 @@ fn refused(
 ) -> Option<Option<NotPermitted>> {
     let Some(policy) = space.known(unit).policy else { return Some(None) };
     let asked = |chosen: &[Move]| {
-        permits(&space.inputs, policy, &planned.workload, &planned.from, &planned.to, chosen).err()
+        let replica = (&planned.workload, &planned.replica);
+        permits(&space.inputs, policy, replica, &planned.from, &planned.to, chosen).err()
     };
     // The budget of a day counts all of them, also those that do not run at the same time, and no workload is moved twice
     // in one plan.

@@ -9,6 +9,7 @@
 //! - money: three quarters of a node's price while anything of ours is on it, one quarter by what that asks for;
 //! - disruption: the moves themselves.
 mod aims;
+mod failed;
 mod judge;
 mod own_limits;
 mod targets;

@@ -72,6 +72,7 @@ pub(super) fn planned(
         },
         ramp_percent: ramp_percent.unwrap_or_else(|| case.risk.policy.ramp_percent.clone()),
         after: Vec::new(),
+        then: Vec::new(),
     }
 }
 
@@ -129,7 +130,7 @@ pub(super) fn rejected(
         } else {
             match space.takes(unit, node) {
                 Err(why) => why,
-                Ok(()) if !looked_at.contains(&node) => RejectionReason::NotLookedAt,
+                Ok(()) if !looked_at.contains(&node) => not_looked_at(space, unit, node),
                 Ok(()) => why_not(space, (unit, node), case, (base, chosen_cost, chosen_ms)),
             }
         };
@@ -141,6 +142,13 @@ pub(super) fn rejected(
     }
     space.put(unit, chosen);
     (listed, (!counts.is_empty()).then_some(Unlisted { workload, counts }))
+}
+
+fn not_looked_at(space: &MeshSpace<'_, '_>, unit: ReplicaIx, node: NodeIx) -> RejectionReason {
+    match space.failed_there(unit, node) {
+        Some((failures, ago_ms)) => RejectionReason::FailedThere { failures, ago_ms },
+        None => RejectionReason::NotLookedAt,
+    }
 }
 
 fn why_not(

@@ -1,5 +1,5 @@
 //! Why a node was refused as a target.
-use crate::{ids::ServiceId, policy::NotPermitted, topology::TopologyKey};
+use crate::{duration::in_words, ids::ServiceId, policy::NotPermitted, topology::TopologyKey};
 use serde::{Deserialize, Serialize};
 
 /// Why a node was refused as a target; every refused node has one.
@@ -74,6 +74,18 @@ pub enum RejectionReason {
         /// What they are kept together by.
         over: TopologyKey,
         /// Where the other is not; empty when the node is in no such domain.
+        domain: String,
+    },
+    /// A workload that must be with it would be left without it.
+    #[error(
+        "workload `{other}` runs in {over} `{domain}` and must be with a replica of it, of which none would stay there"
+    )]
+    LeavesAlone {
+        /// The workload that would be left.
+        other: String,
+        /// What they are kept together by.
+        over: TopologyKey,
+        /// Where it would be left.
         domain: String,
     },
     /// Its replicas would be spread less evenly than they must be.
@@ -217,6 +229,14 @@ pub enum RejectionReason {
         /// Its objective in milliseconds.
         objective_ms: f64,
     },
+    /// The workload did not arrive there a short while ago, and other nodes take it.
+    #[error("{failures} moves of the workload to it failed, the last one {} ago, and others take it", in_words(*ago_ms))]
+    FailedThere {
+        /// Failed moves since it last arrived there.
+        failures: usize,
+        /// Time since the last one ended, in milliseconds.
+        ago_ms: i64,
+    },
     /// Feasible, but neither among the coolest nor the nearest nor the cheapest nodes that are.
     #[error("cooler, nearer or cheaper nodes were looked at")]
     NotLookedAt,
@@ -246,6 +266,7 @@ impl RejectionReason {
                 "too close to its other replicas"
             }
             Self::NotWith { .. } | Self::NotBeside { .. } => "the wrong company",
+            Self::LeavesAlone { .. } => "who must be with it would be left alone",
             Self::PortTaken { .. } => "the port is taken",
             Self::NodeFull { .. }
             | Self::NotEnoughCpuRequested { .. }
@@ -259,6 +280,7 @@ impl RejectionReason {
             Self::NotPermitted { .. } => "not permitted now",
             Self::SavesTooLittle { .. } => "save too little",
             Self::WouldHarm { .. } => "another service would suffer",
+            Self::FailedThere { .. } => "it failed to arrive there",
             Self::NotLookedAt => "others are cooler, nearer or cheaper",
             Self::CostsMore { .. } => "cost more",
         }
@@ -288,6 +310,7 @@ impl RejectionReason {
             Self::ReplicaLimit { .. } => "replica_limit",
             Self::NotWith { .. } => "not_with",
             Self::NotBeside { .. } => "not_beside",
+            Self::LeavesAlone { .. } => "leaves_alone",
             Self::Skew { .. } => "skew",
             Self::ZoneUnknown { .. } => "zone_unknown",
             Self::VolumeElsewhere { .. } => "volume_elsewhere",
@@ -304,6 +327,7 @@ impl RejectionReason {
             Self::NotPermitted { .. } => "not_permitted",
             Self::SavesTooLittle { .. } => "saves_too_little",
             Self::WouldHarm { .. } => "would_harm",
+            Self::FailedThere { .. } => "failed_there",
             Self::NotLookedAt => "not_looked_at",
             Self::CostsMore { .. } => "costs_more",
         }

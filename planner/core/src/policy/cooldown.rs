@@ -1,7 +1,7 @@
 //! Rest between two moves of one workload, longer each time.
 use crate::{
     duration::in_words,
-    ids::{NodeId, ServiceId, WorkloadId},
+    ids::{NodeId, ReplicaId, ServiceId, WorkloadId},
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,12 @@ pub struct PastMove {
     pub started_at: Timestamp,
     /// When it ended, with success or without.
     pub ended_at: Timestamp,
+    /// It did not arrive: the source serves, as before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub failed: bool,
+    /// Replicas of the same workload that were to follow ([`crate::plan::Move::then`]); none when it failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub then: Vec<ReplicaId>,
 }
 
 /// The workload must rest.
@@ -49,16 +55,23 @@ pub struct Cooldown {
 /// is that of the adaptive cooldown proposed for the `OpenShift` descheduler (pull request 591), with the policy's
 /// value, 15 minutes when it names none, as the base.
 ///
+/// It does not hold back a replica that was to follow that last move: half of what cures a service is no cure, and the
+/// replica has not been moved itself.
+///
 /// # Errors
 /// [`Cooldown`] with the moment from which the workload may move again.
 pub fn cooldown(
     workload: &WorkloadId,
+    replica: &ReplicaId,
     moves: &[PastMove],
     policy_cooldown_ms: i64,
     now: Timestamp,
 ) -> Result<(), Cooldown> {
     let own = || moves.iter().filter(|past| past.workload == *workload);
     let Some(last) = own().max_by_key(|past| past.ended_at) else { return Ok(()) };
+    if last.then.contains(replica) {
+        return Ok(());
+    }
     let moves_in_24h = own().filter(|past| now.ms_since(past.ended_at) < DAY_MS).count() as u32;
     let base = policy_cooldown_ms.max(last.ended_at.ms_since(last.started_at));
     let doublings = moves_in_24h.saturating_sub(1).min(62);
@@ -89,6 +102,8 @@ mod tests {
             to: "b".into(),
             started_at: ended_at.plus_ms(-took_ms),
             ended_at,
+            failed: false,
+            then: Vec::new(),
         }
     }
 
@@ -110,14 +125,34 @@ mod tests {
         ];
         for (name, moves, policy_ms, left) in cases {
             let moves: Vec<PastMove> = moves.iter().map(|(ago, took)| past(*ago, *took, now)).collect();
-            let got =
-                cooldown(&"cart".into(), &moves, *policy_ms, now).err().map(|c| c.remaining_ms / MINUTE);
+            let got = cooldown(&"cart".into(), &"cart-1".into(), &moves, *policy_ms, now)
+                .err()
+                .map(|c| c.remaining_ms / MINUTE);
             assert_eq!(got, *left, "case: {name}");
             assert_eq!(
-                cooldown(&"other".into(), &moves, *policy_ms, now),
+                cooldown(&"other".into(), &"other-1".into(), &moves, *policy_ms, now),
                 Ok(()),
                 "case: {name}, other workload"
             );
+        }
+    }
+
+    #[test]
+    fn what_was_to_follow_does_not_rest() {
+        let now = Timestamp::from_unix_ms(1_000 * HOUR);
+        let follows = |ago: i64, then: &[&str]| PastMove {
+            then: then.iter().map(|replica| ReplicaId::new(*replica)).collect(),
+            ..past(ago, 1, now)
+        };
+        let cases: &[(&str, Vec<PastMove>, &str, bool)] = &[
+            ("it was to follow", vec![follows(1, &["cart-2"])], "cart-2", false),
+            ("another one was", vec![follows(1, &["cart-2"])], "cart-3", true),
+            ("what has moved rests", vec![follows(1, &["cart-2"])], "cart-1", true),
+            ("an older move does not count", vec![follows(2, &["cart-2"]), follows(1, &[])], "cart-2", true),
+        ];
+        for (name, moves, replica, rests) in cases {
+            let got = cooldown(&"cart".into(), &ReplicaId::new(*replica), moves, 15 * MINUTE, now);
+            assert_eq!(got.is_err(), *rests, "case: {name}");
         }
     }
 }

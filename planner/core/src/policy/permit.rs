@@ -2,7 +2,7 @@
 use super::{Cooldown, Mode, RelocationPolicy, cooldown};
 use crate::{
     duration::in_words,
-    ids::{NodeId, PolicyId, WorkloadId},
+    ids::{NodeId, PolicyId, ReplicaId, WorkloadId},
     inputs::Inputs,
     plan::Move,
     time::Timestamp,
@@ -137,7 +137,7 @@ struct Counted<'a> {
     to: &'a NodeId,
 }
 
-/// Whether `policy` lets a replica of `workload` go from one node to another now, after the moves in flight and those
+/// Whether `policy` lets a `replica` of `workload` go from one node to another now, after the moves in flight and those
 /// `chosen` before it. It says nothing about nodes, load or latency, and nothing about the planner's own limit of moves.
 ///
 /// # Errors
@@ -145,7 +145,7 @@ struct Counted<'a> {
 pub fn permits(
     inputs: &Inputs<'_>,
     policy: &RelocationPolicy,
-    workload: &WorkloadId,
+    (workload, replica): (&WorkloadId, &ReplicaId),
     from: &NodeId,
     to: &NodeId,
     chosen: &[Move],
@@ -154,18 +154,27 @@ pub fn permits(
         return Err(NotPermitted::Mode { policy: policy.id.clone(), mode: policy.mode });
     }
     not_frozen(inputs, policy, workload)?;
-    cooldown(workload, inputs.past_moves, policy.cooldown_ms, inputs.now).map_err(|rest| {
+    cooldown(workload, replica, inputs.past_moves, policy.cooldown_ms, inputs.now).map_err(|rest| {
         NotPermitted::Cooldown { policy: policy.id.clone(), workload: workload.clone(), rest }
     })?;
+    let running = running(inputs, chosen);
+    not_crowded(inputs, policy, workload, [from, to], &running)?;
+    within_budget(inputs, policy, &running)
+}
+
+/// Whether the budget of the day has room for one move more than those that were made, run or are `chosen`.
+pub(crate) fn budget_left(inputs: &Inputs<'_>, policy: &RelocationPolicy, chosen: &[Move]) -> bool {
+    within_budget(inputs, policy, &running(inputs, chosen)).is_ok()
+}
+
+fn running<'a>(inputs: &Inputs<'a>, chosen: &'a [Move]) -> Vec<Counted<'a>> {
     let flying = inputs.in_flight.iter();
     let flying =
         flying.map(|m| Counted { workload: &m.workload, service: &m.service, from: &m.from, to: &m.to });
     let planned = chosen.iter();
     let planned =
         planned.map(|m| Counted { workload: &m.workload, service: &m.service, from: &m.from, to: &m.to });
-    let running: Vec<Counted<'_>> = flying.chain(planned).collect();
-    not_crowded(inputs, policy, workload, [from, to], &running)?;
-    within_budget(inputs, policy, &running)
+    flying.chain(planned).collect()
 }
 
 /// A freeze counts when it touches the time that the move takes: a move that would be half done is not begun.

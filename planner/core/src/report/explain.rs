@@ -3,7 +3,7 @@ use super::{AuditRecord, Decided, PlannedMove, Seen, facts::Group};
 use crate::{
     duration::in_words,
     history::KEPT_QUANTILES,
-    ids::NodeId,
+    ids::{NodeId, ReplicaId},
     placement::NothingBecause,
     plan::Rejection,
     policy::{Breach, Quantity, Subject, Unit, Verdict},
@@ -136,6 +136,10 @@ fn write_move(text: &mut String, planned: &PlannedMove) -> std::fmt::Result {
         reason.move_ms,
         in_words(reason.lead_ms)
     )?;
+    let then: Vec<&str> = planned.planned.then.iter().map(ReplicaId::as_str).collect();
+    if !then.is_empty() {
+        writeln!(text, "  to follow when it is over, without which it would not help: {}", then.join(", "))?;
+    }
     write_rejected(text, &planned.rejected)
 }
 

@@ -33,6 +33,7 @@ fn relocation(ramp_percent: Vec<u8>) -> Move {
         },
         ramp_percent,
         after: Vec::new(),
+        then: Vec::new(),
     }
 }
 

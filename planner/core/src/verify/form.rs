@@ -75,7 +75,8 @@ fn permitted(moves: &[Move], index: usize, inputs: &Inputs<'_>, violations: &mut
     };
     let refused = |policy: &RelocationPolicy| {
         let asked = |chosen: &[Move]| {
-            permits(inputs, policy, &planned.workload, &planned.from, &planned.to, chosen).err()
+            permits(inputs, policy, (&planned.workload, &planned.replica), &planned.from, &planned.to, chosen)
+                .err()
         };
         let budget = || asked(before).filter(|why| !matches!(why, NotPermitted::Concurrent { .. }));
         asked(&beside).or_else(|| if done.is_empty() { None } else { budget() })

@@ -16,8 +16,13 @@ use std::{borrow::Cow, collections::BTreeSet};
 /// What sums of many small numbers may be off by, as a share.
 const ROUNDING: f64 = 1e-3;
 
-/// Checks all moves in their order, and the services at the end.
-pub(super) fn check(moves: &[Move], inputs: &Inputs<'_>, violations: &mut Vec<Violation>) {
+/// Checks all moves in their order, and the services at the end. Of the later ones count those that a move cures nobody
+/// without.
+pub(super) fn check(
+    (moves, later): (&[Move], &[Move]),
+    inputs: &Inputs<'_>,
+    violations: &mut Vec<Violation>,
+) {
     let mesh = MeshModel::build(inputs);
     let mut evaluation = mesh.start();
     let before: Vec<Option<f64>> =
@@ -48,6 +53,12 @@ pub(super) fn check(moves: &[Move], inputs: &Inputs<'_>, violations: &mut Vec<Vi
         }
         from = until;
     }
+    let follow: Vec<(ReplicaIx, NodeIx)> =
+        moves.iter().flat_map(|planned| followers(planned, later, &mesh)).collect();
+    let mut with_those_that_follow = evaluation.clone();
+    for (unit, to) in &follow {
+        with_those_that_follow.move_replica(*unit, *to);
+    }
     for (service, before_ms) in before.into_iter().enumerate() {
         // Who moves for itself must keep its objective; who moves for another, or not at all, may not lose it.
         let moves_itself = moves.iter().any(|planned| {
@@ -55,9 +66,24 @@ pub(super) fn check(moves: &[Move], inputs: &Inputs<'_>, violations: &mut Vec<Vi
             // Else it was said already.
             itself && planned.from != planned.to && mesh.node_ix(&planned.to).is_some()
         });
-        let before_ms = if moves_itself { Some(0.0) } else { before_ms };
-        harmed(&evaluation, service, before_ms, violations);
+        let alone_ms = if moves_itself && follow.is_empty() { Some(0.0) } else { before_ms };
+        let said = violations.len();
+        harmed(&evaluation, service, alone_ms, violations);
+        // Where more replicas follow, it keeps its objective when all of them have moved.
+        if moves_itself && !follow.is_empty() && violations.len() == said {
+            harmed(&with_those_that_follow, service, Some(0.0), violations);
+        }
     }
+}
+
+/// Replicas that are to follow a move, with where they will go.
+fn followers(planned: &Move, later: &[Move], mesh: &MeshModel) -> Vec<(ReplicaIx, NodeIx)> {
+    let follows = |other: &&Move| other.workload == planned.workload && planned.then.contains(&other.replica);
+    let places = |other: &Move| {
+        let unit = mesh.replica_ix(&other.workload, &other.replica)?;
+        Some((unit, mesh.node_ix(&other.to)?))
+    };
+    later.iter().filter(follows).filter_map(places).collect()
 }
 
 /// The snapshot as it will be when some moves are over.

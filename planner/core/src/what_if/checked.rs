@@ -125,6 +125,7 @@ fn planned(inputs: &Inputs<'_>, asked: &Asked, after: Vec<WorkloadId>) -> Result
         },
         ramp_percent: policy.ramp_percent.clone(),
         after,
+        then: Vec::new(),
     })
 }
 

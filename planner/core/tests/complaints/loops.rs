@@ -172,16 +172,120 @@ fn descheduler_1712_all_replicas_at_once() {
     insta::assert_snapshot!(story);
 }
 
-/// One at a time must not come to never: the first of the two goes, the other one later.
-#[test]
-#[ignore = "a plan must cure whoever moves for itself, and the first of two replicas alone does not"]
-fn descheduler_1712_the_first_of_two_is_moved() {
+/// Two replicas, each on a node that will be full at noon.
+fn two_on_bad_nodes() -> World {
     let mut world = World::new();
     world.settings.max_concurrent_moves = 5;
     world.node("d", |minute| if noon(minute) { 960.0 } else { 300.0 });
     world.replica("cart", "cart-2", "d");
+    world
+}
+
+/// One at a time must not come to never: the first of the two goes, the other one later.
+#[test]
+fn descheduler_1712_the_first_of_two_is_moved() {
+    let world = two_on_bad_nodes();
     let story = Story::of(&world);
     assert_eq!(story.moves().len(), 1, "{story}");
+    let plan = story.decision.plan.as_ref().unwrap();
+    assert_eq!(plan.moves[0].then, [plan.later[0].replica.clone()]);
+    assert_eq!(plan.later.len(), 1);
+    let effect = &plan.effects[0];
+    assert!(effect.move_ms.unwrap() < 250.0 && effect.stay_ms.is_none_or(|ms| ms > 250.0), "{effect:?}");
+    insta::assert_snapshot!(story);
+
+    // One at a time, whatever else is allowed at once.
+    let mut narrow = two_on_bad_nodes();
+    narrow.settings.max_concurrent_moves = 1;
+    assert_eq!(Story::of(&narrow).moves(), story.moves());
+}
+
+/// Once the first has settled the second goes, though the workload rests; and what has moved stays.
+#[test]
+fn descheduler_1712_the_second_follows_when_the_first_has_settled() {
+    let mut world = two_on_bad_nodes();
+    let story = Story::of(&world);
+    let first = story.decision.plan.as_ref().unwrap().moves[0].clone();
+    world.workload("cart").replicas.remove(&first.replica);
+    world.replica("cart", "cart-3", first.to.as_str());
+    world.moved("cart", first.from.as_str(), first.to.as_str(), 1);
+    let rests = Story::of(&world);
+    assert!(rests.moves().is_empty() && rests.stays("cart").contains("rests"), "{rests}");
+
+    world.past_moves[0].then.clone_from(&first.then);
+    let story = Story::of(&world);
+    let second = &story.decision.plan.as_ref().unwrap().moves;
+    assert_eq!(second.len(), 1, "{story}");
+    assert_eq!(second[0].replica, first.then[0]);
+    assert!(second[0].then.is_empty(), "{second:?}");
+
+    // When that is over too, nothing is left to do.
+    world.workload("cart").replicas.remove(&second[0].replica);
+    world.replica("cart", "cart-4", second[0].to.as_str());
+    world.moved("cart", second[0].from.as_str(), second[0].to.as_str(), 0);
+    let story = Story::of(&world);
+    assert!(story.moves().is_empty(), "{story}");
+}
+
+/// Half of a cure is not begun when the other half would come too late, is not in the budget of the day, or finds no room.
+#[test]
+fn descheduler_1712_no_half_without_the_other() {
+    type Change = (&'static str, fn(&mut World));
+    let cases: &[Change] = &[
+        ("the budget of the day", |world| {
+            world.policies = vec![policy(&json!({"limits": {"perDay": 1}}))];
+        }),
+        ("too late", |world| {
+            world.durations.insert("cart".into(), 16 * 60_000);
+        }),
+        ("no room for the second", |world| {
+            world.node_mut("b").replica_limit = Some(0);
+            world.node_mut("c").replica_limit = Some(1);
+        }),
+    ];
+    for (name, change) in cases {
+        let mut world = two_on_bad_nodes();
+        change(&mut world);
+        let story = Story::of(&world);
+        assert!(story.moves().is_empty(), "case: {name}: {story}");
+    }
+}
+
+/// A pod that never became ready where it was evicted to was evicted to the same node again and again. A failed start makes
+/// the workload rest like any move, longer each time, and then another node is tried.
+#[test]
+fn descheduler_424_not_to_the_node_where_it_failed() {
+    let mut world = World::new();
+    let first = Story::of(&world).decision.plan.unwrap().moves[0].to.clone();
+    for ago in [20, 60] {
+        world.moved("cart", "a", first.as_str(), ago);
+        world.past_moves.last_mut().unwrap().failed = true;
+    }
+    let rests = Story::of(&world);
+    assert!(rests.stays("cart").contains("rests 10 min longer; moves in 24 h: 2"), "{rests}");
+
+    for past in &mut world.past_moves {
+        past.started_at = past.started_at.plus_ms(-10 * 60_000);
+        past.ended_at = past.ended_at.plus_ms(-10 * 60_000);
+    }
+    let story = Story::of(&world);
+    assert_eq!(story.moves().len(), 1, "{story}");
+    assert!(!story.arrivals().contains_key(first.as_str()), "{story}");
+    assert!(
+        story.refusals("cart")[first.as_str()].contains("2 moves of the workload to it failed"),
+        "{story}"
+    );
+    insta::assert_snapshot!(story);
+
+    // Where no other takes it, the same is tried again.
+    let other = if first.as_str() == "b" { "c" } else { "b" };
+    world.node_mut(other).state = NodeState::Cordoned;
+    assert_eq!(Story::of(&world).arrivals().get(first.as_str()), Some(&1));
+
+    // Since it has arrived there the node is like any other.
+    world.node_mut(other).state = NodeState::Ready;
+    world.past_moves[0].failed = false;
+    assert_eq!(Story::of(&world).arrivals().get(first.as_str()), Some(&1));
 }
 
 /// Two identical pods are both due: does the next one start when the one before runs? While one replica moves, the other

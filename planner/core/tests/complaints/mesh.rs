@@ -46,6 +46,8 @@ impl World {
             to: to.into(),
             started_at: ended_at.plus_ms(-2 * MINUTE),
             ended_at,
+            failed: false,
+            then: Vec::new(),
         });
     }
 

@@ -207,5 +207,15 @@ pub(crate) fn objections_to_move(
             found.push(format!("{id} to {to}: it would be without {needed}"));
         }
     }
+    for (other, described) in snapshot.workloads.iter().filter(|(other, _)| *other != id) {
+        let Some(over) = described.scheduling.only_with.get(id.as_str()) else { continue };
+        let beside = |occupied: &Occupied, at: &NodeId| {
+            occupied.0.iter().any(|(w, n)| w == id && same_domain(snapshot, *over, n, at))
+        };
+        let mut of_other = after.0.iter().filter(|(w, _)| w == other);
+        if of_other.any(|(_, at)| beside(occupied, at) && !beside(&after, at)) {
+            found.push(format!("{id} from {from} to {to}: {other} would be without it"));
+        }
+    }
     found
 }

@@ -185,7 +185,7 @@ impl Day {
             }
             spans.sort_by_key(|span| (span.to, span.from));
             tally.count(format!("moves over: {outcome:?}"));
-            self.past.push(flight.past(now));
+            self.past.push(flight.past(outcome, now));
             if outcome == Outcome::Succeeded {
                 let took = now.ms_since(flight.started_at).max(0);
                 self.durations.insert(flight.planned.workload.clone(), took);

@@ -240,6 +240,10 @@ fn rested(checked: &Checked<'_>, policy: &Wanted, planned: &Move) -> Result<(), 
     let now = checked.inputs.now;
     let own: Vec<&PastMove> = checked.past.iter().filter(|past| past.workload == planned.workload).collect();
     let Some(last) = own.iter().max_by_key(|past| past.ended_at) else { return Ok(()) };
+    // What was to follow that move goes on with the same cure.
+    if last.then.contains(&planned.replica) {
+        return Ok(());
+    }
     let since_ms = now.ms_since(last.ended_at);
     ensure(since_ms >= policy.cooldown_ms, || format!("moved again after {since_ms} ms"))?;
     let lately = own.iter().filter(|past| now.ms_since(past.ended_at) < DAY_MS).count() as i32;

@@ -94,7 +94,7 @@ impl Flight {
         }
     }
 
-    pub(crate) fn past(&self, now: Timestamp) -> PastMove {
+    pub(crate) fn past(&self, outcome: Outcome, now: Timestamp) -> PastMove {
         PastMove {
             workload: self.planned.workload.clone(),
             service: self.planned.service.clone(),
@@ -102,6 +102,8 @@ impl Flight {
             to: self.planned.to.clone(),
             started_at: self.started_at,
             ended_at: now,
+            failed: outcome != Outcome::Succeeded,
+            then: if outcome == Outcome::Succeeded { self.planned.then.clone() } else { Vec::new() },
         }
     }
 }

@@ -69,6 +69,8 @@ fn a_workload_rests_after_its_moves() {
     for ended_min_ago in [10, 300] {
         let ended_at = NOW.plus_ms(-ended_min_ago * MINUTE);
         world.past_moves.push(PastMove {
+            failed: false,
+            then: Vec::new(),
             workload: "cart".into(),
             service: "cart".into(),
             from: "b".into(),

@@ -27,7 +27,32 @@ pub(super) fn bearable(
             return Err(RejectionReason::NotBeside { other, over: *over, domain });
         }
     }
+    company_stays(layout, workload, from, to)?;
     ports(layout, workload, to)
+}
+
+/// Whoever must be with this workload is not left alone where the replica leaves. One that leaves as well is there until
+/// its own move is over.
+fn company_stays(
+    layout: &Layout<'_>,
+    workload: WorkloadIndex,
+    from: NodeIndex,
+    to: NodeIndex,
+) -> Result<(), RejectionReason> {
+    for (other, over) in &layout.workloads[workload.0].needed_by {
+        let source = layout.domain(*over, from);
+        let leaves = source.is_some() && source != layout.domain(*over, to);
+        let last = layout.count(workload, *over, from).staying() <= 1;
+        if leaves && last && layout.count(*other, *over, from).present() > 0 {
+            let other = layout.workloads[other.0].id.to_string();
+            return Err(RejectionReason::LeavesAlone {
+                other,
+                over: *over,
+                domain: domain(layout, *over, from),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// The replica that moves counts where it is: it still runs when its successor starts, and a scheduler sees both.

@@ -41,7 +41,8 @@ pub(super) fn orders(inputs: &Inputs<'_>, evaluation: &Evaluation<'_>) -> (Vec<N
 }
 
 impl MeshSpace<'_, '_> {
-    /// Nodes for a replica, best first: those without a soft taint before those with one, then by use.
+    /// Nodes for a replica, best first by use. One with a soft taint is a target only where none without is, and one at
+    /// which a move of the workload failed lately only where there is no other at all.
     pub(super) fn targets_of(&self, unit: ReplicaIx, within_ms: i64) -> Vec<NodeIx> {
         let workload = super::units::workload_of(&self.layout, self.mesh, unit);
         let from = NodeIndex(self.home(unit));
@@ -70,16 +71,15 @@ impl MeshSpace<'_, '_> {
         }
         found.remove(&self.home(unit));
         let (_, described) = self.layout.workload(workload);
-        let rank = |node: NodeIx| {
+        let last_resort = |node: NodeIx| {
             let (_, of) = self.layout.node(NodeIndex(node));
-            (discouraged(described, of), self.evaluation.highest_use(node, UPPER))
+            (self.failed_there(unit, node).is_some(), discouraged(described, of))
         };
-        let mut found: Vec<(bool, f64, NodeIx)> =
-            found.into_iter().map(|node| (rank(node).0, rank(node).1, node)).collect();
+        let ranked = found.into_iter().map(|n| (last_resort(n), self.evaluation.highest_use(n, UPPER), n));
+        let mut found: Vec<((bool, bool), f64, NodeIx)> = ranked.collect();
         found.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)));
-        // A node with a soft taint is a target only where there is no other.
-        let soft = found.iter().all(|(soft, ..)| *soft);
-        found.into_iter().filter(|(is_soft, ..)| soft || !*is_soft).map(|(.., node)| node).collect()
+        let first = found.first().map(|(resort, ..)| *resort);
+        found.into_iter().filter(|(resort, ..)| Some(*resort) == first).map(|(.., node)| node).collect()
     }
 
     /// Zones of whoever calls the service of a replica, and of whom that calls.

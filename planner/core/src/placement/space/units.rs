@@ -74,6 +74,7 @@ impl<'a> MeshSpace<'_, 'a> {
         policy: Option<&'a RelocationPolicy>,
     ) -> Result<(), NothingBecause> {
         let (id, _) = self.layout.workload(index);
+        let (_, replica) = self.mesh.replica(unit);
         let workload = || id.clone();
         if self.inputs.in_flight.iter().any(|moving| moving.workload == *id)
             || self.taken.iter().any(|(taken, _)| *taken == unit)
@@ -87,7 +88,7 @@ impl<'a> MeshSpace<'_, 'a> {
         })?;
         let Some(policy) = policy else { return Err(NothingBecause::NoPolicy { workload: workload() }) };
         let node = self.mesh.node(self.home(unit));
-        match permits(&self.inputs, policy, id, node, node, &[]) {
+        match permits(&self.inputs, policy, (id, replica), node, node, &[]) {
             Ok(()) | Err(NotPermitted::Concurrent { .. }) => {}
             Err(NotPermitted::Cooldown { rest, .. }) => {
                 return Err(NothingBecause::Cooldown { workload: workload(), rest });
@@ -103,11 +104,12 @@ impl<'a> MeshSpace<'_, 'a> {
     /// Cost of a move in itself: the share of the service's requests that counts as put at risk, more for a move that
     /// takes long and for a workload that was moved lately, and a constant, so that a move is never for nothing.
     fn disrupted(&self, unit: ReplicaIx) -> f64 {
-        let (workload, _) = self.mesh.replica(unit);
+        let (workload, replica) = self.mesh.replica(unit);
         let requests = self.mesh.weight(self.service_of(unit)) * self.evaluation.share_of(unit);
         let length = self.inputs.duration_of(workload).max(0) as f64 / LONG_MOVE_MS;
         let lately = |ended: Timestamp| self.inputs.now.ms_since(ended) < DAY_MS;
-        let past = self.inputs.past_moves.iter();
+        // A move that this one was to follow is a part of the same cure.
+        let past = self.inputs.past_moves.iter().filter(|past| !past.then.contains(replica));
         let again = past.filter(|past| past.workload == *workload && lately(past.ended_at)).count();
         let doubled = 2.0f64.powi(again.min(MOST_AGAIN) as i32);
         requests * self.inputs.settings.disruption * (1.0 + length) * doubled + self.inputs.settings.move_cost

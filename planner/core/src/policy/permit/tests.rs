@@ -64,6 +64,8 @@ fn past(workload: &str, hours_ago: i64) -> PastMove {
         to: "b".into(),
         started_at: ended_at.plus_ms(-MINUTE),
         ended_at,
+        failed: false,
+        then: Vec::new(),
     }
 }
 
@@ -100,6 +102,7 @@ fn chosen(workload: &str, from: &str, to: &str) -> Move {
         },
         ramp_percent: vec![100],
         after: Vec::new(),
+        then: Vec::new(),
     }
 }
 
@@ -218,7 +221,8 @@ fn each_guard_rail_holds_and_lets_go() {
         let before: Vec<Move> =
             before.iter().map(|(workload, from, to)| chosen(workload, from, to)).collect();
         let inputs = world.borrow();
-        let said = permits(&inputs, &world.policies[0], &"cart".into(), &"a".into(), &"b".into(), &before);
+        let cart = (&"cart".into(), &"cart-1".into());
+        let said = permits(&inputs, &world.policies[0], cart, &"a".into(), &"b".into(), &before);
         assert_eq!(said.err().map(|why| why.to_string()).unwrap_or_default(), *want, "case: {name}");
     }
 }

@@ -145,6 +145,84 @@ const OTHERS: &[Row] = &[
         "b",
         "`cache` stays in zone `north`",
     ),
+    (
+        "who must be with it would be left",
+        |w| {
+            runs(w, "cache", &["a"]);
+            workload(w, "cache").scheduling.only_with = [("cart".to_owned(), TopologyKey::Node)].into();
+        },
+        "a",
+        "b",
+        "workload `cache` runs in node `a` and must be with a replica of it, of which none would stay there",
+    ),
+    (
+        "one that must be with it in the zone is left with another replica",
+        |w| {
+            runs(w, "cart", &["a", "b"]);
+            runs(w, "cache", &["a"]);
+            workload(w, "cache").scheduling.only_with = [("cart".to_owned(), TopologyKey::Zone)].into();
+        },
+        "a",
+        "c",
+        "",
+    ),
+    (
+        "the other replica leaves too",
+        |w| {
+            let south = node(w, "c").clone();
+            w.snapshot.nodes.insert("d".into(), south);
+            runs(w, "cart", &["a", "b"]);
+            runs(w, "cache", &["a"]);
+            workload(w, "cache").scheduling.only_with = [("cart".to_owned(), TopologyKey::Zone)].into();
+            w.in_flight = vec![InFlight {
+                workload: "cart".into(),
+                service: "cart".into(),
+                replica: "cart-1".into(),
+                from: "b".into(),
+                to: "d".into(),
+            }];
+        },
+        "a",
+        "c",
+        "workload `cache` runs in zone `north`",
+    ),
+    (
+        "it stays in the zone",
+        |w| {
+            runs(w, "cache", &["a"]);
+            workload(w, "cache").scheduling.only_with = [("cart".to_owned(), TopologyKey::Zone)].into();
+        },
+        "a",
+        "b",
+        "",
+    ),
+    (
+        "who must be with it runs elsewhere, alone already",
+        |w| {
+            runs(w, "cache", &["c"]);
+            workload(w, "cache").scheduling.only_with = [("cart".to_owned(), TopologyKey::Node)].into();
+        },
+        "a",
+        "b",
+        "",
+    ),
+    (
+        "who must be with it is on its way there",
+        |w| {
+            runs(w, "cache", &["c"]);
+            workload(w, "cache").scheduling.only_with = [("cart".to_owned(), TopologyKey::Node)].into();
+            w.in_flight = vec![InFlight {
+                workload: "cache".into(),
+                service: "cache".into(),
+                replica: "cache-0".into(),
+                from: "c".into(),
+                to: "a".into(),
+            }];
+        },
+        "a",
+        "b",
+        "workload `cache` runs in node `a`",
+    ),
 ];
 
 #[test]

@@ -1,0 +1,67 @@
+use super::*;
+use serde_json::json;
+
+/// A rollout that went through these states, a minute in each.
+fn rollout(states: &[&str]) -> RolloutRecord {
+    let state = |name: &str| match name {
+        "ramping" => json!({"name": name, "step": 0}),
+        "settling" => json!({"name": name, "retiring": false}),
+        "rolling_back" => json!({"name": name, "from": "surging", "stage": "stop", "aborted": false}),
+        name => json!({"name": name}),
+    };
+    let changes = states.windows(2).enumerate();
+    let history: Vec<_> = changes
+        .map(|(at, pair)| {
+            json!({"at": 60_000 * (at + 1), "from": state(pair[0]), "to": state(pair[1]), "why": "because"})
+        })
+        .collect();
+    serde_json::from_value(json!({
+        "id": "plan-1.0", "plan": "plan-1", "generation": 1, "after": null,
+        "move": {
+            "workload": "cart", "service": "cart", "replica": "cart@a", "from": "a", "to": "b",
+            "reason": {
+                "policy": "p", "rule": "slow", "quantile": 0.99, "objective_ms": 250.0, "breach_at": 9,
+                "breach_probability": 0.9, "stay_ms": 400.0, "move_ms": 40.0, "model": "last_value", "lead_ms": 5,
+            },
+            "ramp_percent": [50, 100], "then": ["cart@c"],
+        },
+        "trial": {"trial": "waived", "by": "ops", "reason": "no staging mesh", "at": 5},
+        "prediction": null, "target": null, "state": state(states.last().unwrap()), "entered_at": 0, "deadline": 9,
+        "attempt": 0, "history": history,
+    }))
+    .unwrap()
+}
+
+#[test]
+fn what_was_begun_counts_and_says_how_it_ended() {
+    /// Name, states, and of the past move whether it failed, whether others follow it, and when it ended, in minutes.
+    type Case = (&'static str, &'static [&'static str], Option<(bool, bool, i64)>);
+    let cases: &[Case] = &[
+        ("called off before its turn", &["pending", "aborted"], None),
+        ("called off by the trial", &["pending", "trial", "aborted"], None),
+        ("not over", &["pending", "trial", "reserving", "surging"], None),
+        (
+            "never ready",
+            &["pending", "trial", "reserving", "surging", "rolling_back", "rolled_back"],
+            Some((true, false, 5)),
+        ),
+        (
+            "worse than the source",
+            &["pending", "trial", "reserving", "surging", "ramping", "rolling_back", "rolled_back"],
+            Some((true, false, 6)),
+        ),
+        ("stopped by an operator", &["pending", "trial", "reserving", "aborted"], Some((false, false, 3))),
+        ("no way back", &["pending", "trial", "reserving", "surging", "failed"], Some((true, false, 4))),
+        (
+            "arrived",
+            &["pending", "trial", "reserving", "surging", "ramping", "draining", "settling", "succeeded"],
+            Some((false, true, 7)),
+        ),
+    ];
+    for (name, states, want) in cases {
+        let past = past_moves(&[rollout(states)]);
+        let got =
+            past.first().map(|past| (past.failed, !past.then.is_empty(), past.ended_at.unix_ms() / 60_000));
+        assert_eq!(got, *want, "case: {name}");
+    }
+}
