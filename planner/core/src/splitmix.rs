@@ -22,6 +22,12 @@ impl SplitMix {
         z ^ (z >> 31)
     }
 
+    /// A stream of its own, seeded from this one.
+    #[must_use]
+    pub const fn split(&mut self) -> Self {
+        Self(self.next_u64())
+    }
+
     /// Evenly between 0, inclusive, and 1, exclusive.
     pub fn unit(&mut self) -> f64 {
         (self.next_u64() >> 11) as f64 / (1_u64 << 53) as f64

@@ -12,6 +12,7 @@ mod evaluation;
 pub mod events;
 mod lanes;
 mod mesh;
+mod moments;
 mod sharing;
 mod simulate;
 mod tail_fit;

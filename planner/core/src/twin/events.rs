@@ -160,6 +160,32 @@ mod tests {
     }
 
     #[test]
+    fn what_a_move_does_not_touch_stays_as_it_was_to_the_last_request() {
+        let demand = DemandShape::Exponential { mean_ms: 10.0 };
+        let service = |replicas, calls| EventService {
+            arrivals_per_second: 20.0,
+            replicas,
+            demand,
+            wait_ms: 0.0,
+            calls,
+        };
+        let mesh = |node: usize| EventMesh {
+            nodes: vec![EventNode { cores: 1.0, others_per_second: 30.0, others: demand }; 3],
+            services: vec![
+                service(vec![(0, 1.0)], Vec::new()),
+                service(
+                    vec![(node, 1.0)],
+                    vec![EventCall { callee: 2, calls: 1.5, waits: true, distance_ms: 1.0 }],
+                ),
+                service(vec![(node, 1.0)], Vec::new()),
+            ],
+        };
+        let (here, there) = (run(&mesh(1), 5_000, 1), run(&mesh(2), 5_000, 1));
+        assert_eq!(here[0], there[0]);
+        assert_ne!(here[1], there[1]);
+    }
+
+    #[test]
     fn nothing_that_comes_is_nothing_that_ends() {
         let mesh = one(1.0, 0.0, DemandShape::Exponential { mean_ms: 1.0 });
         assert_eq!(run(&mesh, 100, 1)[0].quantile(0.99), None);

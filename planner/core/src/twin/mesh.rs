@@ -4,6 +4,7 @@
 mod build;
 mod calibrate;
 mod distances;
+mod fitting;
 mod scale;
 
 use super::{

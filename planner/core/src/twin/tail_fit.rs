@@ -1,10 +1,10 @@
-//! From mean and variance to quantiles, and back from quantiles to mean and variance.
+//! From mean and variance to quantiles.
 //!
 //! Response times that vary less than exponential ones are taken to follow a gamma distribution, which sums of such
 //! times do; those that vary more a hyperexponential one. That is what calls that are made now and then give, and it is
 //! near to what processor sharing does to short requests on a busy node, a product of two exponential times. Quantiles
 //! are kept in a table, because they are looked up for every service, moment and level.
-use crate::{history::KEPT_QUANTILES, units::Quantile};
+use crate::units::Quantile;
 
 /// Places in the table, evenly over `scv / (1 + scv)`.
 const PLACES: usize = 65;
@@ -49,78 +49,9 @@ impl TailTable {
     }
 }
 
-/// Mean and variance of measured times, from their quantiles at [`KEPT_QUANTILES`]. `None` when these are no numbers
-/// above 0, in order.
-///
-/// Between two levels, and beyond the last, times are taken to go up evenly with `-ln(1 - level)`, as an exponential
-/// tail does; below the median they follow the gamma distribution that has the first two quantiles. So nothing is taken
-/// for granted of the tail, which the family of the model might not have.
-pub(super) fn moments(quantiles: &[f64; KEPT_QUANTILES.len()], low: &LowerHalf) -> Option<(f64, f64)> {
-    let ordered = quantiles.windows(2).all(|pair| pair[0] <= pair[1]);
-    if quantiles[0] <= 0.0 || !ordered || !quantiles.iter().all(|value| value.is_finite()) {
-        return None;
-    }
-    let (mut mean, mut second) = low.moments(quantiles[0], quantiles[1]);
-    let place = |level: f64| -(1.0 - level).ln();
-    let mut slope = 0.0;
-    for at in 0..quantiles.len() {
-        let (from, value, rest) = (place(KEPT_QUANTILES[at]), quantiles[at], 1.0 - KEPT_QUANTILES[at]);
-        let mut width = f64::INFINITY;
-        if let Some(next) = quantiles.get(at + 1) {
-            width = place(KEPT_QUANTILES[at + 1]) - from;
-            slope = (next - value) / width;
-        }
-        // Integrals of value + slope * t and of its square against exp(-t), up to the width.
-        let cut = (-width).exp();
-        let (zero, one, two) = if width.is_finite() {
-            (1.0 - cut, 1.0 - cut * (1.0 + width), 2.0 - cut * (2.0 + 2.0 * width + width * width))
-        } else {
-            (1.0, 1.0, 2.0)
-        };
-        mean += rest * (value * zero + slope * one);
-        second += rest * (value * value * zero + 2.0 * value * slope * one + slope * slope * two);
-    }
-    Some((mean, (second - mean * mean).max(0.0)))
-}
-
-/// What is below the median of a gamma distribution, by how far its ninth decile is above it.
-#[derive(Clone, Debug)]
-pub(super) struct LowerHalf {
-    /// Ninth decile over median, first and second moment of the lower half with a median of 1; rising.
-    rows: Vec<(f64, f64, f64)>,
-}
-
-impl LowerHalf {
-    pub(super) fn new() -> Self {
-        let row = |place: u32| {
-            let scv = 0.002 * 1.5f64.powi(place as i32);
-            let median = over_mean(scv, 0.5);
-            let (mut first, mut second) = (0.0, 0.0);
-            // Evenly over the levels, in the middle of each part.
-            for part in 0..20 {
-                let value = over_mean(scv, (f64::from(part) + 0.5) / 40.0) / median.max(1e-12);
-                first += value / 40.0;
-                second += value * value / 40.0;
-            }
-            (over_mean(scv, 0.9) / median.max(1e-12), first, second)
-        };
-        Self { rows: (0..20).map(row).collect() }
-    }
-
-    fn moments(&self, median: f64, ninth: f64) -> (f64, f64) {
-        let wanted = ninth / median;
-        let above = self.rows.partition_point(|row| row.0 < wanted).clamp(1, self.rows.len() - 1);
-        let (low, high) = (self.rows[above - 1], self.rows[above]);
-        let share = ((wanted - low.0) / (high.0 - low.0)).clamp(0.0, 1.0);
-        let first = low.1 + share * (high.1 - low.1);
-        let second = low.2 + share * (high.2 - low.2);
-        (first * median, second * median * median)
-    }
-}
-
 /// Quantile over the mean: of a gamma distribution up to a squared coefficient of variation of 1, of a hyperexponential
 /// one of balanced means beyond; both are exponential at 1.
-fn over_mean(scv: f64, quantile: f64) -> f64 {
+pub(super) fn over_mean(scv: f64, quantile: f64) -> f64 {
     if scv < 1e-9 {
         return 1.0;
     }
@@ -149,9 +80,9 @@ fn root(level: f64, below: impl Fn(f64) -> (f64, f64)) -> f64 {
     for _ in 0..60 {
         let (reached, density) = below(value);
         if reached < level {
-            least = value
+            least = value;
         } else {
-            most = value
+            most = value;
         }
         let mut next = value + (level - reached) / density;
         if !(next > least && next < most) {

@@ -1,4 +1,9 @@
 //! The formulas of the twin against the simulation of the same requests, one by one.
+//!
+//! A quantile of some thousand simulated requests is itself a matter of chance. So what is measured before a move comes
+//! from one seed, and what is true before and after it from another one, with the same requests in both: the effect of
+//! the move is then hardly a matter of chance, and nothing is predicted from the chance that it is judged by. How far
+//! the two seeds are apart before the move says how sure the rest is.
 use crate::cases::{Case, Seen, name};
 use foremesh_core::twin::{MEDIAN, MeshModel, events};
 use std::collections::BTreeMap;
@@ -34,6 +39,8 @@ struct Errors {
     moved: Vec<Error>,
     /// P99 of the other services.
     others: Vec<Error>,
+    /// P99 before the move by two seeds: their distance as a share.
+    chance: Vec<f64>,
 }
 
 fn seen(mesh: &events::EventMesh, requests: usize, seed: u64) -> Vec<Seen> {
@@ -44,7 +51,7 @@ fn judge(cases: impl Iterator<Item = u64>, requests: usize) -> BTreeMap<String, 
     let mut all: BTreeMap<String, Errors> = BTreeMap::new();
     for seed in cases {
         let case = Case::random(seed);
-        let before = seen(&case.mesh, requests, seed);
+        let measured = seen(&case.mesh, requests, seed);
         let band =
             ["to 50 %", "to 70 %", "to 90 %"][((case.highest_use() - 0.3) / 0.2).clamp(0.0, 2.0) as usize];
         let errors = all.entry(format!("{:17} {band}", case.kind)).or_default();
@@ -54,8 +61,8 @@ fn judge(cases: impl Iterator<Item = u64>, requests: usize) -> BTreeMap<String, 
         for (ix, service) in case.mesh.services.iter().enumerate() {
             let id = name(ix).as_str().into();
             let predicted = mesh.service_ix(&id).and_then(|ix| evaluation.latency(ix, 0, MEDIAN));
-            let (Some(predicted_ms), actual_ms) = (predicted, before[ix].p99()) else { continue };
-            if before[ix].requests >= requests / 10 && service.wait_ms <= 0.0 {
+            let (Some(predicted_ms), actual_ms) = (predicted, measured[ix].p99()) else { continue };
+            if measured[ix].requests >= requests / 10 && service.wait_ms <= 0.0 {
                 let same = Error {
                     predicted_ms,
                     actual_ms,
@@ -68,8 +75,9 @@ fn judge(cases: impl Iterator<Item = u64>, requests: usize) -> BTreeMap<String, 
         if !case.has_move() {
             continue;
         }
+        let before = seen(&case.mesh, requests, seed ^ 0xdead);
         let after = seen(&case.moved(), requests, seed ^ 0xdead);
-        let world = case.world(Some(&before));
+        let world = case.world(Some(&measured));
         let mesh = MeshModel::build(&world.inputs());
         let mut evaluation = mesh.start();
         let ixs: Vec<usize> = (0..case.mesh.services.len())
@@ -90,6 +98,7 @@ fn judge(cases: impl Iterator<Item = u64>, requests: usize) -> BTreeMap<String, 
             if after[ix].requests < requests / 10 {
                 continue;
             }
+            errors.chance.push((measured[ix].p99() / before_ms - 1.0).abs());
             let error = Error { predicted_ms, actual_ms, before_ms, predicted_before_ms };
             if ix == service { errors.moved.push(error) } else { errors.others.push(error) }
         }
@@ -112,13 +121,16 @@ fn row(label: &str, errors: &Errors) -> String {
     let (alone, moved, others) = (&errors.alone, &errors.moved, &errors.others);
     let both: Vec<Error> = moved.iter().chain(others).copied().collect();
     let ((sign, clear), (all_signs, all_clear)) = (signs(moved), signs(&both));
+    let mut chance = errors.chance.clone();
+    chance.sort_unstable_by(f64::total_cmp);
+    let chance = |share: usize| 100.0 * chance.get(chance.len() * share / 10).copied().unwrap_or(0.0);
     let bias = |errors: &[Error]| {
         let mut ratios: Vec<f64> = errors.iter().map(Error::relative).collect();
         ratios.sort_unstable_by(f64::total_cmp);
         100.0 * ratios.get(ratios.len() / 2).copied().unwrap_or(0.0)
     };
     format!(
-        "{label:26} alone {:4}: {:3.0} % ({:+3.0})  moved {:4}: {:3.0} % ({:+3.0}) sign {:3.0} % of {clear:3}  others {:4}: {:3.0} %  all signs {:3.0} % of {all_clear}",
+        "{label:26} alone {:4}: {:3.0} % ({:+3.0})  moved {:4}: {:3.0} % ({:+3.0}) sign {:3.0} % of {clear:3}  others {:4}: {:3.0} %  all signs {:3.0} % of {all_clear}  chance {:.1} %, in one of ten {:.1} %",
         alone.len(),
         100.0 * within(alone, 0.15),
         bias(alone),
@@ -129,6 +141,8 @@ fn row(label: &str, errors: &Errors) -> String {
         others.len(),
         100.0 * within(others, 0.15),
         100.0 * all_signs,
+        chance(5),
+        chance(9),
     )
 }
 
@@ -138,23 +152,36 @@ fn total(all: BTreeMap<String, Errors>) -> Errors {
         total.alone.extend(errors.alone);
         total.moved.extend(errors.moved);
         total.others.extend(errors.others);
+        total.chance.extend(errors.chance);
     }
     total
 }
 
-#[test]
-#[ignore = "about ten minutes; `cargo test --release -p foremesh-core --test twin -- --ignored --nocapture`"]
-fn the_formulas_against_the_simulation() {
-    let all = judge(0..300, 100_000);
+/// Formulas against simulation for 300 meshes from a seed on.
+fn yardstick(first: u64) {
+    let all = judge(first..first + 300, 400_000);
     for (label, errors) in &all {
         eprintln!("{}", row(label, errors));
     }
     let total = total(all);
     eprintln!("{}", row("all", &total));
     // A little below what was measured, see docs/twin.md: it must not get worse unnoticed.
-    assert!(within(&total.moved, 0.15) >= 0.75);
-    assert!(within(&total.others, 0.15) >= 0.87);
-    assert!(signs(&total.moved).0 >= 0.89);
+    assert!(within(&total.moved, 0.15) >= 0.85);
+    assert!(within(&total.others, 0.15) >= 0.9);
+    assert!(signs(&total.moved).0 >= 0.95);
+}
+
+#[test]
+#[ignore = "about a quarter of an hour; `cargo test --release -p foremesh-core --test twin -- --ignored --nocapture`"]
+fn the_formulas_against_the_simulation() {
+    yardstick(0);
+}
+
+/// Formulas are chosen by the first seeds; these tell whether they hold for meshes that nobody looked at.
+#[test]
+#[ignore = "about a quarter of an hour; as above"]
+fn the_formulas_against_the_simulation_of_other_meshes() {
+    yardstick(1000);
 }
 
 #[test]
@@ -164,7 +191,7 @@ fn a_few_cases_agree() {
         let case = Case::random(*seed);
         case.kind == "exponential" && case.highest_use() < 0.85
     };
-    let total = total(judge((0..60).filter(short), 10_000));
+    let total = total(judge((0..60).filter(short), 30_000));
     let row = row("few", &total);
     assert!(total.moved.len() >= 5, "{row}");
     assert!(within(&total.moved, 0.25) >= 0.8, "{row}");

@@ -2,10 +2,11 @@
 //!
 //! A node that shares its CPU keeps a clock of the work that each request on it has got so far: a request ends when
 //! that clock has gone on by its demand, whoever comes and goes meanwhile.
-use super::{
-    EventMesh,
-    shape::{DemandShape, exponential},
-};
+//!
+//! Every source of requests, and every request, draws from a stream of its own. So two layouts that are simulated with
+//! one seed meet the same requests with the same demands at the same times: common random numbers, which take most of
+//! the chance out of the difference between the two (Law, "Simulation modeling and analysis", on synchronisation).
+use super::{EventMesh, shape::exponential};
 use crate::splitmix::SplitMix;
 use std::{cmp::Reverse, collections::BinaryHeap};
 
@@ -28,7 +29,7 @@ enum Event {
 }
 
 /// A request on its way.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Request {
     service: u32,
     caller: u32,
@@ -39,6 +40,8 @@ struct Request {
     call: u32,
     /// How often that call is still to be made.
     left: u32,
+    /// What is left to chance of this request.
+    random: SplitMix,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -65,7 +68,10 @@ impl Sharing {
 
 pub(super) struct Machine<'m> {
     mesh: &'m EventMesh,
-    random: SplitMix,
+    /// Stream of each service's arrivals from outside.
+    arrivals: Vec<SplitMix>,
+    /// Stream of everything else on each node.
+    others: Vec<SplitMix>,
     now: f64,
     sequence: u64,
     events: BinaryHeap<Reverse<(u64, u64, Event)>>,
@@ -80,9 +86,12 @@ pub(super) struct Machine<'m> {
 impl<'m> Machine<'m> {
     pub(super) fn new(mesh: &'m EventMesh, seed: u64) -> Self {
         let nodes = mesh.nodes.iter().map(|node| Sharing { cores: node.cores, ..Sharing::default() });
+        let mut seeds = SplitMix::new(seed);
+        let mut streams = |count: usize| (0..count).map(|_| seeds.split()).collect();
         Self {
             mesh,
-            random: SplitMix::new(seed),
+            arrivals: streams(mesh.services.len()),
+            others: streams(mesh.nodes.len()),
             now: 0.0,
             sequence: 0,
             events: BinaryHeap::new(),
@@ -113,13 +122,15 @@ impl<'m> Machine<'m> {
                     if come > requests / 10 {
                         self.since = self.since.min(self.now);
                     }
+                    let random = self.arrivals[service as usize].split();
                     self.next_arrival(service);
-                    self.begin(service, NOBODY);
+                    self.begin(service, NOBODY, random);
                 }
                 Event::Other(node) => {
-                    self.next_other(node);
                     let demand = self.mesh.nodes[node as usize].others;
-                    self.work(node as usize, demand, OTHER);
+                    let demand_ms = demand.draw(&mut self.others[node as usize]);
+                    self.next_other(node);
+                    self.work(node as usize, demand_ms, OTHER);
                 }
                 Event::Ends(node, version) => self.end_of_work(node as usize, version),
                 Event::GoesOn(request) => self.go_on(request),
@@ -140,7 +151,7 @@ impl<'m> Machine<'m> {
     fn next_arrival(&mut self, service: u32) {
         let rate = self.mesh.services[service as usize].arrivals_per_second;
         if rate > 0.0 {
-            let gap_ms = exponential(&mut self.random) * 1e3 / rate;
+            let gap_ms = exponential(&mut self.arrivals[service as usize]) * 1e3 / rate;
             self.push(gap_ms, Event::Arrival(service));
         }
     }
@@ -148,14 +159,17 @@ impl<'m> Machine<'m> {
     fn next_other(&mut self, node: u32) {
         let rate = self.mesh.nodes[node as usize].others_per_second;
         if rate > 0.0 {
-            let gap_ms = exponential(&mut self.random) * 1e3 / rate;
+            let gap_ms = exponential(&mut self.others[node as usize]) * 1e3 / rate;
             self.push(gap_ms, Event::Other(node));
         }
     }
 
     /// A request begins on one of the service's replicas.
-    fn begin(&mut self, service: u32, caller: u32) {
-        let new = Request { service, caller, start: self.now, waited: false, call: 0, left: 0 };
+    fn begin(&mut self, service: u32, caller: u32, mut random: SplitMix) {
+        let model = &self.mesh.services[service as usize];
+        let mut draw = random.unit();
+        let demand_ms = model.demand.draw(&mut random);
+        let new = Request { service, caller, start: self.now, waited: false, call: 0, left: 0, random };
         let id = if let Some(id) = self.free.pop() {
             self.requests[id as usize] = new;
             id
@@ -163,20 +177,17 @@ impl<'m> Machine<'m> {
             self.requests.push(new);
             self.requests.len() as u32 - 1
         };
-        let model = &self.mesh.services[service as usize];
-        let mut draw = self.random.unit();
         let chosen = model.replicas.iter().find(|(_, share)| {
             draw -= share;
             draw < 0.0
         });
         match chosen.or(model.replicas.last()) {
-            Some((node, _)) => self.work(*node, model.demand, id),
+            Some((node, _)) => self.work(*node, demand_ms, id),
             None => self.go_on(id),
         }
     }
 
-    fn work(&mut self, node: usize, demand: DemandShape, id: u32) {
-        let demand_ms = demand.draw(&mut self.random);
+    fn work(&mut self, node: usize, demand_ms: f64, id: u32) {
         let sharing = &mut self.nodes[node];
         sharing.advance(self.now);
         sharing.ends.push(Reverse(((sharing.clock + demand_ms).to_bits(), id)));
@@ -224,7 +235,8 @@ impl<'m> Machine<'m> {
             if request.left > 0 {
                 request.left -= 1;
                 let callee = service.calls[request.call as usize - 1].callee as u32;
-                self.begin(callee, id);
+                let random = request.random.split();
+                self.begin(callee, id, random);
                 return;
             }
             let Some(call) = service.calls.get(request.call as usize) else {
@@ -232,27 +244,29 @@ impl<'m> Machine<'m> {
                 return;
             };
             request.call += 1;
-            let count = call.calls.floor() + f64::from(u8::from(self.random.unit() < call.calls.fract()));
+            let one_more = request.random.unit() < call.calls.fract();
+            let count = call.calls.floor() as u32 + u32::from(one_more);
             if call.waits {
-                self.requests[id as usize].left = count as u32;
+                request.left = count;
             } else {
-                for _ in 0..count as u32 {
-                    self.begin(call.callee as u32, NOBODY);
+                for _ in 0..count {
+                    let random = self.requests[id as usize].random.split();
+                    self.begin(call.callee as u32, NOBODY, random);
                 }
             }
         }
     }
 
     fn end(&mut self, id: u32) {
-        let request = self.requests[id as usize];
-        if request.start >= self.since {
-            self.times[request.service as usize].push((self.now - request.start) as f32);
+        let Request { service, caller, start, .. } = self.requests[id as usize];
+        if start >= self.since {
+            self.times[service as usize].push((self.now - start) as f32);
         }
         self.free.push(id);
-        if request.caller != NOBODY {
-            let caller = self.requests[request.caller as usize];
-            let call = &self.mesh.services[caller.service as usize].calls[caller.call as usize - 1];
-            self.push(call.distance_ms, Event::GoesOn(request.caller));
+        if caller != NOBODY {
+            let waiting = &self.requests[caller as usize];
+            let call = &self.mesh.services[waiting.service as usize].calls[waiting.call as usize - 1];
+            self.push(call.distance_ms, Event::GoesOn(caller));
         }
     }
 }

@@ -1,19 +1,21 @@
 //! Measured latency against the model where everything runs now.
-use super::{Fitted, MeshModel};
+use super::{
+    Fitted, MeshModel,
+    fitting::{Seen, fit},
+};
 use crate::{
     inputs::Inputs,
     twin::{
         MEDIAN,
         evaluation::layout::{Layout, NodeState},
         lanes::{LANES, lane},
+        moments::moments,
         sharing::Slowdown,
-        tail_fit::{self, LowerHalf},
     },
 };
 
 /// Fits every service, callees first, so that what a callee waits for is not taken for its callers' own.
 pub(super) fn calibrate(mesh: &mut MeshModel, inputs: &Inputs<'_>) {
-    let low = LowerHalf::new();
     let mut layout = Layout::new(mesh, |replica| mesh.replicas[replica].home);
     let full = states_now(mesh, inputs, &mut layout);
     let mut queueing = vec![false; mesh.services.len()];
@@ -26,16 +28,23 @@ pub(super) fn calibrate(mesh: &mut MeshModel, inputs: &Inputs<'_>) {
             .any(|call| call.waits && queueing[call.callee as usize]);
         queueing[service] = on_full || waits_for_one;
         let measured = inputs.services.get(&mesh.service_ids[service]).and_then(|known| known.measured);
-        let moments = measured.and_then(|measured| tail_fit::moments(&measured.latency_ms, &low));
-        let (mean, variance) = layout.raw(mesh, service);
-        let fitted = match moments {
+        let moments = measured.and_then(|measured| moments(&measured.latency_ms));
+        let fitted = match (moments, measured) {
             _ if mesh.services[service].unknown.is_some() => constant(moments),
             // Requests queue on a full node for as long as it has been full, which no formula of the moment tells. Taken for
             // a wait of the service's own it would go along to every other node, and no move would ever be a cure.
             _ if queueing[service] => Fitted::NOT,
-            Some(moments) => fit(moments, (f64::from(mean[0]), f64::from(variance[0]))),
-            None => Fitted::NOT,
+            (Some((mean, variance)), Some(measured)) => {
+                let seen = Seen { mean, variance, median: measured.latency_ms[0] };
+                fit(&seen, |scv| {
+                    spread(mesh, service, scv);
+                    let (mean, variance) = layout.raw(mesh, service);
+                    (f64::from(mean[0]), f64::from(variance[0]))
+                })
+            }
+            _ => Fitted::NOT,
         };
+        let (mean, variance) = layout.raw(mesh, service);
         let raw = (mean[0], variance[0]);
         let (mean, variance) = fitted.apply(raw.0, raw.1);
         let over = |(mean, variance): (f32, f32)| {
@@ -53,6 +62,15 @@ pub(super) fn calibrate(mesh: &mut MeshModel, inputs: &Inputs<'_>) {
         layout.mean[service] = [mean; LANES];
         layout.variance[service] = [variance; LANES];
         mesh.services[service].fitted = fitted;
+    }
+}
+
+/// Sets how much the demand of a service's workloads varies.
+fn spread(mesh: &mut MeshModel, service: usize, scv: f64) {
+    for at in mesh.first_replica_of[service]..mesh.first_replica_of[service + 1] {
+        let replica = mesh.replicas_of[at as usize];
+        let workload = mesh.replicas[replica as usize].workload;
+        mesh.workloads[workload as usize].scv = scv as f32;
     }
 }
 
@@ -104,37 +122,6 @@ fn constant(measured: Option<(f64, f64)>) -> Fitted {
         ..Fitted::NOT
     }
 }
-
-fn fit((mean, variance): (f64, f64), (modelled, modelled_variance): (f64, f64)) -> Fitted {
-    let scale = if modelled > 0.0 { (mean / modelled).min(1.0) } else { 1.0 };
-    let constant = (mean - modelled).max(0.0);
-    // Where CPU explains the mean, it explains the spread too: some requests just take more. Where it does not, some
-    // requests may wait for something else, and that goes along wherever the service goes.
-    let beyond = constant / mean;
-    let explained = ((UNEXPLAINED.1 - beyond) / (UNEXPLAINED.1 - UNEXPLAINED.0)).clamp(0.0, 1.0);
-    // So much more is within what the model gets wrong of the spread on a busy node.
-    let doubtful = (variance / modelled_variance.max(f64::MIN_POSITIVE)).min(DOUBTFUL);
-    let excess = (variance - DOUBTFUL * modelled_variance).max(0.0);
-    let variance_scale =
-        if modelled_variance > 0.0 { doubtful + explained * excess / modelled_variance } else { 1.0 };
-    Fitted {
-        scale: scale as f32,
-        constant: constant as f32,
-        variance_scale: variance_scale as f32,
-        constant_variance: ((1.0 - explained) * excess) as f32,
-        variance_now: modelled_variance as f32,
-        ratio: 1.0,
-        shape: 1.0,
-        measured: true,
-    }
-}
-
-/// Shares of the mean that CPU does not explain, up to the first of which it explains all of the spread, and from the
-/// second on nothing of what is beyond the model.
-const UNEXPLAINED: (f64, f64) = (0.03, 0.12);
-
-/// Measured over modelled variance up to which the model explains it.
-const DOUBTFUL: f64 = 2.0;
 
 /// Range of a quantile over what the family of the model makes of mean and variance.
 const SHAPE: (f32, f32) = (0.5, 2.0);

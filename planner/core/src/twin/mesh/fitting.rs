@@ -1,0 +1,137 @@
+//! Splits what is measured of a service, where it runs now, into what CPU explains and what it does not.
+//!
+//! The mean needs no fit: under processor sharing it does not depend on how demand is spread (`sharing.rs`), so all that
+//! is measured beyond the modelled one is something else, and stays wherever the service goes. The variance tells the
+//! squared coefficient of variation of the demand: the one at which the model varies as much as what is measured.
+//!
+//! A wait that all requests have adds nothing to the variance, and shifts the median as much as the mean. A fault that
+//! hits some requests does not shift the median, but adds to the variance, and would be taken for uneven demand. So
+//! where there is something beside CPU, the spread is its own too, unless the median says that all requests have it.
+use super::Fitted;
+use crate::twin::tail_fit::over_mean;
+
+/// What is measured of a service, in milliseconds.
+pub(super) struct Seen {
+    pub(super) mean: f64,
+    pub(super) variance: f64,
+    pub(super) median: f64,
+}
+
+/// Shares of the mean that CPU does not explain, up to the first of which it explains all of the spread, and from the
+/// second on only as much of it as the model may get wrong, unless the median tells otherwise.
+const UNEXPLAINED: (f64, f64) = (0.03, 0.12);
+/// Measured over modelled variance up to which the model explains it in any case: so much is what it gets wrong of the
+/// spread on a busy node.
+const DOUBTFUL: f64 = 2.0;
+/// Shift of the median over what CPU does not explain of the mean, from the first of which on some requests are taken to
+/// have it, and from the second on all. The model gets the median wrong by up to a fifth.
+const SHIFTED: (f64, f64) = (0.5, 0.8);
+/// Highest squared coefficient of variation of demand that is believed.
+const MOST_SCV: f64 = 4.0;
+/// Measured variance over that of the highest coefficient, from the first of which on it is doubted that demand makes it,
+/// and from the second on it is not believed.
+const TOO_MUCH: (f64, f64) = (1.0, 1.5);
+/// Steps towards the variance; what is missing then is a factor on it.
+const STEPS: usize = 3;
+
+/// Fits to what is measured. `modelled` gives mean and variance for a squared coefficient of variation of the demand;
+/// the last one that it is asked for is the one that was found.
+pub(super) fn fit(seen: &Seen, mut modelled: impl FnMut(f64) -> (f64, f64)) -> Fitted {
+    let (mean, usual) = modelled(1.0);
+    let scale = if mean > 0.0 { (seen.mean / mean).min(1.0) } else { 1.0 };
+    let square = scale * scale;
+    let constant = (seen.mean - mean).max(0.0);
+    let (least, most) = (modelled(0.0).1, modelled(MOST_SCV).1);
+    let wanted = seen.variance / square;
+    let (_, explained) = solve(wanted, (least, most), &mut modelled);
+    let cpu = scale * mean;
+    let median = cpu * over_mean(square * explained / (cpu * cpu).max(f64::MIN_POSITIVE), 0.5);
+    let shift = (seen.median - median) / constant.max(f64::MIN_POSITIVE);
+    // Spread that no demand has is none of a wait that all requests have either.
+    let too_much = ramp(wanted / most.max(f64::MIN_POSITIVE), TOO_MUCH);
+    let everyone = ramp(shift, SHIFTED) * (1.0 - too_much);
+    let by_cpu = (1.0 - ramp(constant / seen.mean, UNEXPLAINED)).max(everyone);
+    let doubtful = wanted.min(DOUBTFUL * usual);
+    let explained = doubtful + by_cpu * (wanted - doubtful);
+    let (_, reached) = solve(explained, (least, most), &mut modelled);
+    let variance_scale = if reached > 0.0 { square * explained / reached } else { 1.0 };
+    Fitted {
+        scale: scale as f32,
+        constant: constant as f32,
+        variance_scale: variance_scale as f32,
+        constant_variance: (seen.variance - square * explained).max(0.0) as f32,
+        variance_now: reached as f32,
+        measured: true,
+        ..Fitted::NOT
+    }
+}
+
+/// Squared coefficient of variation at which the modelled variance is as wanted, with that variance, which rises almost
+/// in a straight line from the one at 0 to the one at [`MOST_SCV`].
+fn solve(wanted: f64, (least, most): (f64, f64), modelled: &mut impl FnMut(f64) -> (f64, f64)) -> (f64, f64) {
+    let (mut low, mut high) = ((0.0, least), (MOST_SCV, most));
+    let mut best = low;
+    for _ in 0..STEPS {
+        let share = (wanted - low.1) / (high.1 - low.1).max(f64::MIN_POSITIVE);
+        let scv = low.0 + share.clamp(0.0, 1.0) * (high.0 - low.0);
+        best = (scv, modelled(scv).1);
+        if best.1 < wanted {
+            low = best;
+        } else {
+            high = best;
+        }
+        if !(least..=most).contains(&wanted) || (best.1 / wanted - 1.0).abs() < 0.01 {
+            break;
+        }
+    }
+    best
+}
+
+/// 0 up to the first, 1 from the second on.
+fn ramp(value: f64, (from, until): (f64, f64)) -> f64 {
+    ((value - from) / (until - from)).clamp(0.0, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A mean of 10 ms; half of the variance of exponential demand is of the node.
+    fn modelled(scv: f64) -> (f64, f64) {
+        (10.0, 100.0 * scv + 50.0 * (1.0 + scv) / 2.0)
+    }
+
+    #[test]
+    fn spread_is_of_the_demand_unless_something_else_hits_some_requests() {
+        let times = |scv: f64| {
+            let (mean, variance) = modelled(scv);
+            (mean, variance, mean * over_mean(variance / (mean * mean), 0.5))
+        };
+        let (even, usual, uneven) = (times(0.3), times(1.0), times(3.0));
+        let cases = [
+            // Measured mean, variance and median; coefficient of the demand, constant, and part of the variance in it.
+            ("as modelled", usual, 1.0, 0.0, 0.0),
+            ("even demand", even, 0.3, 0.0, 0.0),
+            ("uneven demand", uneven, 3.0, 0.0, 0.0),
+            ("a wait of all, uneven demand", (uneven.0 + 20.0, uneven.1, uneven.2 + 20.0), 3.0, 20.0, 0.0),
+            // One request in ten waits for 100 ms: 10 ms on average, with a variance of 900.
+            ("a fault of some", (20.0, usual.1 + 900.0, usual.2), 2.2, 10.0, 0.71),
+            ("less than modelled", (5.0, usual.1 / 4.0, usual.2 / 2.0), 1.0, 0.0, 0.0),
+        ];
+        for (name, (mean, variance, median), scv, constant, beyond) in cases {
+            let mut last = 0.0;
+            let fitted = fit(&Seen { mean, variance, median }, |scv| {
+                last = scv;
+                modelled(scv)
+            });
+            assert!((last - scv).abs() < 0.02 * scv, "case: {name}: a coefficient of {last}, want {scv}");
+            assert!((f64::from(fitted.constant) - constant).abs() < 1e-3, "case: {name}: {fitted:?}");
+            let share = f64::from(fitted.constant_variance) / variance;
+            assert!((share - beyond).abs() < 0.02, "case: {name}: {share} of the variance, want {beyond}");
+            let (now, spread) = modelled(last);
+            let (now, spread) = fitted.apply(now as f32, spread as f32);
+            assert!((f64::from(now) / mean - 1.0).abs() < 1e-4, "case: {name}: {now}");
+            assert!((f64::from(spread) / variance - 1.0).abs() < 1e-4, "case: {name}: {spread}");
+        }
+    }
+}
