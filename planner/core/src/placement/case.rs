@@ -9,10 +9,6 @@ use crate::{
 };
 use std::collections::BTreeMap;
 
-/// The node is taken for the cause when the twin gives a breach at least this part of the probability that the forecast
-/// gives it.
-const EXPLAINED: f64 = 0.5;
-
 /// Part of the risk that counts again for a service that comes close to its objective.
 const MISS: f64 = 0.25;
 
@@ -256,8 +252,10 @@ fn aim(
         Trigger::Breach(breach) => match (breach.worst_ms(), &breach.subject) {
             (Some(forecast_ms), _) => {
                 let objective_ms = risk.objective.map_or(0.0, |objective| objective.above_ms);
-                let explains =
-                    |risk: f64, ms: f64| risk >= EXPLAINED * breach.probability.get() || ms > objective_ms;
+                // The node is taken for the cause when the twin is as sure of the breach as the rule demands. The history may
+                // still tell of a node that was full before a neighbour left it.
+                let sure = risk.rule.latency().map_or(0.0, |rule| rule.probability.get());
+                let explains = |risk: f64, ms: f64| risk >= sure || ms > objective_ms;
                 if !explains(seen, expected_ms) {
                     let without = space.without_moves();
                     let ms = without.worst_ms(service, MEDIAN).unwrap_or(f64::INFINITY);
