@@ -22,6 +22,7 @@ pub mod gauge;
 pub mod history;
 pub mod ids;
 pub mod inputs;
+pub mod latency;
 pub mod learned;
 pub mod live;
 pub mod placement;

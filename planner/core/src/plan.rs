@@ -166,9 +166,11 @@ pub struct MoveReason {
     /// Probability of that breach when nothing is done.
     pub breach_probability: Probability,
     /// Highest predicted latency in milliseconds over the window when nothing is done; 0 when it is not known and the
-    /// move is not for latency.
+    /// move is not for latency. Infinite, in JSON `null`, where the node saturates; the same holds for `move_ms`.
+    #[serde(with = "crate::latency")]
     pub stay_ms: f64,
     /// Highest predicted latency in milliseconds over the same window on the target.
+    #[serde(with = "crate::latency")]
     pub move_ms: f64,
     /// The model that forecast the breach.
     pub model: String,

@@ -5,6 +5,7 @@ mod room;
 use crate::{
     ids::{NodeId, PlanId, PolicyId, ReplicaId, ServiceId, WorkloadId},
     inputs::Inputs,
+    latency::reach,
     placement::constraint::Immovable,
     plan::{Move, Plan, RejectionReason},
     policy::{NotPermitted, RelocationPolicy, Rule},
@@ -175,12 +176,13 @@ pub enum Violation {
     },
     /// A service would be pushed into a breach.
     #[error(
-        "service `{service}` would reach {predicted_ms:.1} ms by the plan, its objective is {objective_ms:.1} ms"
+        "service `{service}` would {} by the plan, its objective is {objective_ms:.1} ms", reach(*predicted_ms)
     )]
     WouldHarm {
         /// The service.
         service: ServiceId,
-        /// What it would come to, in milliseconds.
+        /// What it would come to, in milliseconds; `null` where a node saturates.
+        #[serde(with = "crate::latency")]
         predicted_ms: f64,
         /// Its objective in milliseconds.
         objective_ms: f64,

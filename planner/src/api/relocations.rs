@@ -11,6 +11,7 @@ use axum::{
 };
 use foremesh_core::{
     ids::{RolloutId, ServiceId},
+    latency::bounded,
     rollout::RolloutRecord,
     trial::Trial,
 };
@@ -72,10 +73,10 @@ pub(super) struct Relocation {
     breach_at: String,
     /// Probability of that breach when nothing is done.
     breach_probability: f64,
-    /// Predicted latency without the move, in milliseconds.
-    stay_ms: f64,
-    /// Predicted latency with the move, in milliseconds.
-    move_ms: f64,
+    /// Predicted latency without the move, in milliseconds; `null` when the node would be saturated.
+    stay_ms: Option<f64>,
+    /// Predicted latency with the move, in milliseconds; `null` when the node would be saturated.
+    move_ms: Option<f64>,
     /// The objective in milliseconds.
     objective_ms: f64,
     /// Every change of state so far, oldest first.
@@ -115,8 +116,8 @@ impl From<&RolloutRecord> for Relocation {
             },
             breach_at: rfc3339(reason.breach_at),
             breach_probability: reason.breach_probability.get(),
-            stay_ms: reason.stay_ms,
-            move_ms: reason.move_ms,
+            stay_ms: bounded(reason.stay_ms),
+            move_ms: bounded(reason.move_ms),
             objective_ms: reason.objective_ms,
             history: record
                 .history

@@ -12,6 +12,7 @@ use axum::{
 use foremesh_core::{
     history::{KEPT_QUANTILES, Metric},
     ids::ServiceId,
+    latency::bounded,
     policy::{Quantity, Subject, Verdict},
     time::Timestamp,
     units::Probability,
@@ -42,7 +43,8 @@ pub(super) struct Service {
     measured: Option<MeasuredService>,
     /// What a policy's decisive rule says of it; none when no policy is about it.
     predicted: Option<PredictedService>,
-    /// The objective of that rule in milliseconds, if it looks at latency.
+    /// The objective of that rule in milliseconds, if it looks at latency;
+    /// `null` also when it is without bound because a node would be saturated.
     objective_ms: Option<f64>,
     /// What that rule compares with, whatever it looks at.
     objective: Option<Amount>,
@@ -70,15 +72,15 @@ pub(super) struct MeasuredService {
 /// A number with its unit.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Amount {
-    /// The number.
-    value: f64,
+    /// The number; `null` for a latency without bound, as of a saturated node.
+    value: Option<f64>,
     /// `milliseconds`, `share`, `millicores`, `bytes`, `bytes_per_second` or `money_per_hour`.
     unit: &'static str,
 }
 
 impl From<Quantity> for Amount {
     fn from(quantity: Quantity) -> Self {
-        Self { value: quantity.value, unit: quantity.unit.name() }
+        Self { value: bounded(quantity.value), unit: quantity.unit.name() }
     }
 }
 
@@ -104,7 +106,7 @@ pub(super) struct PredictedService {
 impl PredictedService {
     fn of(verdict: &Verdict) -> (&'static str, Self) {
         let seen = |worst: Quantity, subject: Option<&Subject>, probability: Probability| Self {
-            worst_ms: worst.as_ms(),
+            worst_ms: worst.as_ms().and_then(bounded),
             worst: Some(worst.into()),
             subject: subject.map(ToString::to_string),
             breach_probability: Some(probability.get()),

@@ -242,11 +242,7 @@ fn aim(
     let evaluation = space.evaluation();
     let (weight, seen) = (space.mesh.weight(service), evaluation.risk(service));
     let nothing = Aim { service, limit_ms: None, miss: 0.0, source: None, stay: 0.0 };
-    let not_the_node = |forecast_ms: f64| NothingBecause::CauseIsNotTheNode {
-        // Numbers without end have no JSON form.
-        expected_ms: expected_ms.min(1e9),
-        forecast_ms,
-    };
+    let not_the_node = |forecast_ms: f64| NothingBecause::CauseIsNotTheNode { expected_ms, forecast_ms };
     match &risk.trigger {
         Trigger::Opportunity(_) => Ok(nothing),
         Trigger::Breach(breach) => match (breach.worst_ms(), &breach.subject) {

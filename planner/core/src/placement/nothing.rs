@@ -2,6 +2,7 @@
 use crate::{
     duration::in_words,
     ids::{NodeId, ReplicaId, WorkloadId},
+    latency::{in_ms, reach},
     placement::constraint::Immovable,
     plan::Rejection,
     policy::{Cooldown, Mode, NotPermitted, Quantity, UnknownReason},
@@ -95,13 +96,16 @@ pub enum NothingBecause {
     CuredByOthers,
     /// The twin does not see the breach in what its nodes and those of its callees will be used.
     #[error(
-        "the cause is not the node: by the use of the nodes it would reach {expected_ms:.1} ms, but {forecast_ms:.1} ms \
-         are forecast"
+        "the cause is not the node: by the use of the nodes it would {}, but {} are forecast",
+        reach(*expected_ms),
+        in_ms(*forecast_ms)
     )]
     CauseIsNotTheNode {
         /// Highest latency in milliseconds that the twin expects when nothing is done.
+        #[serde(with = "crate::latency")]
         expected_ms: f64,
         /// Highest latency in milliseconds that is forecast.
+        #[serde(with = "crate::latency")]
         forecast_ms: f64,
     },
     /// What is predicted does not depend on the node.

@@ -62,8 +62,7 @@ pub(super) fn planned(
             objective_ms: held_to.above_ms,
             breach_at: breach.map_or(space.inputs.now, |breach| breach.at),
             breach_probability: case.risk.trigger.probability(),
-            // Numbers without end have no JSON form.
-            stay_ms: stay_ms.unwrap_or(1e9).min(1e9),
+            stay_ms: stay_ms.unwrap_or(f64::INFINITY),
             move_ms: expected_ms(space, service_ix),
             model: case.risk.model.clone(),
             lead_ms: space.inputs.duration_of(workload),

@@ -1,5 +1,7 @@
 //! Why a node was refused as a target.
-use crate::{duration::in_words, ids::ServiceId, policy::NotPermitted, topology::TopologyKey};
+use crate::{
+    duration::in_words, ids::ServiceId, latency::reach, policy::NotPermitted, topology::TopologyKey,
+};
 use serde::{Deserialize, Serialize};
 
 /// Why a node was refused as a target; every refused node has one.
@@ -219,12 +221,13 @@ pub enum RejectionReason {
     },
     /// A service that would share the node, or waits for one that does, would be pushed into a breach.
     #[error(
-        "service `{service}` would reach {predicted_ms:.1} ms by it, its objective is {objective_ms:.1} ms"
+        "service `{service}` would {} by it, its objective is {objective_ms:.1} ms", reach(*predicted_ms)
     )]
     WouldHarm {
         /// The service.
         service: ServiceId,
-        /// What it would come to, in milliseconds.
+        /// What it would come to, in milliseconds; `null` where a node saturates.
+        #[serde(with = "crate::latency")]
         predicted_ms: f64,
         /// Its objective in milliseconds.
         objective_ms: f64,

@@ -1,4 +1,5 @@
 //! Numbers with the unit that a rule judges them in.
+use crate::latency::in_ms;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -37,7 +38,8 @@ impl Unit {
 /// A number with its unit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Quantity {
-    /// The number.
+    /// The number; infinite, in JSON `null`, for a latency without bound because a node saturates.
+    #[serde(with = "crate::latency")]
     pub value: f64,
     /// Its unit.
     pub unit: Unit,
@@ -69,7 +71,7 @@ impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = self.value;
         match self.unit {
-            Unit::Milliseconds => write!(f, "{value:.1} ms"),
+            Unit::Milliseconds => f.write_str(&in_ms(value)),
             Unit::Share => write!(f, "{} %", percent(value)),
             Unit::Millicores => write!(f, "{value:.0} millicores"),
             Unit::Bytes => write!(f, "{:.1} MiB", value / f64::from(1 << 20)),

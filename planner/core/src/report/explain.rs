@@ -4,6 +4,7 @@ use crate::{
     duration::in_words,
     history::KEPT_QUANTILES,
     ids::{NodeId, ReplicaId},
+    latency::in_ms,
     placement::NothingBecause,
     plan::Rejection,
     policy::{Breach, Quantity, Subject, Unit, Verdict},
@@ -131,9 +132,9 @@ fn write_move(text: &mut String, planned: &PlannedMove) -> std::fmt::Result {
     let reason = &planned.planned.reason;
     writeln!(
         text,
-        "  staying: up to {:.1} ms; moving: up to {:.1} ms; the move takes {}",
-        reason.stay_ms,
-        reason.move_ms,
+        "  staying: {}; moving: {}; the move takes {}",
+        up_to(reason.stay_ms),
+        up_to(reason.move_ms),
         in_words(reason.lead_ms)
     )?;
     let then: Vec<&str> = planned.planned.then.iter().map(ReplicaId::as_str).collect();
@@ -141,6 +142,11 @@ fn write_move(text: &mut String, planned: &PlannedMove) -> std::fmt::Result {
         writeln!(text, "  to follow when it is over, without which it would not help: {}", then.join(", "))?;
     }
     write_rejected(text, &planned.rejected)
+}
+
+fn up_to(ms: f64) -> String {
+    let words = in_ms(ms);
+    if ms.is_finite() { format!("up to {words}") } else { words }
 }
 
 /// A few nodes each with its reason; of many, those that share one are counted together.

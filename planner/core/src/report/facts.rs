@@ -7,6 +7,7 @@ use crate::{
     history::Metric,
     ids::{NodeId, PlanId, PolicyId, ReplicaId, ServiceId, WorkloadId},
     inputs::Inputs,
+    latency::bounded,
     placement::NothingBecause,
     plan::{Costs, Effect, Rejection, RejectionReason},
     policy::{Mode, Quantity, Subject, Unit, Verdict},
@@ -65,7 +66,8 @@ pub struct IfNothing {
     pub from: Timestamp,
     /// Time until then, in milliseconds.
     pub in_ms: i64,
-    /// The worst that is expected, in the unit of the objective.
+    /// The worst that is expected, in the unit of the objective; `null` for a latency without bound, as of a saturated node.
+    #[serde(with = "crate::latency")]
     pub worst: f64,
     /// The objective.
     pub objective: f64,
@@ -73,7 +75,8 @@ pub struct IfNothing {
     pub unit: Unit,
     /// What the value is of; `None` for the service itself.
     pub subject: Option<Subject>,
-    /// By which share the worst passes the objective.
+    /// By which share the worst passes the objective; `null` like the worst.
+    #[serde(with = "crate::latency")]
     pub beyond_share: f64,
     /// Requests per second that it concerns: the most that are expected, or those of now.
     pub requests_per_second: Option<f64>,
@@ -92,9 +95,11 @@ pub struct MoveFacts {
     pub from: NodeId,
     /// Where to.
     pub to: NodeId,
-    /// Highest expected latency in milliseconds when it stays.
+    /// Highest expected latency in milliseconds when it stays; `null` where the node saturates.
+    #[serde(with = "crate::latency")]
     pub stay_ms: f64,
     /// The same on the target.
+    #[serde(with = "crate::latency")]
     pub move_ms: f64,
     /// How long the move takes, in milliseconds.
     pub takes_ms: i64,
@@ -186,9 +191,10 @@ impl Facts {
             let objective = Quantity::new(nothing.objective, nothing.unit);
             let whom =
                 nothing.requests_per_second.map_or(String::new(), |rps| format!(", for {rps:.1} requests/s"));
-            let share = nothing.beyond_share * 100.0;
+            let share = bounded(nothing.beyond_share)
+                .map_or(String::new(), |share| format!(" ({:.0} % beyond)", share * 100.0));
             lines.push(format!(
-                "if nothing is done: from {} on, {worst} against {objective} ({share:.0} % beyond){whom}",
+                "if nothing is done: from {} on, {worst} against {objective}{share}{whom}",
                 in_words(nothing.in_ms)
             ));
         }

@@ -199,7 +199,7 @@ fn harmed(
     if ms > objective.above_ms.max(before_ms) * (1.0 + ROUNDING) {
         violations.push(Violation::WouldHarm {
             service: mesh.service(service).clone(),
-            predicted_ms: ms.min(1e9),
+            predicted_ms: ms,
             objective_ms: objective.above_ms,
         });
     }

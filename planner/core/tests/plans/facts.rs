@@ -2,7 +2,8 @@
 use crate::world::{MINUTE, World};
 use foremesh_core::{
     decide::decide,
-    report::{Facts, records},
+    policy::{Quantity, Verdict},
+    report::{AuditRecord, Decided, Facts, records},
 };
 
 fn facts(world: &World) -> Facts {
@@ -45,4 +46,28 @@ fn a_service_that_stays_says_what_kept_it_and_what_comes() {
     assert_eq!((facts.decision.as_str(), facts.guard_rail.as_deref()), ("nothing", Some("pinned")));
     assert!(facts.because.unwrap().contains("by hand"));
     assert!(facts.if_nothing_is_done.is_some() && facts.planned.is_none());
+}
+
+/// Latency on a saturated node has no bound: that is said in words, is `null` in JSON, and comes back from it.
+#[test]
+fn a_saturated_node_is_said_to_be_one() {
+    let world = World::new();
+    let inputs = world.inputs();
+    let decision = decide(&inputs).unwrap();
+    let mut record = records(&inputs, &decision, 1).remove(0);
+    let Verdict::Breach(breach) = &mut record.seen.verdict else { panic!("a breach is predicted") };
+    breach.worst = Quantity::ms(f64::INFINITY);
+    let Decided::Move(planned) = &mut record.decided else { panic!("it is moved") };
+    planned.planned.reason.stay_ms = f64::INFINITY;
+    let text = record.explain();
+    assert!(
+        text.contains("saturated at worst") && text.contains("staying: saturated; moving: up to "),
+        "{text}"
+    );
+    let facts = Facts::new(&record, &inputs, &decision);
+    assert!(facts.in_words().contains("saturated against 250.0 ms, for"), "{}", facts.in_words());
+    let written = serde_json::to_value(&record).unwrap();
+    assert!(written["seen"]["verdict"]["worst"]["value"].is_null(), "{written}");
+    assert_eq!(serde_json::from_value::<AuditRecord>(written).unwrap(), record);
+    assert_eq!(serde_json::from_value::<Facts>(serde_json::to_value(&facts).unwrap()).unwrap(), facts);
 }

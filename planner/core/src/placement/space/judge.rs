@@ -73,8 +73,7 @@ impl<'m> Bounds<'m> {
         let objective_ms = self.mesh.objective(service).map_or(0.0, |objective| objective.above_ms);
         Err(RejectionReason::WouldHarm {
             service: self.mesh.service(service).clone(),
-            // Numbers without end have no JSON form.
-            predicted_ms: ms.min(1e9),
+            predicted_ms: ms,
             objective_ms,
         })
     }

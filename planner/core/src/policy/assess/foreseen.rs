@@ -47,8 +47,7 @@ pub(super) fn beside_the_twin(
         None => twin.probability,
     };
     let worst_ms = healthy.and_then(|healthy| healthy.worst.as_ms()).unwrap_or(0.0).max(twin.worst_ms);
-    // Numbers without end have no JSON form.
-    let (worst, threshold) = (Quantity::ms(worst_ms.min(1e9)), Quantity::ms(rule.above_ms));
+    let (worst, threshold) = (Quantity::ms(worst_ms), Quantity::ms(rule.above_ms));
     if probability < rule.probability {
         return Ok(Verdict::Healthy(Healthy { worst, threshold, subject: None, probability }));
     }
