@@ -51,16 +51,12 @@ pub(super) fn fit(seen: &Seen, mut modelled: impl FnMut(f64) -> (f64, f64)) -> F
     let constant = (seen.mean - mean).max(0.0);
     let (least, most) = (modelled(0.0).1, modelled(MOST_SCV).1);
     let wanted = seen.variance / square;
-    let (_, explained) = solve(wanted, (least, most), &mut modelled);
-    let cpu = scale * mean;
-    // As if a wait of all requests, and CPU, were all that there is.
-    let scv_of_cpu = square * explained / (cpu * cpu).max(f64::MIN_POSITIVE);
-    let median = cpu * over_mean(scv_of_cpu, 0.5);
-    let shift = (seen.median - median) / constant.max(f64::MIN_POSITIVE);
-    let ninth = constant + cpu * over_mean(scv_of_cpu, 0.9);
-    let everyone = ramp(shift, SHIFTED) * (1.0 - ramp(seen.ninth / ninth, TOO_WIDE));
-    let by_cpu = (1.0 - ramp(constant / seen.mean, UNEXPLAINED)).max(everyone);
     let doubtful = wanted.min(DOUBTFUL * usual);
+    let mut by_cpu = 1.0 - ramp(constant / seen.mean, UNEXPLAINED);
+    if by_cpu < 1.0 && wanted > doubtful {
+        let (_, variance) = solve(wanted, (least, most), &mut modelled);
+        by_cpu = by_cpu.max(everyone_waits(seen, constant, (scale * mean, square * variance)));
+    }
     let explained = doubtful + by_cpu * (wanted - doubtful);
     let (_, reached) = solve(explained, (least, most), &mut modelled);
     let variance_scale = square * explained / reached.max(f64::MIN_POSITIVE);
@@ -73,6 +69,14 @@ pub(super) fn fit(seen: &Seen, mut modelled: impl FnMut(f64) -> (f64, f64)) -> F
         measured: true,
         ..Fitted::NOT
     }
+}
+
+/// Whether a wait of all requests, and CPU of this mean and variance, are all that there is, between 0 and 1.
+fn everyone_waits(seen: &Seen, constant: f64, (mean, variance): (f64, f64)) -> f64 {
+    let scv = variance / (mean * mean);
+    let shift = (seen.median - mean * over_mean(scv, 0.5)) / constant;
+    let ninth = constant + mean * over_mean(scv, 0.9);
+    ramp(shift, SHIFTED) * (1.0 - ramp(seen.ninth / ninth, TOO_WIDE))
 }
 
 /// Squared coefficient of variation at which the modelled variance is as wanted, with that variance, which rises almost
