@@ -49,4 +49,22 @@ mod tests {
         assert!((middle - 1.2f32.ln()).abs() < 0.01, "{middle}");
         assert!((0.05..0.2).contains(&spread), "{spread}");
     }
+
+    #[test]
+    fn the_spread_follows_how_wrong_the_twin_was() {
+        // Logarithms of measured over predicted latency, evenly from one to the other; middle and spread that follow.
+        let cases = [
+            ("always right", 0.0, 0.0, 0.0, USUAL / 3.0),
+            ("nearly right", -0.1, 0.1, 0.0, 0.1 / 0.6745 / 2.0),
+            ("often wrong", -0.8, 0.8, 0.0, 0.4 / 0.6745),
+            ("too low each time", 0.5, 0.5, 0.5, USUAL / 3.0),
+            ("too high, and uncertain", -1.0, 0.0, -0.5, 0.25 / 0.6745),
+        ];
+        for (name, from, until, middle, spread) in cases {
+            let step = |place: u32| (from + (until - from) * f64::from(place) / 40.0).exp();
+            let found = record(&(0..=40).map(step).collect::<Vec<_>>()).spread();
+            assert!((found.0 - middle).abs() < 0.01, "case: {name}: a middle of {}", found.0);
+            assert!((found.1 / spread - 1.0).abs() < 0.02, "case: {name}: a spread of {}", found.1);
+        }
+    }
 }

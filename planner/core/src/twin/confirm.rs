@@ -114,12 +114,14 @@ fn event_mesh(layout: &Evaluation<'_>, service: ServiceIx, knot: usize) -> Event
             distance_ms: f64::from(layout.edge_ms(edge)),
         });
         let fitted = &mesh.services[*member].fitted;
-        let demand = mesh.replicas_of(*member).next().and_then(|replica| mesh.demand_core_ms(replica));
+        let first = mesh.replicas_of(*member).next();
+        let demand = first.and_then(|replica| mesh.demand_core_ms(replica)).unwrap_or(0.0);
+        let scv = first.map_or(1.0, |replica| mesh.demand_scv(replica));
         let replicas = mesh.replicas_of(*member);
         services.push(EventService {
             arrivals_per_second: 0.0,
             replicas: replicas.map(|r| (nodes[&layout.node_of(r)], layout.share_of(r))).collect(),
-            demand: DemandShape::Exponential { mean_ms: demand.unwrap_or(0.0) * f64::from(fitted.scale) },
+            demand: DemandShape::new(demand * f64::from(fitted.scale), scv),
             wait_ms: f64::from(fitted.constant),
             calls: calls.collect(),
         });

@@ -287,6 +287,11 @@ impl MeshModel {
         workload.unknown.is_none().then_some(f64::from(workload.demand_core_ms))
     }
 
+    /// Squared coefficient of variation of the CPU of one request: as inferred from measured latency, else 1.
+    pub fn demand_scv(&self, replica: ReplicaIx) -> f64 {
+        f64::from(self.workloads[self.replicas[replica].workload as usize].scv)
+    }
+
     /// Millicores of a replica with this share of its service's requests.
     pub(super) fn load(&self, replica: &ReplicaModel, share: f32, lane: usize) -> f32 {
         let workload = &self.workloads[replica.workload as usize];

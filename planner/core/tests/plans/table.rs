@@ -44,7 +44,7 @@ fn each_reason_follows_from_one_change() {
                 w.node("a", |_| 600.0);
                 w.service(&ServiceShape { name: "cart", p99_ms: |_| 15.0, ..HUGE });
             },
-            "no breach is predicted: 15.1 ms at worst against 250.0 ms, probability of a breach 0.01",
+            "no breach is predicted: 15.3 ms at worst against 250.0 ms, probability of a breach 0.01",
         ),
         (
             "mode observe",
@@ -170,7 +170,7 @@ fn each_reason_follows_from_one_change() {
         (
             "moving costs more than the breach",
             |w| w.settings.disruption = 5.0,
-            "staying costs 66.44, the cheapest move, to `b`, costs 277.06",
+            "staying costs 66.54, the cheapest move, to `b`, costs 277.06",
         ),
         (
             "the target has its own noon",

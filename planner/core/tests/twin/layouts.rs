@@ -1,7 +1,7 @@
 //! A layout and its costs, under moves.
 use crate::world::{ServiceShape, World, millicores, noon};
 use foremesh_core::{
-    learned::{Call, Distance},
+    learned::{Call, Distance, TwinOutcome},
     topology::Tier,
     twin::{KNOTS, MEDIAN, MeshModel},
 };
@@ -199,4 +199,30 @@ fn a_fault_in_the_code_is_not_cured_by_a_move() {
         let gain = 1.0 - evaluation.expected_ms(cart).unwrap() / here;
         assert!(gain <= most, "case: {name}: a gain of {:.0} % is predicted", 100.0 * gain);
     }
+}
+
+/// What past moves taught is the spread around every prediction: the more the twin was wrong, the more risk there is
+/// below the objective, and the less above it.
+#[test]
+fn risk_follows_how_wrong_the_twin_was_about_past_moves() {
+    // Logarithm of measured over predicted latency of past moves, in turn.
+    let risk = |latency_ms: f64, ratios: [f64; 2]| {
+        let mut world = World::new();
+        world.node("a", |_| 300.0);
+        let moves = (0..20).map(|at| TwinOutcome {
+            workload: "cart".into(),
+            predicted_ms: 100.0,
+            measured_ms: 100.0 * ratios[at % 2].exp(),
+        });
+        world.learned.twin.moves = moves.collect();
+        let measured = world.services.get_mut(&"cart".into()).unwrap().measured.as_mut().unwrap();
+        measured.latency_ms = [0.15, 0.48, 0.62, 1.0, 1.5].map(|over_p99| over_p99 * latency_ms);
+        let mesh = MeshModel::build(&world.inputs());
+        mesh.start().risk(mesh.service_ix(&"cart".into()).unwrap())
+    };
+    let (right, wrong, too_low) = ([-0.05, 0.05], [-0.4, 0.4], [0.3, 0.3]);
+    // The objective is 250 ms.
+    assert!(risk(200.0, right) < risk(200.0, wrong), "{} {}", risk(200.0, right), risk(200.0, wrong));
+    assert!(risk(320.0, right) > risk(320.0, wrong), "{} {}", risk(320.0, right), risk(320.0, wrong));
+    assert!(risk(200.0, too_low) > 0.7, "{}", risk(200.0, too_low));
 }

@@ -26,6 +26,17 @@ pub enum DemandShape {
 }
 
 impl DemandShape {
+    /// With this mean, and squared coefficient of variation.
+    pub fn new(mean_ms: f64, scv: f64) -> Self {
+        if (scv - 1.0).abs() < 0.01 {
+            Self::Exponential { mean_ms }
+        } else if scv < 1.0 {
+            Self::LogNormal { mean_ms, scv }
+        } else {
+            Self::Hyperexponential { mean_ms, scv }
+        }
+    }
+
     /// Mean in milliseconds.
     pub const fn mean_ms(&self) -> f64 {
         match *self {

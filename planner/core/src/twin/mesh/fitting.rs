@@ -6,7 +6,8 @@
 //!
 //! A wait that all requests have adds nothing to the variance, and shifts the median as much as the mean. A fault that
 //! hits some requests does not shift the median, but adds to the variance, and would be taken for uneven demand. So
-//! where there is something beside CPU, the spread is its own too, unless the median says that all requests have it.
+//! where there is something beside CPU, the spread is its own too, unless the median says that all requests have it, and
+//! a wait together with CPU makes the ninth decile that is measured.
 use super::Fitted;
 use crate::twin::tail_fit::over_mean;
 
@@ -15,6 +16,8 @@ pub(super) struct Seen {
     pub(super) mean: f64,
     pub(super) variance: f64,
     pub(super) median: f64,
+    /// Ninth decile.
+    pub(super) ninth: f64,
 }
 
 /// Shares of the mean that CPU does not explain, up to the first of which it explains all of the spread, and from the
@@ -27,10 +30,10 @@ const DOUBTFUL: f64 = 2.0;
 /// have it, and from the second on all. The model gets the median wrong by up to a fifth.
 const SHIFTED: (f64, f64) = (0.5, 0.8);
 /// Highest squared coefficient of variation of demand that is believed.
-const MOST_SCV: f64 = 4.0;
-/// Measured variance over that of the highest coefficient, from the first of which on it is doubted that demand makes it,
-/// and from the second on it is not believed.
-const TOO_MUCH: (f64, f64) = (1.0, 1.5);
+const MOST_SCV: f64 = 6.0;
+/// Measured ninth decile over that of a wait of all requests and CPU, from the first of which on it is doubted that there
+/// is nothing else, and from the second on not believed. Uneven demand on a busy node has up to 1.5.
+const TOO_WIDE: (f64, f64) = (1.45, 1.65);
 /// Steps towards the variance; what is missing then is a factor on it.
 const STEPS: usize = 3;
 
@@ -38,23 +41,25 @@ const STEPS: usize = 3;
 /// the last one that it is asked for is the one that was found.
 pub(super) fn fit(seen: &Seen, mut modelled: impl FnMut(f64) -> (f64, f64)) -> Fitted {
     let (mean, usual) = modelled(1.0);
-    let scale = if mean > 0.0 { (seen.mean / mean).min(1.0) } else { 1.0 };
+    if mean <= 0.0 || usual <= 0.0 {
+        // Nothing that CPU could explain.
+        let (constant, constant_variance) = ((seen.mean - mean).max(0.0) as f32, seen.variance as f32);
+        return Fitted { constant, constant_variance, measured: true, ..Fitted::NOT };
+    }
+    let scale = (seen.mean / mean).min(1.0);
     let square = scale * scale;
     let constant = (seen.mean - mean).max(0.0);
     let (least, most) = (modelled(0.0).1, modelled(MOST_SCV).1);
     let wanted = seen.variance / square;
-    let (_, explained) = solve(wanted, (least, most), &mut modelled);
-    let cpu = scale * mean;
-    let median = cpu * over_mean(square * explained / (cpu * cpu).max(f64::MIN_POSITIVE), 0.5);
-    let shift = (seen.median - median) / constant.max(f64::MIN_POSITIVE);
-    // Spread that no demand has is none of a wait that all requests have either.
-    let too_much = ramp(wanted / most.max(f64::MIN_POSITIVE), TOO_MUCH);
-    let everyone = ramp(shift, SHIFTED) * (1.0 - too_much);
-    let by_cpu = (1.0 - ramp(constant / seen.mean, UNEXPLAINED)).max(everyone);
     let doubtful = wanted.min(DOUBTFUL * usual);
+    let mut by_cpu = 1.0 - ramp(constant / seen.mean, UNEXPLAINED);
+    if by_cpu < 1.0 && wanted > doubtful {
+        let (_, variance) = solve(wanted, (least, most), &mut modelled);
+        by_cpu = by_cpu.max(everyone_waits(seen, constant, (scale * mean, square * variance)));
+    }
     let explained = doubtful + by_cpu * (wanted - doubtful);
     let (_, reached) = solve(explained, (least, most), &mut modelled);
-    let variance_scale = if reached > 0.0 { square * explained / reached } else { 1.0 };
+    let variance_scale = square * explained / reached.max(f64::MIN_POSITIVE);
     Fitted {
         scale: scale as f32,
         constant: constant as f32,
@@ -64,6 +69,14 @@ pub(super) fn fit(seen: &Seen, mut modelled: impl FnMut(f64) -> (f64, f64)) -> F
         measured: true,
         ..Fitted::NOT
     }
+}
+
+/// Whether a wait of all requests, and CPU of this mean and variance, are all that there is, between 0 and 1.
+fn everyone_waits(seen: &Seen, constant: f64, (mean, variance): (f64, f64)) -> f64 {
+    let scv = variance / (mean * mean);
+    let shift = (seen.median - mean * over_mean(scv, 0.5)) / constant;
+    let ninth = constant + mean * over_mean(scv, 0.9);
+    ramp(shift, SHIFTED) * (1.0 - ramp(seen.ninth / ninth, TOO_WIDE))
 }
 
 /// Squared coefficient of variation at which the modelled variance is as wanted, with that variance, which rises almost
@@ -105,25 +118,45 @@ mod tests {
     fn spread_is_of_the_demand_unless_something_else_hits_some_requests() {
         let times = |scv: f64| {
             let (mean, variance) = modelled(scv);
-            (mean, variance, mean * over_mean(variance / (mean * mean), 0.5))
+            let level = |level: f64| mean * over_mean(variance / (mean * mean), level);
+            Seen { mean, variance, median: level(0.5), ninth: level(0.9) }
         };
-        let (even, usual, uneven) = (times(0.3), times(1.0), times(3.0));
+        let wait = |seen: Seen, ms: f64| Seen {
+            mean: seen.mean + ms,
+            median: seen.median + ms,
+            ninth: seen.ninth + ms,
+            ..seen
+        };
+        let slower = |seen: Seen, by: f64| Seen {
+            mean: seen.mean * by,
+            variance: seen.variance * by * by,
+            median: seen.median * by,
+            ninth: seen.ninth * by,
+        };
         let cases = [
-            // Measured mean, variance and median; coefficient of the demand, constant, and part of the variance in it.
-            ("as modelled", usual, 1.0, 0.0, 0.0),
-            ("even demand", even, 0.3, 0.0, 0.0),
-            ("uneven demand", uneven, 3.0, 0.0, 0.0),
-            ("a wait of all, uneven demand", (uneven.0 + 20.0, uneven.1, uneven.2 + 20.0), 3.0, 20.0, 0.0),
+            // Coefficient of the demand, constant, and part of the variance in it.
+            ("as modelled", times(1.0), 1.0, 0.0, 0.0),
+            ("even demand", times(0.3), 0.3, 0.0, 0.0),
+            ("uneven demand", times(3.0), 3.0, 0.0, 0.0),
+            ("a wait of all, uneven demand", wait(times(3.0), 20.0), 3.0, 20.0, 0.0),
             // One request in ten waits for 100 ms: 10 ms on average, with a variance of 900.
-            ("a fault of some", (20.0, usual.1 + 900.0, usual.2), 2.2, 10.0, 0.71),
-            ("less than modelled", (5.0, usual.1 / 4.0, usual.2 / 2.0), 1.0, 0.0, 0.0),
+            (
+                "a fault of some",
+                Seen { mean: 20.0, variance: times(1.0).variance + 900.0, ..times(1.0) },
+                2.2,
+                10.0,
+                0.714,
+            ),
+            ("a fault that makes all slower", slower(times(1.0), 4.0), 2.2, 30.0, 0.875),
+            ("less than modelled", slower(times(1.0), 0.5), 1.0, 0.0, 0.0),
         ];
-        for (name, (mean, variance, median), scv, constant, beyond) in cases {
+        for (name, seen, scv, constant, beyond) in cases {
             let mut last = 0.0;
-            let fitted = fit(&Seen { mean, variance, median }, |scv| {
+            let fitted = fit(&seen, |scv| {
                 last = scv;
                 modelled(scv)
             });
+            let (mean, variance) = (seen.mean, seen.variance);
             assert!((last - scv).abs() < 0.02 * scv, "case: {name}: a coefficient of {last}, want {scv}");
             assert!((f64::from(fitted.constant) - constant).abs() < 1e-3, "case: {name}: {fitted:?}");
             let share = f64::from(fitted.constant_variance) / variance;
@@ -133,5 +166,11 @@ mod tests {
             assert!((f64::from(now) / mean - 1.0).abs() < 1e-4, "case: {name}: {now}");
             assert!((f64::from(spread) / variance - 1.0).abs() < 1e-4, "case: {name}: {spread}");
         }
+    }
+
+    #[test]
+    fn without_cpu_all_stays_where_it_goes() {
+        let fitted = fit(&Seen { mean: 10.0, variance: 50.0, median: 7.0, ninth: 20.0 }, |_| (0.0, 0.0));
+        assert_eq!(fitted.apply(0.0, 0.0), (10.0, 50.0));
     }
 }
