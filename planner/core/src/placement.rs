@@ -35,8 +35,8 @@ use std::cmp::Reverse;
 
 /// Looks that the search takes at most, for each service at risk and in all: a bound on time that does not depend on the
 /// machine.
-const EFFORT_EACH: usize = 1_400;
-const EFFORT: usize = 500_000;
+const EFFORT_EACH: usize = 700;
+const EFFORT: usize = 250_000;
 
 /// A service that is to be placed anew.
 #[derive(Clone, Debug)]

@@ -105,10 +105,14 @@ pub struct DigestError(#[source] serde_json::Error);
 /// # Errors
 /// [`DigestError`] when the value has no JSON form.
 pub fn digest(value: &impl Serialize) -> Result<String, DigestError> {
-    let mut hash = HashWriter(Sha256::new());
+    let mut hash = io::BufWriter::with_capacity(PIECE, HashWriter(Sha256::new()));
     serde_json::to_writer(&mut hash, value).map_err(DigestError)?;
+    let hash = hash.into_inner().map_err(|error| DigestError(serde_json::Error::io(error.into_error())))?;
     Ok(format!("{:x}", hash.0.finalize()))
 }
+
+/// Bytes that go to the hash at once: JSON is written a few at a time.
+const PIECE: usize = 16 * 1024;
 
 /// Feeds the hash as the JSON is written: the inputs of a large mesh are tens of megabytes.
 struct HashWriter(Sha256);

@@ -83,6 +83,12 @@ impl State {
 
     /// Makes the puts one after the other and keeps them if they gain something together; else takes them back.
     fn attempt(&mut self, space: &mut impl Space, puts: &[Put]) -> bool {
+        self.first_refused(space, puts).is_none()
+    }
+
+    /// As [`Self::attempt`]: `None` when the puts were made and kept, else the place in `puts` of the first that may not
+    /// be, or their number when they gain nothing.
+    fn first_refused(&mut self, space: &mut impl Space, puts: &[Put]) -> Option<usize> {
         let before: Vec<Put> = puts.iter().map(|(unit, _)| (*unit, space.place(*unit))).collect();
         let began = self.change;
         let mut made = 0;
@@ -92,13 +98,13 @@ impl State {
             made += 1;
         }
         if made == puts.len() && self.change < began - LEAST_GAIN {
-            return true;
+            return None;
         }
         for put in before[..made].iter().rev() {
             self.put(space, *put, 0.0);
         }
         self.change = began;
-        false
+        Some(made)
     }
 }
 

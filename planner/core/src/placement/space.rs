@@ -56,6 +56,8 @@ pub struct MeshSpace<'m, 'a> {
     /// What is not at home, and what that takes up.
     away: BTreeMap<ReplicaIx, Step>,
     aims: Aims,
+    /// Millicores of each replica, see [`MeshSpace::size`].
+    sizes: Vec<f64>,
     /// Nodes by how full they will be, and by price.
     by_use: Vec<NodeIx>,
     by_price: Vec<NodeIx>,
@@ -92,6 +94,7 @@ impl<'m, 'a> MeshSpace<'m, 'a> {
             first: Vec::new(),
             away: BTreeMap::new(),
             aims: Aims::new(mesh.services()),
+            sizes: (0..mesh.replicas()).map(|unit| size(inputs, mesh, unit)).collect(),
             by_use,
             by_price,
         }
@@ -228,10 +231,7 @@ impl<'m, 'a> MeshSpace<'m, 'a> {
 
     /// Millicores of a replica: what it asks for, or, where it uses more or asks for nothing, what it uses now.
     pub(super) fn size(&self, unit: ReplicaIx) -> f64 {
-        let (workload, _) = self.mesh.replica(unit);
-        let Some(workload) = self.inputs.snapshot.workloads.get(workload) else { return 0.0 };
-        let used = workload.used.map_or(0.0, |used| used.get() / workload.replicas.len().max(1) as f64);
-        workload.requests.cpu_millicores.unwrap_or(0.0).max(used)
+        self.sizes[unit]
     }
 
     /// Where a replica stands when nothing more is moved.
@@ -248,6 +248,12 @@ impl<'m, 'a> MeshSpace<'m, 'a> {
     pub(super) fn service_of(&self, unit: ReplicaIx) -> ServiceIx {
         self.mesh.service_of(unit)
     }
+}
+
+fn size(inputs: &Inputs<'_>, mesh: &MeshModel, unit: ReplicaIx) -> f64 {
+    let Some(workload) = inputs.snapshot.workloads.get(mesh.replica(unit).0) else { return 0.0 };
+    let used = workload.used.map_or(0.0, |used| used.get() / workload.replicas.len().max(1) as f64);
+    workload.requests.cpu_millicores.unwrap_or(0.0).max(used)
 }
 
 impl Space for MeshSpace<'_, '_> {

@@ -1,6 +1,7 @@
 //! One layout of the mesh and what it costs, kept up to date move by move.
 mod journal;
 pub(super) mod layout;
+mod look;
 mod risk;
 
 use super::{
@@ -9,7 +10,7 @@ use super::{
     mesh::{MeshModel, NodeIx, ReplicaIx, ServiceIx},
 };
 use crate::units::Quantile;
-use journal::Journal;
+use journal::Steps;
 use layout::{Layout, NodeState};
 pub use risk::TwinBreach;
 
@@ -26,11 +27,13 @@ pub struct Evaluation<'m> {
     /// Share of each node's CPU in use.
     used: Vec<Lanes>,
     risk: Vec<f32>,
+    /// Highest latency of each service over its look-ahead at the median, in milliseconds; infinite where there is none.
+    expected: Vec<f32>,
     /// What each node adds to the cost for being too full.
     penalty: Vec<f32>,
     risk_cost: f64,
     network_cost: f64,
-    journal: Journal,
+    steps: Steps,
     /// Whether a service is in the set that is computed anew.
     marked: Vec<bool>,
 }
@@ -53,17 +56,20 @@ impl MeshModel {
             on_node: vec![Vec::new(); self.nodes.len()],
             used: vec![[0.0; LANES]; self.nodes.len()],
             risk: vec![0.0; self.services.len()],
+            expected: vec![f32::INFINITY; self.services.len()],
             penalty: vec![0.0; self.nodes.len()],
             risk_cost: 0.0,
             network_cost: 0.0,
-            journal: Journal::default(),
+            steps: Steps::default(),
             marked: vec![false; self.services.len()],
         };
         for (replica, node) in evaluation.layout.node_of.iter().enumerate() {
             evaluation.on_node[*node as usize].push(replica as u32);
         }
         for node in 0..self.nodes.len() {
-            evaluation.compute_node(node);
+            evaluation.load_node(node);
+            evaluation.slow_node(node);
+            evaluation.risk_cost += f64::from(evaluation.penalty[node]);
         }
         for service in &self.calls.order {
             evaluation.compute_service(*service as usize);
@@ -90,54 +96,6 @@ impl<'m> Evaluation<'m> {
     /// Share of the service's requests that a replica gets.
     pub fn share_of(&self, replica: ReplicaIx) -> f64 {
         f64::from(self.layout.share[replica])
-    }
-
-    /// Puts a replica on a node. Moving it back undoes it.
-    pub fn move_replica(&mut self, replica: ReplicaIx, to: NodeIx) {
-        self.journal.clear();
-        self.apply(replica, to);
-    }
-
-    /// Changes the part of its service's requests that a replica gets. Parts of one service should add up to 1.
-    pub fn set_share(&mut self, replica: ReplicaIx, share: f64) {
-        self.journal.clear();
-        self.layout.share[replica] = share as f32;
-        let rates = &self.mesh.rates[self.mesh.service_of(replica)];
-        self.layout.limit(self.mesh, replica, |lane| rates[lane]);
-        let node = self.node_of(replica);
-        self.update(replica, node, node);
-    }
-
-    /// What [`Self::move_replica`] would change; the layout stays.
-    pub fn peek(&mut self, replica: ReplicaIx, to: NodeIx) -> Delta {
-        self.peek_with(replica, to, |_, delta| delta)
-    }
-
-    /// Looks at the layout that [`Self::move_replica`] would give, with what that changes; the layout stays.
-    pub fn peek_with<T>(
-        &mut self,
-        replica: ReplicaIx,
-        to: NodeIx,
-        look: impl FnOnce(&Self, Delta) -> T,
-    ) -> T {
-        let (risk, network) = (self.risk_cost, self.network_cost);
-        let from = self.node_of(replica);
-        self.journal.clear();
-        if from == to {
-            return look(self, Delta::default());
-        }
-        self.apply(replica, to);
-        let delta = Delta { risk: self.risk_cost - risk, network: self.network_cost - network };
-        let seen = look(self, delta);
-        self.put(replica, to, from);
-        self.restore();
-        (self.risk_cost, self.network_cost) = (risk, network);
-        seen
-    }
-
-    /// Services whose latency the last move may have changed, or the one that is looked at, callees before callers.
-    pub fn changed(&self) -> impl Iterator<Item = ServiceIx> + '_ {
-        self.journal.services()
     }
 
     /// Share of a node's CPU in use at a knot and a place in [`LEVELS`](crate::forecast::LEVELS); infinite when it is
@@ -209,6 +167,10 @@ impl<'m> Evaluation<'m> {
     /// Highest latency of a service in milliseconds over the knots of its look-ahead. `None` as for [`Self::latency`].
     pub fn worst_ms(&self, service: ServiceIx, level: usize) -> Option<f64> {
         let knots = self.mesh.services[service].objective.as_ref()?.knots;
+        if level == MEDIAN {
+            let ms = self.expected[service];
+            return (ms < NO_BOUND_MS).then_some(f64::from(ms));
+        }
         (0..knots).try_fold(0.0, |worst: f64, knot| Some(worst.max(self.latency(service, knot, level)?)))
     }
 
@@ -228,12 +190,6 @@ impl<'m> Evaluation<'m> {
         self.replicas_on(node).map(|replica| self.mesh.service_of(replica))
     }
 
-    /// Services whose latency a move would change, callees before callers.
-    pub fn touched(&mut self, replica: ReplicaIx, to: NodeIx) -> impl Iterator<Item = ServiceIx> + use<> {
-        let from = self.node_of(replica);
-        self.find_touched(replica, from, to).into_iter().map(|service| service as usize)
-    }
-
     /// Sum over services of tier weight times expected requests per second times risk, and what overfull nodes add:
     /// the share by which each passes the highest utilisation, times the weight of what runs there.
     pub const fn risk_cost(&self) -> f64 {
@@ -250,76 +206,8 @@ impl<'m> Evaluation<'m> {
         self.worst_ms(service, MEDIAN)
     }
 
-    fn apply(&mut self, replica: ReplicaIx, to: NodeIx) {
-        let from = self.node_of(replica);
-        if from != to {
-            self.put(replica, from, to);
-            self.update(replica, from, to);
-        }
-    }
-
-    fn put(&mut self, replica: ReplicaIx, from: NodeIx, to: NodeIx) {
-        let id = replica as u32;
-        if let Ok(at) = self.on_node[from].binary_search(&id) {
-            self.on_node[from].remove(at);
-        }
-        if let Err(at) = self.on_node[to].binary_search(&id) {
-            self.on_node[to].insert(at, id);
-        }
-        self.layout.node_of[replica] = to as u32;
-    }
-
-    /// Computes anew what depends on a replica that went from one node to another.
-    fn update(&mut self, replica: ReplicaIx, from: NodeIx, to: NodeIx) {
-        self.renew_node(from);
-        if to != from {
-            self.renew_node(to);
-        }
-        let mesh = self.mesh;
-        let service = mesh.service_of(replica);
-        for edge in mesh.calls.of(service) {
-            self.renew_edge(edge);
-        }
-        for edge in mesh.calls.reaching(service) {
-            self.renew_edge(*edge as usize);
-        }
-        for service in self.find_touched(replica, from, to) {
-            self.renew_service(service as usize);
-        }
-    }
-
-    /// Services on both nodes, the replica's own, and whoever waits for one of these, in the order of computation.
-    fn find_touched(&mut self, replica: ReplicaIx, from: NodeIx, to: NodeIx) -> Vec<u32> {
-        let mesh = self.mesh;
-        let mut touched = Vec::with_capacity(32);
-        let marked = &mut self.marked;
-        let mut mark = |service: u32, touched: &mut Vec<u32>| {
-            if !std::mem::replace(&mut marked[service as usize], true) {
-                touched.push(service);
-            }
-        };
-        mark(mesh.replicas[replica].service, &mut touched);
-        for on in self.on_node[from].iter().chain(&self.on_node[to]) {
-            mark(mesh.replicas[*on as usize].service, &mut touched);
-        }
-        let mut next = 0;
-        while let Some(service) = touched.get(next).copied() {
-            for edge in mesh.calls.reaching(service as usize) {
-                let call = &mesh.calls.edges[*edge as usize];
-                if call.waits {
-                    mark(call.caller, &mut touched);
-                }
-            }
-            next += 1;
-        }
-        for service in &touched {
-            self.marked[*service as usize] = false;
-        }
-        touched.sort_unstable_by_key(|service| mesh.calls.rank[*service as usize]);
-        touched
-    }
-
-    fn compute_node(&mut self, node: NodeIx) {
+    /// Computes how much of a node is in use, and what it adds to the cost.
+    fn load_node(&mut self, node: NodeIx) {
         let mesh = self.mesh;
         let model = &mesh.nodes[node];
         let mut load = mesh.background[node];
@@ -350,14 +238,17 @@ impl<'m> Evaluation<'m> {
         for load in &mut load {
             *load = if inverse.is_finite() { *load * inverse } else { f32::INFINITY };
         }
-        let remaining = if known > 0.0 { remaining / known } else { 0.0 };
-        self.layout.states[node] = NodeState::of(&load, model.cores, remaining);
+        self.layout.states[node].remaining = if known > 0.0 { remaining / known } else { 0.0 };
         let highest = (0..KNOTS).map(|knot| load[lane(knot, UPPER)]).fold(0.0, f32::max);
         self.used[node] = load;
-        let before = self.penalty[node];
         // An overload beyond all measure is as bad as one of all that the node has.
         self.penalty[node] = (highest - mesh.max_utilisation).clamp(0.0, 1.0) * weight;
-        self.risk_cost += f64::from(self.penalty[node]) - f64::from(before);
+    }
+
+    /// Computes from that by how much requests on it slow down.
+    fn slow_node(&mut self, node: NodeIx) {
+        let state = &mut self.layout.states[node];
+        *state = NodeState::of(&self.used[node], self.mesh.nodes[node].cores, state.remaining);
     }
 
     fn compute_service(&mut self, service: ServiceIx) {
@@ -367,5 +258,6 @@ impl<'m> Evaluation<'m> {
         let change = f64::from(risk) - f64::from(self.risk[service]);
         self.risk_cost += change * f64::from(self.mesh.services[service].weight);
         self.risk[service] = risk;
+        self.expected[service] = risk::expected_ms(self.mesh, service, mean, variance);
     }
 }

@@ -1,9 +1,13 @@
 //! A layout and its costs, under moves.
-use crate::world::{ServiceShape, World, millicores, noon};
+use crate::{
+    cases::Case,
+    world::{ServiceShape, World, millicores, noon},
+};
 use foremesh_core::{
     learned::{Call, Distance, TwinOutcome},
+    splitmix::SplitMix,
     topology::Tier,
-    twin::{KNOTS, MEDIAN, MeshModel},
+    twin::{Evaluation, KNOTS, MEDIAN, MeshModel, UPPER},
 };
 
 const CART: ServiceShape = ServiceShape {
@@ -76,6 +80,88 @@ fn a_move_and_back_leaves_no_trace() {
         }
     }
     assert!((fresh.risk_cost() - moved.risk_cost()).abs() < 1e-6);
+}
+
+/// Everything that a layout says, without its costs.
+fn said(layout: &Evaluation<'_>) -> Vec<Option<f64>> {
+    let mesh = layout.mesh();
+    let of_service = |service: usize| {
+        let latencies = (0..KNOTS).map(move |knot| layout.latency(service, knot, UPPER));
+        latencies.chain([layout.expected_ms(service), Some(layout.risk(service))])
+    };
+    let uses = (0..mesh.nodes()).map(|node| Some(layout.highest_use(node, UPPER)));
+    (0..mesh.services()).flat_map(of_service).chain(uses).collect()
+}
+
+#[test]
+fn what_is_taken_back_or_made_after_a_look_is_as_if_computed() {
+    let (mut made, mut given_up) = (0, 0);
+    for seed in 0..20 {
+        let case = Case::random(seed);
+        let world = case.world(None);
+        let mesh = MeshModel::build(&world.inputs());
+        let mut random = SplitMix::new(seed);
+        let mut layout = mesh.start();
+        let mut path = Vec::new();
+        for step in 0..60 {
+            let replica = random.below(mesh.replicas());
+            let (from, to) = (layout.node_of(replica), random.below(mesh.nodes()));
+            let before = said(&layout);
+            match random.below(4) {
+                // A look, and the same move after it.
+                0 => {
+                    let seen = layout.peek_with(replica, to, |then, _| said(then));
+                    assert_eq!(said(&layout), before, "seed {seed}, step {step}: a look leaves no trace");
+                    layout.move_replica(replica, to);
+                    path.push((replica, from));
+                    assert_eq!(said(&layout), seen, "seed {seed}, step {step}");
+                    made += usize::from(from != to);
+                }
+                // A look that is given up on the way, and the same move after it.
+                1 => {
+                    let mut left = random.below(3);
+                    let spares = |_: &Evaluation<'_>, _| -> Result<(), ()> {
+                        left = left.checked_sub(1).ok_or(())?;
+                        Ok(())
+                    };
+                    let seen = layout.peek_if(replica, to, |_| Ok::<_, ()>(()), spares, |_, _| ());
+                    given_up += usize::from(seen.is_err());
+                    assert_eq!(
+                        said(&layout),
+                        before,
+                        "seed {seed}, step {step}: what is given up leaves no trace"
+                    );
+                    layout.move_replica(replica, to);
+                    path.push((replica, from));
+                }
+                // As many moves back as were made, at most ten, and sometimes the last of them again.
+                2 => {
+                    for _ in 0..random.below(10) {
+                        let Some((replica, back)) = path.pop() else { break };
+                        let at = layout.node_of(replica);
+                        layout.move_replica(replica, back);
+                        if random.below(3) == 0 {
+                            layout.move_replica(replica, at);
+                            path.push((replica, back));
+                        }
+                    }
+                }
+                _ => {
+                    layout.move_replica(replica, to);
+                    path.push((replica, from));
+                }
+            }
+            let mut computed = mesh.start();
+            for replica in 0..mesh.replicas() {
+                computed.move_replica(replica, layout.node_of(replica));
+            }
+            assert_eq!(said(&layout), said(&computed), "seed {seed}, step {step}");
+            let near = |a: f64, b: f64| (a - b).abs() <= 1e-5 * (1.0 + a.abs());
+            assert!(near(layout.risk_cost(), computed.risk_cost()), "seed {seed}, step {step}");
+            assert!(near(layout.network_cost(), computed.network_cost()), "seed {seed}, step {step}");
+        }
+    }
+    assert!(made > 100 && given_up > 50, "{made} {given_up}");
 }
 
 #[test]

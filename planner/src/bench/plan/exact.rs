@@ -3,7 +3,8 @@
 //! What a node costs is no sum over its workloads, so the variables are whole columns: one for each set of workloads on
 //! each node, with its exact cost (set partitioning). Exactly one column of each node is chosen, and each workload is in
 //! exactly one chosen column. What two workloads on different nodes cost together, such as the calls between them, is
-//! linear in one variable for each pair of places (the tight linearisation of Adams and Johnson, 1994).
+//! linear in one variable for each pair of places (the tight linearisation of Adams and Johnson, 1994). What three or more
+//! cost together on different nodes, as along a chain of services that wait for one another, the program cannot say.
 use super::problem::BenchError;
 use good_lp::{
     Expression, ProblemVariables, Solution, SolverModel, Variable, WithTimeLimit, constraint, variable,
@@ -169,6 +170,31 @@ mod tests {
             solvable += 1;
         }
         assert!(solvable > 30, "{solvable}");
+    }
+
+    /// Two items on two places: the first place is the cheaper one, and dear for both. What being apart costs, and the
+    /// least cost of all layouts.
+    #[test]
+    fn small_cases_have_the_optimum_that_one_can_see() {
+        const NO: Option<f64> = None;
+        let near = [Some(0.0), Some(1.0), Some(1.0), Some(10.0)];
+        let far = [Some(0.0), Some(2.0), Some(3.0), Some(11.0)];
+        let cases: [(&str, [Option<f64>; 4], [Option<f64>; 4], f64, f64); 6] = [
+            ("a is the cheaper one to send away", near, far, 0.0, 3.0),
+            ("being apart costs less than being together", near, far, 6.5, 9.5),
+            ("being apart costs more", near, far, 7.5, 10.0),
+            ("being apart is a gain", near, far, -5.0, -2.0),
+            ("a may not leave", near, [Some(0.0), NO, Some(3.0), NO], 0.0, 4.0),
+            ("nobody may be on the first place", [Some(0.0), NO, NO, NO], far, 1.0, 11.0),
+        ];
+        for (what, first, second, apart, least) in cases {
+            let cost = vec![vec![0.0, apart], vec![apart, 0.0]];
+            let pairs = vec![Pair { a: 0, b: 1, cost }];
+            let columns = Columns { items: 2, places: 2, sets: vec![first.to_vec(), second.to_vec()], pairs };
+            assert_eq!(columns.tried(), Some(least), "{what}");
+            let solved = columns.solved().unwrap();
+            assert!((solved - least).abs() < 1e-9, "{what}: {solved}");
+        }
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! Changes that a greedy search does not find: second thoughts, several units at once, and room that must be made first.
 use super::{FEW_UNITS, LEAST_GAIN, Put, Space, State};
+use std::collections::BTreeSet;
 
 /// Units that leave one place together at most.
 const TOGETHER: usize = 4;
 
 /// Targets and units on them that are looked at to make room.
 const NARROW: usize = 8;
+
+/// A move that changes the cost by more than so many times its own disruption harms somebody.
+const HARM: f64 = 1.5;
 
 /// Moves each unit that may be moved, or has been, to where it costs least; home counts.
 pub(super) fn relocate(space: &mut impl Space, state: &mut State) {
@@ -76,8 +80,10 @@ fn leave(space: &mut impl Space, state: &mut State, units: &[usize]) -> bool {
 }
 
 /// For a unit that is still at home: moves another one off a target first, somewhere else or to where the first one
-/// leaves (a swap).
+/// leaves (a swap). With few units every target is tried, else those where room is missing.
 pub(super) fn make_room(space: &mut impl Space, state: &mut State) {
+    let few = space.first().len() <= FEW_UNITS;
+    let mut refused: BTreeSet<Put> = BTreeSet::new();
     for unit in space.first().to_vec() {
         let from = space.place(unit);
         if from != space.home(unit) {
@@ -85,28 +91,49 @@ pub(super) fn make_room(space: &mut impl Space, state: &mut State) {
         }
         let targets: Vec<usize> = space.targets(unit).into_iter().take(NARROW).collect();
         for target in targets {
-            if displaced(space, state, unit, target, from) {
+            if (few || lacks_room(space, state, unit, target))
+                && displaced(space, state, unit, target, from, &mut refused)
+            {
+                refused.clear();
                 break;
             }
         }
     }
 }
 
-fn displaced(space: &mut impl Space, state: &mut State, unit: usize, target: usize, from: usize) -> bool {
+/// Whether a unit may not go there, or harms those who are there by more than it gains: where it costs about what a move
+/// costs, nobody is in its way.
+fn lacks_room(space: &mut impl Space, state: &mut State, unit: usize, target: usize) -> bool {
+    let harm = HARM * space.disruption(unit);
+    state.peek(space, unit, target).is_none_or(|change| change > harm)
+}
+
+/// `refused` are moves that may not be made before anything else.
+fn displaced(
+    space: &mut impl Space,
+    state: &mut State,
+    unit: usize,
+    target: usize,
+    from: usize,
+    refused: &mut BTreeSet<Put>,
+) -> bool {
     let mut others: Vec<usize> = space.standing_on(target);
     others.sort_by(|a, b| space.load(*b).total_cmp(&space.load(*a)).then(a.cmp(b)));
     others.truncate(NARROW);
     for other in others {
         let ways = space.targets(other);
         for way in ways.into_iter().filter(|way| *way != target).take(NARROW) {
-            let puts: &[Put] =
-                if way == from { &[(unit, target), (other, way)] } else { &[(other, way), (unit, target)] };
-            if state.attempt(space, puts) {
+            // A swap can be made from either end.
+            if way == from && state.attempt(space, &[(unit, target), (other, way)]) {
                 return true;
             }
-            // A swap can be made from either end.
-            if way == from && state.attempt(space, &[(other, way), (unit, target)]) {
-                return true;
+            if refused.contains(&(other, way)) {
+                continue;
+            }
+            match state.first_refused(space, &[(other, way), (unit, target)]) {
+                None => return true,
+                Some(0) => _ = refused.insert((other, way)),
+                Some(_) => {}
             }
         }
     }
@@ -127,19 +154,32 @@ pub(super) fn exchange(space: &mut impl Space, state: &mut State) {
             others.truncate(NARROW);
         }
         for other in others {
-            exchanged(space, state, unit, other);
+            exchanged(space, state, unit, other, few);
         }
     }
 }
 
-fn exchanged(space: &mut impl Space, state: &mut State, unit: usize, other: usize) {
-    let at = space.place(unit);
-    let places: Vec<usize> = space.targets(unit).into_iter().take(NARROW).chain([space.home(unit)]).collect();
+/// With few units the second one goes wherever it costs least. Else it goes there only when the first one goes home, so
+/// that the second one leaves in its stead; when the first one goes elsewhere, it takes the place that this leaves: another
+/// place was as good for it before.
+fn exchanged(space: &mut impl Space, state: &mut State, unit: usize, other: usize, few: bool) {
+    let (at, home) = (space.place(unit), space.home(unit));
+    let follows = space.place(other) != at && (space.home(other) == at || space.targets(other).contains(&at));
+    let places: Vec<usize> = space.targets(unit).into_iter().take(NARROW).chain([home]).collect();
     for place in places.into_iter().filter(|place| *place != at) {
+        let anywhere = few || place == home;
+        if !anywhere && !follows {
+            continue;
+        }
         let began = state.change;
         let Some(change) = state.peek(space, unit, place) else { continue };
         state.put(space, (unit, place), change);
-        if let Some((change, where_to)) = cheapest(space, state, other)
+        let found = if anywhere {
+            cheapest(space, state, other)
+        } else {
+            state.peek(space, other, at).map(|change| (change, at))
+        };
+        if let Some((change, where_to)) = found
             && state.change + change < began - LEAST_GAIN
         {
             state.put(space, (other, where_to), change);

@@ -128,13 +128,16 @@ impl MeshSpace<'_, '_> {
         let capacity = node.capacity.get();
         let most = self.bounds.max_utilisation.min(self.known(unit).limits.on(capacity));
         let (bounds, aims) = (&self.bounds, &self.aims);
-        self.evaluation.peek_with(unit, to, |then, delta| {
+        let has_room = |then: &Evaluation<'_>| {
             if to != home || bounds.holds_guests(then, to) {
                 let most = if to == home { bounds.max_utilisation } else { most };
                 bears(then, to, most).map_err(|use_then| too_full(capacity, most, before, use_then))?;
             }
-            then.changed().try_for_each(|service| bounds.spares(then, service))?;
-            Ok(delta.risk + aims.change(then) + delta.network * network + money + disrupted)
+            Ok(())
+        };
+        let spares = |then: &Evaluation<'_>, service| bounds.spares(then, service);
+        self.evaluation.peek_if(unit, to, has_room, spares, |then, delta| {
+            delta.risk + aims.change(then) + delta.network * network + money + disrupted
         })
     }
 

@@ -59,6 +59,24 @@ pub(super) fn risk(mesh: &MeshModel, service: ServiceIx, mean: &Lanes, variance:
     (risk + PARTS[last] * normal(highest)).clamp(0.0, 1.0)
 }
 
+/// Highest latency of a service in milliseconds over its look-ahead at the median; infinite without an objective, when a
+/// node is saturated, or when it is not predicted.
+pub(super) fn expected_ms(mesh: &MeshModel, service: ServiceIx, mean: &Lanes, variance: &Lanes) -> f32 {
+    let model = &mesh.services[service];
+    let (Some(objective), None) = (&model.objective, &model.unknown) else { return f32::INFINITY };
+    let table = &mesh.tables[objective.table];
+    let mut worst = 0.0f32;
+    for knot in 0..objective.knots {
+        let at = lane(knot, MEDIAN);
+        let ms = model.fitted.shape * table.quantile(mean[at], variance[at]);
+        if ms.is_nan() || ms >= NO_BOUND_MS {
+            return f32::INFINITY;
+        }
+        worst = worst.max(ms);
+    }
+    worst
+}
+
 /// A breach as the twin sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TwinBreach {
