@@ -193,11 +193,7 @@ fn describe(
     limits::join(space, cases, &cured, &mut split);
     one_by_one::follow(space, cases, &cured, &mut split);
     limits::leave_no_half(space, cases, &mut split);
-    for planned in &mut split.now {
-        if let Some(service) = space.mesh.service_ix(&planned.service) {
-            planned.reason.move_ms = told::expected_ms(space, service);
-        }
-    }
+    told::reasons_of(space, cases, &mut split.now, &before_ms);
     let chosen = space.cost();
     let staying = space.staying_cost();
     // What is left of a layout that was allowed need not be allowed itself.

@@ -27,6 +27,31 @@ pub(super) fn case_of<'c, 'r, 'a>(
     own.or_else(|| cured().next()).or_else(|| asked().next()).or(cases.first())
 }
 
+/// Tells anew whom the moves that begin now are for. What was put off may have been the cure of whom a move was for, and
+/// a move may only make room: then it is for the one that follows it.
+pub(super) fn reasons_of(
+    space: &mut MeshSpace<'_, '_>,
+    cases: &[Case<'_, '_>],
+    now: &mut [Move],
+    before_ms: &dyn Fn(ServiceIx) -> Option<f64>,
+) {
+    let cures = |space: &MeshSpace<'_, '_>, planned: &Move| {
+        let unit = space.mesh.replica_ix(&planned.workload, &planned.replica)?;
+        case_of(space, cases, unit).filter(|case| case.cured(space).is_some())
+    };
+    for at in 0..now.len() {
+        let planned = &now[at];
+        let follows = |other: &&Move| other.after.contains(&planned.workload);
+        let case = cures(space, planned)
+            .or_else(|| now.iter().filter(follows).find_map(|other| cures(space, other)));
+        let Some(unit) = space.mesh.replica_ix(&planned.workload, &planned.replica) else { continue };
+        if let Some(case) = case.or_else(|| case_of(space, cases, unit)) {
+            let to = space.evaluation().node_of(unit);
+            now[at].reason = self::planned(space, case, (unit, to), before_ms).reason;
+        }
+    }
+}
+
 /// Highest expected latency of a service in milliseconds in the present layout; 0 when it is not known.
 pub(super) fn expected_ms(space: &MeshSpace<'_, '_>, service: ServiceIx) -> f64 {
     space.evaluation().worst_ms(service, MEDIAN).unwrap_or(0.0)
