@@ -67,7 +67,7 @@ fn a_ramp_is_foreseen_and_hardly_anything_is_violated() {
     assert!(compared.strategies["foremesh"].moves > 0, "{compared:?}");
     assert!(minutes("foremesh") * 5 < minutes("none"), "{compared:?}");
     assert!(minutes("oracle") * 5 < minutes("none"), "{compared:?}");
-    assert_eq!(compared.strategies["foremesh"].regret_share, 0.0, "{compared:?}");
+    assert!(compared.strategies["foremesh"].regret_share < 1e-9, "{compared:?}");
 }
 
 #[test]

@@ -172,6 +172,9 @@ mod tests {
         assert!(solvable > 30, "{solvable}");
     }
 
+    /// What each set of two items costs on a place; `None` where it may not be.
+    type OfSets = [Option<f64>; 4];
+
     /// Two items on two places: the first place is the cheaper one, and dear for both. What being apart costs, and the
     /// least cost of all layouts.
     #[test]
@@ -179,7 +182,7 @@ mod tests {
         const NO: Option<f64> = None;
         let near = [Some(0.0), Some(1.0), Some(1.0), Some(10.0)];
         let far = [Some(0.0), Some(2.0), Some(3.0), Some(11.0)];
-        let cases: [(&str, [Option<f64>; 4], [Option<f64>; 4], f64, f64); 6] = [
+        let cases: [(&str, OfSets, OfSets, f64, f64); 6] = [
             ("a is the cheaper one to send away", near, far, 0.0, 3.0),
             ("being apart costs less than being together", near, far, 6.5, 9.5),
             ("being apart costs more", near, far, 7.5, 10.0),
