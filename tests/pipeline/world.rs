@@ -102,7 +102,7 @@ impl Inventory for FakePlatform {
             let replicas = state
                 .running
                 .iter()
-                .map(|host| (replica(host), Replica { node: NodeId::new(host), ready: true }))
+                .map(|host| (replica(host), Replica::new(NodeId::new(host), true)))
                 .collect();
             let shop = Workload {
                 replicas,
@@ -110,9 +110,9 @@ impl Inventory for FakePlatform {
                 ..Workload::new(ServiceId::new("shop"))
             };
             Snapshot {
-                taken_at: Timestamp::from_unix_ms(state.now_ms()),
                 nodes: nodes.collect(),
                 workloads: BTreeMap::from([(WorkloadId::new("shop"), shop)]),
+                ..Snapshot::empty(Timestamp::from_unix_ms(state.now_ms()))
             }
         }))
     }

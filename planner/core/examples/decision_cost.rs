@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         (made("rps", 50.0, None), made("share", 0.999, Some(1.0)), made("cpu", 300.0, None));
     let mut inputs = OwnedInputs {
         now: NOW,
-        snapshot: Snapshot { taken_at: NOW, nodes: BTreeMap::new(), workloads: BTreeMap::new() },
+        snapshot: Snapshot::empty(NOW),
         services: BTreeMap::new(),
         nodes: BTreeMap::new(),
         background: BTreeMap::new(),
@@ -89,7 +89,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         for replica in 0..3 {
             let node = NodeId::new(format!("node-{}", (number * 3 + replica) % nodes));
             let id = format!("{service}-{replica}");
-            workload.replicas.insert(id.as_str().into(), Replica { node, ready: true });
+            workload.replicas.insert(id.as_str().into(), Replica::new(node, true));
         }
         inputs.snapshot.workloads.insert(WorkloadId::new(service.as_str()), workload);
     }

@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn world() -> Result<OwnedInputs, Box<dyn std::error::Error>> {
     let now = Timestamp::from_unix_ms(1_767_571_200_000);
-    let mut snapshot = Snapshot { taken_at: now, nodes: BTreeMap::new(), workloads: BTreeMap::new() };
+    let mut snapshot = Snapshot::empty(now);
     for at in 0..NODES {
         let zone = Some(Zone::new(format!("z{}", at % 3)));
         let node = Node { zone, ..Node::new(Millicores::new(8_000.0)?) };
@@ -50,7 +50,7 @@ fn world() -> Result<OwnedInputs, Box<dyn std::error::Error>> {
         for replica in 0..3 {
             let node = NodeId::new(format!("n{}", (at + replica) % NODES));
             let id = format!("w{at}-{replica}").as_str().into();
-            workload.replicas.insert(id, Replica { node, ready: true });
+            workload.replicas.insert(id, Replica::new(node, true));
         }
         workload.requests = Requests { cpu_millicores: Some(200.0), memory_bytes: None };
         workload.scheduling.spread = vec![Spread { over: TopologyKey::Zone, max_skew: 1 }];

@@ -83,7 +83,7 @@ fn mesh() -> Fallible<OwnedInputs> {
     let used = shapes("cpu_used_millicores", 2_000.0, 2_500.0)?;
     let beside = shapes("cpu_used_millicores", 600.0, 700.0)?;
     let full = shapes("cpu_used_millicores", 2_000.0, 7_800.0)?;
-    let mut world = OwnedInputs::new(Snapshot { taken_at: NOW, nodes: [].into(), workloads: [].into() });
+    let mut world = OwnedInputs::new(Snapshot::empty(NOW));
     for at in 0..NODES {
         let id = NodeId::new(format!("node-{at:04}.example"));
         let zone = Some(Zone::new(format!("zone-{}", at % 3)));
@@ -101,7 +101,7 @@ fn mesh() -> Fallible<OwnedInputs> {
         for replica in 0..2 {
             let node = NodeId::new(format!("node-{:04}.example", (at + replica) % NODES));
             let id = format!("{name}-{replica}").as_str().into();
-            workload.replicas.insert(id, Replica { node, ready: true });
+            workload.replicas.insert(id, Replica::new(node, true));
         }
         workload.used = Some(Millicores::new(300.0)?);
         workload.requests = Requests { cpu_millicores: Some(200.0), memory_bytes: Some(268_435_456.0) };

@@ -25,7 +25,7 @@ fn main() {
     let mut random = SplitMix::new(1);
     let cpu = |value: f64| Millicores::new(value).unwrap();
     let certain = |value: f64| Ok(Forecast::certain("x", "x", now, Step::MINUTE, &[value; 60]));
-    let mut snapshot = Snapshot { taken_at: now, nodes: BTreeMap::new(), workloads: BTreeMap::new() };
+    let mut snapshot = Snapshot::empty(now);
     let mut forecasts = BTreeMap::new();
     for node in 0..nodes {
         let id = NodeId::new(format!("node-{node}"));
@@ -40,7 +40,7 @@ fn main() {
         let mut workload = Workload { used: Some(cpu(200.0)), ..Workload::new(id.clone()) };
         for replica in 0..2 {
             let node = NodeId::new(format!("node-{}", random.below(nodes)));
-            workload.replicas.insert(format!("{replica}").as_str().into(), Replica { node, ready: true });
+            workload.replicas.insert(format!("{replica}").as_str().into(), Replica::new(node, true));
         }
         snapshot.workloads.insert(WorkloadId::new(id.as_str()), workload);
         let measured = Measured { at: now, throughput_rps: 50.0, latency_ms: [4.0, 12.0, 16.0, 25.0, 40.0] };

@@ -9,6 +9,7 @@ use crate::{
     history::{KEPT_QUANTILES, Metric, ServiceHistory},
     ids::{NodeId, PlanId, PolicyId, ReplicaId, ServiceId, WorkloadId},
     learned::Learned,
+    plan::{Move, Traffic},
     policy::{Consumer, PastMove, RelocationPolicy},
     time::Timestamp,
     topology::Snapshot,
@@ -220,6 +221,27 @@ pub struct InFlight {
     pub from: NodeId,
     /// Where it goes; its load counts there already.
     pub to: NodeId,
+    /// Weights of the two ends before and after.
+    #[serde(default, skip_serializing_if = "Traffic::is_whole")]
+    pub traffic: Traffic,
+    /// The replica on the target, when only traffic goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shift_to: Option<ReplicaId>,
+}
+
+impl InFlight {
+    /// A planned move that has begun.
+    pub fn of(planned: &Move) -> Self {
+        Self {
+            workload: planned.workload.clone(),
+            service: planned.service.clone(),
+            replica: planned.replica.clone(),
+            from: planned.from.clone(),
+            to: planned.to.clone(),
+            traffic: planned.traffic,
+            shift_to: planned.shift_to.clone(),
+        }
+    }
 }
 
 /// How carefully to plan.

@@ -2,9 +2,11 @@
 //! whoever carries it out.
 mod expected;
 mod rejection;
+mod traffic;
 
 pub use expected::{Cause, Costs, Effect, Unlisted};
 pub use rejection::RejectionReason;
+pub use traffic::{PairWeights, Traffic, WHOLE};
 
 use crate::{
     ids::{NodeId, PlanId, PolicyId, ReplicaId, ServiceId, WorkloadId},
@@ -128,7 +130,7 @@ impl io::Write for HashWriter {
     }
 }
 
-/// One replica that goes from one node to another.
+/// One replica that goes from one node to another, or a part of its traffic that does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Move {
     /// What moves.
@@ -143,8 +145,14 @@ pub struct Move {
     pub to: NodeId,
     /// Why, with the numbers.
     pub reason: MoveReason,
-    /// Shares of traffic in percent that the target gets, one ramp step after the other; the last one is 100.
+    /// Parts in percent of the traffic that goes to the target, one ramp step after the other; the last one is 100.
     pub ramp_percent: Vec<u8>,
+    /// Weights of the two ends before and after.
+    #[serde(default, skip_serializing_if = "Traffic::is_whole")]
+    pub traffic: Traffic,
+    /// The replica on the target, when only traffic goes: it runs already, and the source goes on running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shift_to: Option<ReplicaId>,
     /// Workloads of moves before it in the plan that must be over first, because they leave the room that it needs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<WorkloadId>,
@@ -152,6 +160,13 @@ pub struct Move {
     /// rest of the workload after this move does not hold them back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub then: Vec<ReplicaId>,
+}
+
+impl Move {
+    /// Whether only traffic goes, and no replica is started or stopped.
+    pub const fn is_shift(&self) -> bool {
+        self.shift_to.is_some()
+    }
 }
 
 /// Why a replica is moved: the numbers that decided.

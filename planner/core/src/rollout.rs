@@ -37,7 +37,7 @@ mod tests;
 
 pub use limits::Limits;
 pub use machine::step;
-pub use observation::{AbortRequest, Action, Attempt, Observation, PairWeights, Predecessor, Validity};
+pub use observation::{AbortRequest, Action, Attempt, Observation, Predecessor, Validity};
 
 /// Where a rollout stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,6 +10,7 @@ pub use scheduling::{
 
 use crate::{
     ids::{NodeId, ReplicaId, ServiceId, WorkloadId, Zone},
+    plan::WHOLE,
     time::Timestamp,
     units::Millicores,
 };
@@ -25,19 +26,47 @@ pub struct Snapshot {
     pub nodes: BTreeMap<NodeId, Node>,
     /// Every workload that the platform manages.
     pub workloads: BTreeMap<WorkloadId, Workload>,
+    /// What the platform can do besides starting and stopping replicas.
+    #[serde(default, skip_serializing_if = "Capabilities::is_none")]
+    pub capabilities: Capabilities,
+}
+
+/// What a platform can do besides starting and stopping replicas.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Capabilities {
+    /// Replicas of one workload can have different shares of its traffic for good, not only during a move.
+    pub weights: bool,
+}
+
+impl Capabilities {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Snapshot {
+    /// A platform of which nothing is known yet.
+    pub const fn empty(taken_at: Timestamp) -> Self {
+        Self {
+            taken_at,
+            nodes: BTreeMap::new(),
+            workloads: BTreeMap::new(),
+            capabilities: Capabilities { weights: false },
+        }
+    }
+
     /// CPU in use on a node by all but the replicas of its workloads, in millicores: what would stay if they went.
     /// `None` when the use of the node, or of a workload with a replica on it, is not known. Replicas are taken to share
-    /// their workload's use evenly.
+    /// their workload's use by their weights.
     pub fn background_millicores(&self, node: &NodeId) -> Option<f64> {
         let used = self.nodes.get(node)?.used?.get();
         let mut managed = 0.0;
         for workload in self.workloads.values() {
-            let here = workload.replicas.values().filter(|replica| replica.node == *node).count();
-            if here > 0 {
-                managed += workload.used?.get() * here as f64 / workload.replicas.len() as f64;
+            let mut here = workload.replicas.values().filter(|replica| replica.node == *node).peekable();
+            if here.peek().is_some() {
+                let share: f64 = here.map(|replica| workload.share_of(replica)).sum();
+                managed += workload.used?.get() * share;
             }
         }
         Some((used - managed).max(0.0))
@@ -175,6 +204,15 @@ impl Workload {
             scheduling: Scheduling::default(),
         }
     }
+
+    /// Part of the workload's traffic that one of its replicas gets, 0 to 1. Even parts when no replica has a weight.
+    pub fn share_of(&self, replica: &Replica) -> f64 {
+        let all: u32 = self.replicas.values().map(|replica| replica.weight).sum();
+        if all == 0 {
+            return 1.0 / self.replicas.len().max(1) as f64;
+        }
+        f64::from(replica.weight) / f64::from(all)
+    }
 }
 
 /// One running copy of a workload.
@@ -184,6 +222,25 @@ pub struct Replica {
     pub node: NodeId,
     /// Whether it answers its ready check.
     pub ready: bool,
+    /// Part of its service's traffic against that of the other replicas; [`WHOLE`] where the platform shares out evenly.
+    #[serde(default = "whole", skip_serializing_if = "is_whole")]
+    pub weight: u32,
+}
+
+impl Replica {
+    /// A replica of a whole share.
+    pub const fn new(node: NodeId, ready: bool) -> Self {
+        Self { node, ready, weight: WHOLE }
+    }
+}
+
+const fn whole() -> u32 {
+    WHOLE
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_whole(weight: &u32) -> bool {
+    *weight == WHOLE
 }
 
 /// How much a workload matters; risk counts with the weight of its tier.

@@ -58,10 +58,7 @@ fn redistribute(
             continue;
         }
         for replica in gone {
-            after.set_share(replica, 0.0);
-        }
-        for replica in &left {
-            after.set_share(*replica, 1.0 / left.len() as f64);
+            after.weigh(replica, 0.0);
         }
     }
     lost

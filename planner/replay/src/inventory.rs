@@ -136,7 +136,7 @@ pub(crate) fn snapshot(inventory: &Inventory, observed: &Observed, now: Timestam
         observed.nodes.iter().map(|node| (&*node.node, node.cpu_m)).collect();
     let workload_used = used_by(observed, |replica| &replica.workload);
     let millicores = |value: f64| Millicores::new(value).ok();
-    let mut snapshot = Snapshot { taken_at: now, nodes: BTreeMap::new(), workloads: BTreeMap::new() };
+    let mut snapshot = Snapshot::empty(now);
     for node in &inventory.nodes {
         let Some(capacity) = millicores(node.capacity_m) else { continue };
         let node_now = Node {
@@ -150,7 +150,7 @@ pub(crate) fn snapshot(inventory: &Inventory, observed: &Observed, now: Timestam
     }
     for workload in &inventory.workloads {
         let replicas = workload.replicas.iter().map(|replica| {
-            let placed = Replica { node: NodeId::new(&*replica.node), ready: replica.ready };
+            let placed = Replica::new(NodeId::new(&*replica.node), replica.ready);
             (replica_id(&workload.name, replica.replica), placed)
         });
         let workload_now = Workload {
@@ -183,6 +183,8 @@ pub(crate) fn in_flight(world: &World) -> Vec<InFlight> {
             replica: replica_id(&state.workload, state.replica),
             from: NodeId::new(&*state.from),
             to: NodeId::new(&*state.to),
+            traffic: foremesh_core::plan::Traffic::WHOLE,
+            shift_to: None,
         })
         .collect()
 }

@@ -76,15 +76,7 @@ fn began(record: &RolloutRecord) -> bool {
 /// Moves that are not over.
 pub(super) fn in_flight(records: &[RolloutRecord]) -> Vec<InFlight> {
     let going = records.iter().filter(|record| !record.state.is_last());
-    going
-        .map(|record| InFlight {
-            workload: record.relocation.workload.clone(),
-            service: record.relocation.service.clone(),
-            replica: record.relocation.replica.clone(),
-            from: record.relocation.from.clone(),
-            to: record.relocation.to.clone(),
-        })
-        .collect()
+    going.map(|record| InFlight::of(&record.relocation)).collect()
 }
 
 /// How long the last successful move of each workload took from the decision until the target had all traffic, in

@@ -51,7 +51,7 @@ impl Inventory for HostsPlatform {
         for (name, hosted) in &shared.hosts.workloads {
             workloads.insert(name.clone(), shared.workload(name, hosted, &answers).await);
         }
-        Ok(Snapshot { taken_at: shared.clock.now(), nodes, workloads })
+        Ok(Snapshot { nodes, workloads, ..Snapshot::empty(shared.clock.now()) })
     }
 
     fn addresses(&self) -> BTreeMap<String, NodeId> {
@@ -136,7 +136,7 @@ impl Shared {
             }
             let here = answer.and_then(|a| a.usage.as_ref()).and_then(|u| u.workloads.get(name.as_str()));
             used = used.zip(here).map(|(sum, here)| sum + here);
-            replicas.insert(replica_id(name, host), Replica { node: host.clone(), ready });
+            replicas.insert(replica_id(name, host), Replica::new(host.clone(), ready));
         }
         Workload {
             tier: hosted.tier,

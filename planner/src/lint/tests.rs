@@ -29,9 +29,9 @@ fn snapshot() -> Snapshot {
         (NodeId::new(name), Node { cost_per_hour, ..Node::new(Millicores::new(1000.0).unwrap()) })
     };
     Snapshot {
-        taken_at: NOW,
         nodes: BTreeMap::from([node("a", 0.2), node("b", 0.3)]),
         workloads: BTreeMap::from([("cart".into(), Workload::new("cart".into()))]),
+        ..Snapshot::empty(NOW)
     }
 }
 

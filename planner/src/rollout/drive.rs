@@ -195,12 +195,13 @@ impl Shared {
         Ok(None)
     }
 
-    /// Shares out one whole share between the two ends; the service's other replicas keep what they have.
+    /// Puts the weights of the two ends in force that lie so far on the way; the service's other replicas keep what they
+    /// have.
     async fn set_traffic(&self, record: &RolloutRecord, target_percent: u8) -> Result<(), PlatformError> {
         let Move { service, replica, .. } = &record.relocation;
         let mut weights = self.ports.traffic.weights(service).await?;
-        let target = u32::from(target_percent.min(100));
-        let ends = [(Some(replica), 100 - target), (record.target.as_ref(), target)];
+        let pair = record.relocation.traffic.at(target_percent);
+        let ends = [(Some(replica), pair.source), (record.target.as_ref(), pair.target)];
         for (end, weight) in ends {
             let Some(end) = end else { continue };
             weights.remove(end);

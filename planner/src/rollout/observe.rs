@@ -3,8 +3,9 @@ use super::{RolloutPorts, RolloutSettings};
 use crate::durations;
 use foremesh_core::{
     ids::NodeId,
+    plan::PairWeights,
     rollout::{
-        Observation, PairWeights, Phase, RolloutRecord, State,
+        Observation, Phase, RolloutRecord, State,
         gate::{GateSample, GateVerdict, judge},
     },
     time::Timestamp,

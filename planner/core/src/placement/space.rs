@@ -244,6 +244,11 @@ impl<'m, 'a> MeshSpace<'m, 'a> {
         self.aims.set(aims, &self.evaluation);
     }
 
+    /// Weight of a replica against the others of its service, as the platform stores it.
+    pub(super) fn weight_of(&self, unit: ReplicaIx) -> u32 {
+        self.evaluation.weight_of(unit) as u32
+    }
+
     /// Service of a replica.
     pub(super) fn service_of(&self, unit: ReplicaIx) -> ServiceIx {
         self.mesh.service_of(unit)
@@ -252,7 +257,8 @@ impl<'m, 'a> MeshSpace<'m, 'a> {
 
 fn size(inputs: &Inputs<'_>, mesh: &MeshModel, unit: ReplicaIx) -> f64 {
     let Some(workload) = inputs.snapshot.workloads.get(mesh.replica(unit).0) else { return 0.0 };
-    let used = workload.used.map_or(0.0, |used| used.get() / workload.replicas.len().max(1) as f64);
+    let part = workload.replicas.get(mesh.replica(unit).1).map_or(1.0, |replica| workload.share_of(replica));
+    let used = workload.used.map_or(0.0, |used| used.get() * part);
     workload.requests.cpu_millicores.unwrap_or(0.0).max(used)
 }
 

@@ -6,7 +6,7 @@ use super::{
     space::MeshSpace,
 };
 use crate::{
-    plan::{Cause, Effect, Move, MoveReason, Rejection, RejectionReason, Unlisted},
+    plan::{Cause, Effect, Move, MoveReason, Rejection, RejectionReason, Traffic, Unlisted},
     policy::objective,
     twin::{MEDIAN, NodeIx, ReplicaIx, ServiceIx},
 };
@@ -95,6 +95,8 @@ pub(super) fn planned(
             cause,
         },
         ramp_percent: ramp_percent.unwrap_or_else(|| case.risk.policy.ramp_percent.clone()),
+        traffic: Traffic::of_replica(space.weight_of(unit), 100),
+        shift_to: None,
         after: Vec::new(),
         then: Vec::new(),
     }

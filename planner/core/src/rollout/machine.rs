@@ -2,7 +2,7 @@
 use super::{
     Action, Limits, Next, Observation, RolloutRecord, Stage, State, Validity,
     gate::{GateOutcome, GateVerdict},
-    observation::{PairWeights, Predecessor},
+    observation::Predecessor,
     rolling_back,
 };
 use crate::{time::Timestamp, trial::Trial};
@@ -93,7 +93,7 @@ impl Moment<'_> {
     }
 
     pub(super) fn has_weights(&self, target_percent: u8) -> bool {
-        self.seen.weights == Some(PairWeights::of_target(target_percent))
+        self.seen.weights == Some(self.record.relocation.traffic.at(target_percent))
     }
 
     fn abort(&self) -> Option<Next> {

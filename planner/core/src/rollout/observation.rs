@@ -1,6 +1,6 @@
 //! What an executor tells the state machine, and what it is asked to do.
 use super::gate::GateVerdict;
-use crate::time::Timestamp;
+use crate::{plan::PairWeights, time::Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// One thing to do. Each can be repeated without harm, because after a restart nobody knows whether it was done.
@@ -11,9 +11,9 @@ pub enum Action {
     Prepare,
     /// Start the workload on the target.
     StartTarget,
-    /// Give the target this share of the pair's traffic and the source the rest.
+    /// Put the weights in force that lie so far on the way from those before the move to those after it.
     SetTraffic {
-        /// 0 to 100.
+        /// 0 to 100: nothing given to the target yet, to all that it is to get.
         target_percent: u8,
     },
     /// Start the source again: it stopped answering and is needed.
@@ -64,23 +64,6 @@ pub struct AbortRequest {
     pub why: String,
     /// When they said so.
     pub at: Timestamp,
-}
-
-/// Weights of the two ends as the platform has them: percent of what the moved replica would get.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PairWeights {
-    /// The source's.
-    pub source: u32,
-    /// The target's.
-    pub target: u32,
-}
-
-impl PairWeights {
-    /// The weights that give the target this share.
-    pub const fn of_target(percent: u8) -> Self {
-        let target = if percent > 100 { 100 } else { percent as u32 };
-        Self { source: 100 - target, target }
-    }
 }
 
 /// What is known of the world at one moment. `None` always means "could not be found out", which is never good news and

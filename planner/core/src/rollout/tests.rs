@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     ids::{NodeId, PolicyId, ServiceId, WorkloadId},
-    plan::MoveReason,
+    plan::{MoveReason, PairWeights, Traffic},
     units::{Probability, Quantile},
 };
 use proptest::prelude::*;
@@ -32,6 +32,8 @@ fn relocation(ramp_percent: Vec<u8>) -> Move {
             cause: crate::plan::Cause::OwnNode,
         },
         ramp_percent,
+        traffic: Traffic::WHOLE,
+        shift_to: None,
         after: Vec::new(),
         then: Vec::new(),
     }
@@ -135,7 +137,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let weights = PairWeights::of_target(0);
+        let weights = Traffic::WHOLE.at(0);
         Self {
             source_started: true,
             source_answers: true,
@@ -152,7 +154,7 @@ impl World {
             Action::StartSource => (self.source_started, self.source_answers) = (true, true),
             Action::StopTarget => (self.target_started, self.target_answers) = (false, false),
             Action::StopSource => (self.source_started, self.source_answers) = (false, false),
-            Action::SetTraffic { target_percent } => self.weights = PairWeights::of_target(target_percent),
+            Action::SetTraffic { target_percent } => self.weights = Traffic::WHOLE.at(target_percent),
         }
     }
 
@@ -265,7 +267,7 @@ impl Run {
             }
             Action::StopSource => {
                 prop_assert_eq!(seen.target_ready, Some(true));
-                prop_assert_eq!(seen.weights, Some(PairWeights::of_target(100)));
+                prop_assert_eq!(seen.weights, Some(Traffic::WHOLE.at(100)));
                 prop_assert_eq!(self.record.state, State::Settling { retiring: true });
                 let settled = self
                     .record
@@ -276,7 +278,7 @@ impl Run {
             }
             Action::StopTarget => {
                 prop_assert_eq!(seen.source_ready, Some(true));
-                prop_assert_eq!(seen.weights, Some(PairWeights::of_target(0)));
+                prop_assert_eq!(seen.weights, Some(Traffic::WHOLE.at(0)));
             }
             Action::Prepare | Action::StartTarget | Action::StartSource => {}
         }
@@ -326,13 +328,13 @@ fn check_end(run: &Run, kind: bool) -> Result<(), TestCaseError> {
         State::Succeeded => {
             prop_assert!(world.target_started && !world.source_started);
             if kind {
-                prop_assert_eq!(world.weights, PairWeights::of_target(100));
+                prop_assert_eq!(world.weights, Traffic::WHOLE.at(100));
             }
         }
         State::RolledBack | State::Aborted => {
             prop_assert!(world.source_started && !world.target_started, "{:?}", run.record.history);
             if kind {
-                prop_assert_eq!(world.weights, PairWeights::of_target(0));
+                prop_assert_eq!(world.weights, Traffic::WHOLE.at(0));
             }
         }
         _ => prop_assert!(run.record.why().contains("Remedy: "), "{}", run.record.why()),

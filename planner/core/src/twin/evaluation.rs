@@ -3,6 +3,7 @@ mod journal;
 pub(super) mod layout;
 mod look;
 mod risk;
+mod traffic;
 
 use super::{
     MEDIAN, UPPER,
@@ -22,6 +23,8 @@ const NO_BOUND_MS: f32 = 1e8;
 pub struct Evaluation<'m> {
     mesh: &'m MeshModel,
     layout: Layout,
+    /// Weight of each replica against the others of its service.
+    weights: Vec<f32>,
     /// Replicas on each node, sorted.
     on_node: Vec<Vec<u32>>,
     /// Share of each node's CPU in use.
@@ -52,7 +55,8 @@ impl MeshModel {
     pub fn start(&self) -> Evaluation<'_> {
         let mut evaluation = Evaluation {
             mesh: self,
-            layout: Layout::new(self, |replica| self.replicas[replica].start),
+            layout: self.layout_of_start(),
+            weights: self.replicas.iter().map(|replica| replica.weight).collect(),
             on_node: vec![Vec::new(); self.nodes.len()],
             used: vec![[0.0; LANES]; self.nodes.len()],
             risk: vec![0.0; self.services.len()],

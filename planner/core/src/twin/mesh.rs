@@ -6,6 +6,7 @@ mod calibrate;
 mod distances;
 mod fitting;
 mod scale;
+mod shares;
 
 use super::{
     Calibration, CalibrationNote, TwinUnknown,
@@ -91,8 +92,10 @@ pub(super) struct ReplicaModel {
     pub(super) home: u32,
     /// Where it runs once the moves in flight are over.
     pub(super) start: u32,
-    /// Part of the service's requests.
+    /// Part of the service's requests that it gets now.
     pub(super) share: f32,
+    /// Its weight against the other replicas of the service once the moves in flight are over.
+    pub(super) weight: f32,
 }
 
 /// One service.

@@ -12,7 +12,7 @@ use crate::{
         constraint::{Mover, movable},
         layout::Layout,
     },
-    plan::{Cause, Move, MoveReason, Plan},
+    plan::{Cause, Move, MoveReason, Plan, Traffic, WHOLE},
     policy::{PredictedLatency, RelocationPolicy, Rule},
     topology::NodeState,
     units::Probability,
@@ -124,6 +124,11 @@ fn planned(inputs: &Inputs<'_>, asked: &Asked, after: Vec<WorkloadId>) -> Result
             cause: Cause::default(),
         },
         ramp_percent: policy.ramp_percent.clone(),
+        traffic: Traffic::of_replica(
+            workload.replicas.get(&asked.replica_id).map_or(WHOLE, |now| now.weight),
+            100,
+        ),
+        shift_to: None,
         after,
         then: Vec::new(),
     })

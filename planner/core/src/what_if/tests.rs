@@ -24,7 +24,7 @@ fn known(name: &str, metric: &str, value: f64) -> Forecast {
 }
 
 fn mesh() -> OwnedInputs {
-    let mut world = OwnedInputs::new(Snapshot { taken_at: NOW, nodes: [].into(), workloads: [].into() });
+    let mut world = OwnedInputs::new(Snapshot::empty(NOW));
     for (name, beside) in [("a", 300.0), ("b", 100.0), ("c", 100.0)] {
         let used = if name == "a" { beside + 400.0 } else { beside + 10.0 };
         let node = Node {
@@ -36,7 +36,7 @@ fn mesh() -> OwnedInputs {
         world.background.insert(name.into(), Ok(known(name, "cpu_used_millicores", beside)));
     }
     for (name, node, rps, used) in [("cart", "a", 100.0, 400.0), ("front", "b", 50.0, 10.0)] {
-        let replica = Replica { node: node.into(), ready: true };
+        let replica = Replica::new(node.into(), true);
         let workload = Workload {
             replicas: BTreeMap::from([(format!("{name}-0").as_str().into(), replica)]),
             used: Some(Millicores::new(used).unwrap()),
@@ -139,7 +139,7 @@ fn a_failed_node_takes_services_with_it_unless_another_replica_is_left() {
 
     let mut world = mesh();
     let cart = world.snapshot.workloads.get_mut(&WorkloadId::new("cart")).unwrap();
-    cart.replicas.insert("cart-1".into(), Replica { node: "c".into(), ready: true });
+    cart.replicas.insert("cart-1".into(), Replica::new("c".into(), true));
     let answer = ask(&world, &failed);
     assert!(!of(&answer, "cart").after.lost);
     let c = answer.nodes.iter().find(|node| node.node.as_str() == "c").expect("it carries more");

@@ -302,6 +302,8 @@ fn descheduler_1668_the_next_one_waits() {
         replica: "cart-2".into(),
         from: "d".into(),
         to: "c".into(),
+        traffic: foremesh_core::plan::Traffic::WHOLE,
+        shift_to: None,
     });
     let story = Story::of(&world);
     assert!(story.moves().is_empty());
@@ -345,6 +347,8 @@ fn scheduler_plugins_797_what_is_under_way_counts() {
                 replica: format!("{name}-1").as_str().into(),
                 from: "a".into(),
                 to: "b".into(),
+                traffic: foremesh_core::plan::Traffic::WHOLE,
+                shift_to: None,
             });
         }
     }

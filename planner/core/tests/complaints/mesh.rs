@@ -25,7 +25,7 @@ pub(crate) const fn shopper(name: &'static str, node: &'static str, used_millico
 impl World {
     /// Another replica of a workload.
     pub(crate) fn replica(&mut self, workload: &str, replica: &str, node: &str) {
-        let placed = Replica { node: node.into(), ready: true };
+        let placed = Replica::new(node.into(), true);
         self.workload(workload).replicas.insert(replica.into(), placed);
     }
 

@@ -197,7 +197,7 @@ impl Cluster {
     pub(crate) fn replace(&mut self, flight: &Flight) {
         let Some(workload) = self.workloads.get_mut(&flight.planned.workload) else { return };
         if workload.replicas.remove(&flight.planned.replica).is_some() {
-            let placed = Replica { node: flight.planned.to.clone(), ready: true };
+            let placed = Replica::new(flight.planned.to.clone(), true);
             workload.replicas.insert(flight.successor.clone(), placed);
         }
     }

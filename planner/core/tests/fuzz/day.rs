@@ -277,7 +277,7 @@ impl Day {
 
     /// What the platform says, with the faults of the moment.
     fn snapshot(&self, step: usize, now: Timestamp, happened: &Happened) -> Snapshot {
-        let mut snapshot = Snapshot { taken_at: now, nodes: BTreeMap::new(), workloads: BTreeMap::new() };
+        let mut snapshot = Snapshot::empty(now);
         for (id, machine) in &self.cluster.machines {
             if self.schedule.is(step, &Fault::Away(id.clone())) {
                 continue;
@@ -314,7 +314,7 @@ impl Day {
             }
             for flight in self.flights.iter().filter(|flight| flight.planned.workload == *id) {
                 if let Some(ready) = flight.shown() {
-                    let successor = Replica { node: flight.planned.to.clone(), ready };
+                    let successor = Replica::new(flight.planned.to.clone(), ready);
                     workload.replicas.insert(flight.successor.clone(), successor);
                 }
             }

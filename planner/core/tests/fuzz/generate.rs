@@ -162,7 +162,7 @@ fn place(random: &mut Random, cluster: &mut Cluster, id: &WorkloadId, workload: 
         let node = random.one_of(&possible).clone();
         let replica = Cluster::new_replica(id, number);
         if let Some(workload) = cluster.workloads.get_mut(id) {
-            workload.replicas.insert(replica, Replica { node, ready: true });
+            workload.replicas.insert(replica, Replica::new(node, true));
         }
     }
 }
@@ -199,5 +199,5 @@ fn bind(random: &mut Random, cluster: &mut Cluster) {
 fn bare(cluster: &Cluster) -> Snapshot {
     let nodes: BTreeMap<_, _> =
         cluster.machines.iter().map(|(id, machine)| (id.clone(), machine.node.clone())).collect();
-    Snapshot { taken_at: Timestamp::default(), nodes, workloads: cluster.workloads.clone() }
+    Snapshot { nodes, workloads: cluster.workloads.clone(), ..Snapshot::empty(Timestamp::default()) }
 }

@@ -91,6 +91,8 @@ impl Flight {
             replica: self.planned.replica.clone(),
             from: self.planned.from.clone(),
             to: self.planned.to.clone(),
+            traffic: foremesh_core::plan::Traffic::WHOLE,
+            shift_to: None,
         }
     }
 

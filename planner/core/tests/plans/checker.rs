@@ -173,6 +173,8 @@ fn flight(workload: &str, to: &str) -> InFlight {
         replica: "cart-1".into(),
         from: "a".into(),
         to: to.into(),
+        traffic: foremesh_core::plan::Traffic::WHOLE,
+        shift_to: None,
     }
 }
 

@@ -21,6 +21,8 @@ fn flight(workload: &str, to: &str) -> InFlight {
         replica: format!("{workload}-1").as_str().into(),
         from: "a".into(),
         to: to.into(),
+        traffic: foremesh_core::plan::Traffic::WHOLE,
+        shift_to: None,
     }
 }
 

@@ -64,7 +64,7 @@ impl World {
     pub(crate) fn new() -> Self {
         let mut world = Self {
             now: NOW,
-            snapshot: Snapshot { taken_at: NOW, nodes: BTreeMap::new(), workloads: BTreeMap::new() },
+            snapshot: Snapshot::empty(NOW),
             services: BTreeMap::new(),
             nodes: BTreeMap::new(),
             background: BTreeMap::new(),
@@ -102,7 +102,7 @@ impl World {
 
     /// Adds a service with one workload of one replica, or replaces it.
     pub(crate) fn service(&mut self, shape: &ServiceShape) {
-        let replica = Replica { node: shape.node.into(), ready: true };
+        let replica = Replica::new(shape.node.into(), true);
         let workload = Workload {
             tier: shape.tier,
             replicas: BTreeMap::from([(format!("{}-1", shape.name).as_str().into(), replica)]),

@@ -194,7 +194,7 @@ impl Case {
         for (ix, service) in self.mesh.services.iter().enumerate() {
             let id = ServiceId::new(name(ix));
             let replicas = service.replicas.iter().enumerate().map(|(at, (node, _))| {
-                (format!("{at}").as_str().into(), Replica { node: name(*node).as_str().into(), ready: true })
+                (format!("{at}").as_str().into(), Replica::new(name(*node).as_str().into(), true))
             });
             let workload = Workload { replicas: replicas.collect(), ..Workload::new(id.clone()) };
             world.snapshot.workloads.insert(name(ix).as_str().into(), workload);

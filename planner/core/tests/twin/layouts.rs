@@ -4,9 +4,12 @@ use crate::{
     world::{ServiceShape, World, millicores, noon},
 };
 use foremesh_core::{
+    ids::ReplicaId,
+    inputs::InFlight,
     learned::{Call, Distance, TwinOutcome},
+    plan::{PairWeights, Traffic},
     splitmix::SplitMix,
-    topology::Tier,
+    topology::{Replica, Tier},
     twin::{Evaluation, KNOTS, MEDIAN, MeshModel, UPPER},
 };
 
@@ -236,14 +239,45 @@ fn distance_counts_for_who_waits() {
 
 #[test]
 fn half_the_traffic_is_half_the_load() {
-    let world = World::new();
+    let mut world = World::new();
+    // Half of what was on one node is on the other now.
+    world.workload("cart").replicas.insert("cart-2".into(), Replica::new("b".into(), true));
     let mesh = MeshModel::build(&world.inputs());
     let mut evaluation = mesh.start();
     let replica = mesh.replica_ix(&"cart".into(), &"cart-1".into()).unwrap();
-    let a = mesh.node_ix(&"a".into()).unwrap();
-    let before = evaluation.node_use(a, 0, MEDIAN);
-    evaluation.set_share(replica, 0.5);
-    assert!((before - evaluation.node_use(a, 0, MEDIAN) - 0.05).abs() < 0.005);
+    let [a, b] = ["a", "b"].map(|node| mesh.node_ix(&node.into()).unwrap());
+    let before = [a, b].map(|node| evaluation.node_use(node, 0, MEDIAN));
+    evaluation.weigh(replica, 0.0);
+    assert!(evaluation.share_of(replica) == 0.0);
+    assert!((before[0] - evaluation.node_use(a, 0, MEDIAN) - 0.05).abs() < 0.005);
+    assert!((evaluation.node_use(b, 0, MEDIAN) - before[1] - 0.05).abs() < 0.005);
+    evaluation.weigh(replica, 100.0);
+    assert!((evaluation.node_use(a, 0, MEDIAN) - before[0]).abs() < 1e-6);
+}
+
+/// What the platform says of weights is what the load is taken from, and a shift that is under way counts as done.
+#[test]
+fn weights_of_the_snapshot_are_shares() {
+    let mut world = World::new();
+    world.workload("cart").replicas.insert("cart-2".into(), Replica::new("b".into(), true));
+    world.workload("cart").replicas.get_mut(&ReplicaId::new("cart-1")).unwrap().weight = 300;
+    let share = |world: &World| {
+        let mesh = MeshModel::build(&world.inputs());
+        let replica = mesh.replica_ix(&"cart".into(), &"cart-1".into()).unwrap();
+        mesh.start().share_of(replica)
+    };
+    assert!((share(&world) - 0.75).abs() < 1e-6);
+    let traffic = Traffic::shifted(PairWeights { source: 300, target: 100 }, 50);
+    world.in_flight.push(InFlight {
+        workload: "cart".into(),
+        service: "cart".into(),
+        replica: "cart-1".into(),
+        from: "a".into(),
+        to: "b".into(),
+        traffic,
+        shift_to: Some("cart-2".into()),
+    });
+    assert!((share(&world) - 0.375).abs() < 1e-6);
 }
 
 /// A fault in the code makes everything slower while nothing uses more CPU. Another node does not help.

@@ -66,7 +66,7 @@ pub(super) struct Service<'a> {
 impl Made {
     /// A mesh of nothing but a policy for all services.
     pub(super) fn empty(limit: usize) -> Result<Self, BenchError> {
-        let snapshot = Snapshot { taken_at: NOW, nodes: BTreeMap::new(), workloads: BTreeMap::new() };
+        let snapshot = Snapshot::empty(NOW);
         let inputs = OwnedInputs {
             now: NOW,
             snapshot,
@@ -139,7 +139,7 @@ impl Made {
             .enumerate()
             .map(|(at, node)| {
                 let replica = ReplicaId::new(format!("{}-{at}", made.name));
-                (replica, Replica { node: node_name(*node), ready: true })
+                (replica, Replica::new(node_name(*node), true))
             })
             .collect();
         let copies = made.nodes.len().max(1) as f64;

@@ -22,7 +22,7 @@ const MINUTE: i64 = 60_000;
 
 /// `a` and `b` are in zone `north`, `c` is in zone `south`.
 fn world() -> OwnedInputs {
-    let snapshot = Snapshot { taken_at: NOW, nodes: BTreeMap::new(), workloads: BTreeMap::new() };
+    let snapshot = Snapshot::empty(NOW);
     let mut world = OwnedInputs::new(snapshot);
     for (name, zone) in [("a", "north"), ("b", "north"), ("c", "south")] {
         let capacity = Millicores::new(1000.0).unwrap();
@@ -38,7 +38,7 @@ fn runs(world: &mut OwnedInputs, name: &str, nodes: &[&str]) {
     let known = world.snapshot.workloads.entry(name.into());
     let workload = known.or_insert_with(|| Workload::new(name.into()));
     let replica = |(at, node): (usize, &&str)| {
-        (format!("{name}-{at}").as_str().into(), Replica { node: NodeId::new(*node), ready: true })
+        (format!("{name}-{at}").as_str().into(), Replica::new(NodeId::new(*node), true))
     };
     workload.replicas = nodes.iter().enumerate().map(replica).collect();
 }

@@ -48,16 +48,16 @@ fn steps(usual: f64, at: &[usize], other: f64) -> [f64; 15] {
 fn world() -> OwnedInputs {
     let node = || Node { memory_bytes: Some(1000.0), ..Node::new(Millicores::new(1000.0).unwrap()) };
     let nodes = ["a", "b"].map(|name| (NodeId::new(name), node()));
-    let replicas = ["a", "b"]
-        .map(|name| (format!("cart-{name}").as_str().into(), Replica { node: name.into(), ready: true }));
+    let replicas =
+        ["a", "b"].map(|name| (format!("cart-{name}").as_str().into(), Replica::new(name.into(), true)));
     let mut workload = Workload { replicas: BTreeMap::from(replicas), ..Workload::new("cart".into()) };
     workload.requests.cpu_millicores = Some(200.0);
     OwnedInputs {
         now: at(100),
         snapshot: Snapshot {
-            taken_at: at(100),
             nodes: BTreeMap::from(nodes),
             workloads: BTreeMap::from([("cart".into(), workload)]),
+            ..Snapshot::empty(at(100))
         },
         services: BTreeMap::from([("cart".into(), ServiceInputs::default())]),
         nodes: BTreeMap::new(),

@@ -22,7 +22,11 @@ fn world() -> OwnedInputs {
     let workloads = [workload("cart", Some("shop")), workload("pay", Some("shop")), workload("mail", None)];
     OwnedInputs {
         now: NOW,
-        snapshot: Snapshot { taken_at: NOW, nodes: BTreeMap::new(), workloads: BTreeMap::from(workloads) },
+        snapshot: Snapshot {
+            nodes: BTreeMap::new(),
+            workloads: BTreeMap::from(workloads),
+            ..Snapshot::empty(NOW)
+        },
         services: BTreeMap::new(),
         nodes: BTreeMap::new(),
         background: BTreeMap::new(),
@@ -76,6 +80,8 @@ fn flying(workload: &str, from: &str, to: &str) -> InFlight {
         replica: format!("{workload}-1").as_str().into(),
         from: from.into(),
         to: to.into(),
+        traffic: crate::plan::Traffic::WHOLE,
+        shift_to: None,
     }
 }
 
@@ -101,6 +107,8 @@ fn chosen(workload: &str, from: &str, to: &str) -> Move {
             cause: Cause::default(),
         },
         ramp_percent: vec![100],
+        traffic: crate::plan::Traffic::WHOLE,
+        shift_to: None,
         after: Vec::new(),
         then: Vec::new(),
     }

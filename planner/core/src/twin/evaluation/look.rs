@@ -39,9 +39,9 @@ impl Evaluation<'_> {
         self.steps.looked.clear();
     }
 
-    /// Changes the part of its service's requests that a replica gets. Parts of one service should add up to 1.
-    pub fn set_share(&mut self, replica: ReplicaIx, share: f64) {
-        self.layout.share[replica] = share as f32;
+    /// Changes the part of its service's requests that a replica gets. Those of one service add up to 1.
+    pub(super) fn set_share(&mut self, replica: ReplicaIx, share: f32) {
+        self.layout.share[replica] = share;
         let rates = &self.mesh.rates[self.mesh.service_of(replica)];
         self.layout.limit(self.mesh, replica, |lane| rates[lane]);
         let node = self.node_of(replica);

@@ -3,6 +3,7 @@ use super::{
     Fitted, MeshModel, NodeModel, Objective, ReplicaModel, ServiceModel, WorkloadModel,
     calibrate::calibrate,
     distances::{Distances, NO_ZONE},
+    shares::{Moving, Weights},
 };
 use crate::{
     forecast::LEVELS,
@@ -153,7 +154,7 @@ impl MeshModel {
     }
 
     fn add_workloads(&mut self, inputs: &Inputs<'_>, why: &[Option<TwinUnknown>]) {
-        let mut counts = vec![0u32; self.service_ids.len()];
+        let mut all = vec![Weights::default(); self.service_ids.len()];
         let services: Vec<usize> = inputs
             .snapshot
             .workloads
@@ -161,17 +162,16 @@ impl MeshModel {
             .map(|workload| self.service_ids.binary_search(&workload.service).unwrap_or_default())
             .collect();
         for (workload, service) in inputs.snapshot.workloads.values().zip(&services) {
-            counts[*service] += workload.replicas.len() as u32;
+            workload.replicas.values().for_each(|replica| all[*service].add(replica.weight));
         }
-        let mut moving: BTreeMap<(&str, &str), &NodeId> = BTreeMap::new();
-        for flight in inputs.in_flight {
-            moving.insert((flight.workload.as_str(), flight.replica.as_str()), &flight.to);
-        }
+        let moving = Moving::of(inputs);
         for (place, ((id, workload), service)) in inputs.snapshot.workloads.iter().zip(&services).enumerate()
         {
-            let share = 1.0 / counts[*service].max(1) as f32;
+            let all = all[*service];
+            let own_share =
+                workload.replicas.values().map(|replica| f64::from(all.share(replica.weight))).sum();
             let throughput = why[*service].as_ref();
-            let model = self.workload_of(inputs, id, workload, f64::from(share), throughput);
+            let model = self.workload_of(inputs, id, workload, own_share, throughput);
             self.workloads.push(model);
             for (replica, placed) in &workload.replicas {
                 // A node that nobody reported is no place: the replica is then left out, and its workload unknown.
@@ -180,14 +180,15 @@ impl MeshModel {
                     self.workloads[place].unknown.get_or_insert(unknown);
                     continue;
                 };
-                let to = moving.get(&(id.as_str(), replica.as_str())).and_then(|to| self.node_ix(to));
+                let to = moving.to(id, replica).and_then(|to| self.node_ix(to));
                 self.replica_ids.push(replica.clone());
                 self.replicas.push(ReplicaModel {
                     workload: place as u32,
                     service: *service as u32,
                     home: home as u32,
                     start: to.unwrap_or(home) as u32,
-                    share,
+                    share: all.share(placed.weight),
+                    weight: all.counted(moving.weight(id, replica).unwrap_or(placed.weight)),
                 });
             }
         }
@@ -203,10 +204,9 @@ impl MeshModel {
         inputs: &Inputs<'_>,
         id: &WorkloadId,
         workload: &Workload,
-        share: f64,
+        own_share: f64,
         throughput: Option<&TwinUnknown>,
     ) -> WorkloadModel {
-        let own_share = share * workload.replicas.len() as f64;
         let demand = demand_of(inputs, id, workload, own_share);
         let (core_ms, idle, unknown) = match demand {
             Ok((core_ms, idle)) => (core_ms, idle, throughput.cloned()),

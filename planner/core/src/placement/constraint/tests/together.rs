@@ -132,6 +132,8 @@ const OTHERS: &[Row] = &[
                 replica: "cache-0".into(),
                 from: "b".into(),
                 to: "c".into(),
+                traffic: crate::plan::Traffic::WHOLE,
+                shift_to: None,
             }];
         },
         "a",
@@ -180,6 +182,8 @@ const OTHERS: &[Row] = &[
                 replica: "cart-1".into(),
                 from: "b".into(),
                 to: "d".into(),
+                traffic: crate::plan::Traffic::WHOLE,
+                shift_to: None,
             }];
         },
         "a",
@@ -217,6 +221,8 @@ const OTHERS: &[Row] = &[
                 replica: "cache-0".into(),
                 from: "c".into(),
                 to: "a".into(),
+                traffic: crate::plan::Traffic::WHOLE,
+                shift_to: None,
             }];
         },
         "a",
@@ -372,6 +378,8 @@ fn a_move_in_flight_holds_both_ends() {
         replica: "one-0".into(),
         from: from.into(),
         to: to.into(),
+        traffic: crate::plan::Traffic::WHOLE,
+        shift_to: None,
     };
     world.in_flight = vec![moving("a", "b")];
     let inputs = world.borrow();
