@@ -11,7 +11,6 @@ use foremesh_core::{
     topology::{Node, Replica, Requests, Snapshot, Spread, TopologyKey, Workload},
     units::Millicores,
 };
-use std::collections::BTreeMap;
 
 const NODES: usize = 2_000;
 const WORKLOADS: usize = 10_000;
