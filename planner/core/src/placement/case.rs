@@ -57,13 +57,16 @@ impl<'r, 'a> Case<'r, 'a> {
         let Some(objective) = risk.objective.copied() else {
             return Err(refused.unwrap_or(NothingBecause::NoObjective));
         };
+        let objective = held_to(space, service, objective);
         let expected_ms = space.evaluation().worst_ms(service, MEDIAN).unwrap_or(f64::INFINITY);
-        let stay_ms = risk.worst_ms().map_or(expected_ms, |forecast_ms| forecast_ms.min(expected_ms));
+        let alike = risk.objective.is_some_and(|own| own.quantile == objective.quantile);
+        let forecast_ms = risk.worst_ms().filter(|_| alike);
+        let stay_ms = forecast_ms.map_or(expected_ms, |forecast_ms| forecast_ms.min(expected_ms));
         let margin = risk.policy.margin;
         let below = objective.above_ms * (1.0 - margin.target);
         let limit_ms =
             if risk.worst_ms().is_some() { below.min(stay_ms * (1.0 - margin.gain)) } else { below };
-        let aim = match aim(space, risk, service, limit_ms, expected_ms) {
+        let aim = match aim(space, risk, (service, objective.above_ms), limit_ms, expected_ms) {
             Ok(aim) => aim,
             Err(why) => return Err(refused.unwrap_or(why)),
         };
@@ -166,6 +169,20 @@ impl<'r, 'a> Case<'r, 'a> {
     }
 }
 
+/// What the service must keep wherever it goes. The twin holds each service to one quantile: where another rule's is nearer
+/// to being missed than that of the rule that fired, the target must keep that one.
+fn held_to(space: &MeshSpace<'_, '_>, service: ServiceIx, own: PredictedLatency) -> PredictedLatency {
+    match space.mesh.objective(service) {
+        Some(held) if held.quantile != own.quantile => PredictedLatency {
+            quantile: held.quantile,
+            above_ms: held.above_ms,
+            within_ms: held.within_ms,
+            ..own
+        },
+        _ => own,
+    }
+}
+
 /// Why none of a service's own replicas may be moved; `None` when one may.
 fn refused<'a>(space: &mut MeshSpace<'_, 'a>, risk: &Risk<'a>, own: &[ReplicaIx]) -> Option<NothingBecause> {
     let mut first = None;
@@ -235,7 +252,7 @@ fn lasts_after_ms(space: &MeshSpace<'_, '_>, risk: &Risk<'_>, breach: &Breach, n
 fn aim(
     space: &MeshSpace<'_, '_>,
     risk: &Risk<'_>,
-    service: ServiceIx,
+    (service, objective_ms): (ServiceIx, f64),
     limit_ms: f64,
     expected_ms: f64,
 ) -> Result<Aim, NothingBecause> {
@@ -247,7 +264,6 @@ fn aim(
         Trigger::Opportunity(_) => Ok(nothing),
         Trigger::Breach(breach) => match (breach.worst_ms(), &breach.subject) {
             (Some(forecast_ms), _) => {
-                let objective_ms = risk.objective.map_or(0.0, |objective| objective.above_ms);
                 // The node is taken for the cause when the twin is as sure of the breach as the rule demands. The history may
                 // still tell of a node that was full before a neighbour left it.
                 let sure = risk.rule.latency().map_or(0.0, |rule| rule.probability.get());

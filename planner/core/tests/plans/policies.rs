@@ -45,6 +45,26 @@ fn a_full_node_is_left_though_latency_is_fine() {
     verify(plan, &inputs).expect("the checker agrees");
 }
 
+/// Two objectives at different quantiles: the one that fires could be kept elsewhere, the other one nowhere.
+#[test]
+fn a_move_must_keep_the_objective_that_is_nearest_to_being_missed() {
+    for (median_above, moves) in [("100ms", true), ("1ms", false)] {
+        let mut world = World::new();
+        let median = json!({"name": "median", "predictedLatency": {"quantile": 0.5, "above": median_above, "within": "40m"}});
+        world.policies = vec![policy(&with_rule(&median))];
+        let decision = decide(&world.inputs()).unwrap();
+        assert_eq!(
+            decision.plan.is_some(),
+            moves,
+            "median above {median_above}: {:?}",
+            decision.nothing_because
+        );
+        if let Some(plan) = decision.plan {
+            verify(plan, &world.inputs()).expect("the checker agrees");
+        }
+    }
+}
+
 #[test]
 fn without_an_objective_nothing_is_moved() {
     let mut world = World::new();
