@@ -169,11 +169,11 @@ impl<'r, 'a> Case<'r, 'a> {
     }
 }
 
-/// What the service must keep wherever it goes. The twin holds each service to one quantile: where another rule's is nearer
-/// to being missed than that of the rule that fired, the target must keep that one.
+/// What the service must keep wherever it goes. The twin holds each service to one objective: where that of another rule is
+/// nearer to being missed than that of the rule that fired, the target must keep that one.
 fn held_to(space: &MeshSpace<'_, '_>, service: ServiceIx, own: PredictedLatency) -> PredictedLatency {
     match space.mesh.objective(service) {
-        Some(held) if held.quantile != own.quantile => PredictedLatency {
+        Some(held) if held.quantile != own.quantile || held.above_ms < own.above_ms => PredictedLatency {
             quantile: held.quantile,
             above_ms: held.above_ms,
             within_ms: held.within_ms,

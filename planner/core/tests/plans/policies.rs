@@ -48,17 +48,25 @@ fn a_full_node_is_left_though_latency_is_fine() {
 /// Two objectives at different quantiles: the one that fires could be kept elsewhere, the other one nowhere.
 #[test]
 fn a_move_must_keep_the_objective_that_is_nearest_to_being_missed() {
-    for (median_above, moves) in [("100ms", true), ("1ms", false)] {
+    let rule = |quantile: f64, above: &str| json!({"name": "other", "predictedLatency": {"quantile": quantile, "above": above, "within": "40m"}});
+    let cases = [
+        ("a median that is kept", vec![rule(0.5, "100ms")], true),
+        ("a median that is not", vec![rule(0.5, "1ms")], false),
+        (
+            "a stricter one at the same quantile, and a lower one at another",
+            vec![rule(0.5, "5ms"), rule(0.99, "8ms")],
+            false,
+        ),
+    ];
+    for (name, others, moves) in cases {
         let mut world = World::new();
-        let median = json!({"name": "median", "predictedLatency": {"quantile": 0.5, "above": median_above, "within": "40m"}});
-        world.policies = vec![policy(&with_rule(&median))];
+        for (at, other) in others.into_iter().enumerate() {
+            let mut more = policy(&json!({"mode": "observe", "rules": [other]}));
+            more.id = format!("more-{at}").as_str().into();
+            world.policies.push(more);
+        }
         let decision = decide(&world.inputs()).unwrap();
-        assert_eq!(
-            decision.plan.is_some(),
-            moves,
-            "median above {median_above}: {:?}",
-            decision.nothing_because
-        );
+        assert_eq!(decision.plan.is_some(), moves, "case: {name}: {:?}", decision.nothing_because);
         if let Some(plan) = decision.plan {
             verify(plan, &world.inputs()).expect("the checker agrees");
         }
