@@ -17,10 +17,11 @@ mod order;
 pub mod search;
 mod space;
 mod told;
+mod traffic;
 
 pub use cost::Cost;
 pub use nothing::NothingBecause;
-pub use space::{Aim, MeshSpace};
+pub use space::{Aim, Chosen, MeshSpace};
 
 use crate::{
     ids::ServiceId,
@@ -87,7 +88,7 @@ pub struct Placement {
     pub staying: Vec<(ServiceId, NothingBecause)>,
 }
 
-/// Chooses moves for the services at risk. Equal inputs give equal placements: ties go to the smaller name. `before` are
+/// Chooses moves for the services at risk, or shifts of their traffic where the platform can do that. Equal inputs give equal placements: ties go to the smaller name. `before` are
 /// moves that were chosen already: they stand on their targets, and do not count against the limit.
 pub fn place<'a>(inputs: &Inputs<'a>, risks: &[Risk<'a>], before: &[Move]) -> Placement {
     place_in(inputs, &MeshModel::build(inputs), risks, before)
@@ -105,12 +106,27 @@ pub fn place_in<'a>(inputs: &Inputs<'a>, mesh: &MeshModel, risks: &[Risk<'a>], b
             |risk: &Risk<'_>| (risk.service.clone(), NothingBecause::SnapshotStale { age_ms, limit_ms });
         return Placement { staying: risks.iter().map(stale).collect(), ..Placement::default() };
     }
+    let whole = place_replicas(inputs, mesh, risks, Chosen { before, beside: &[] });
+    if inputs.snapshot.capabilities.weights {
+        return traffic::place(inputs, mesh, risks, before, whole);
+    }
+    whole
+}
+
+/// Moves of whole replicas, beside what was chosen before.
+fn place_replicas<'a>(
+    inputs: &Inputs<'a>,
+    mesh: &MeshModel,
+    risks: &[Risk<'a>],
+    chosen: Chosen<'_>,
+) -> Placement {
     let mut placement = Placement::default();
-    let (mut space, cases) = prepare(inputs, mesh, risks, before, &mut placement.staying);
+    let (mut space, cases) = prepare(inputs, mesh, risks, chosen, &mut placement.staying);
     let effort = EFFORT.min(EFFORT_EACH * cases.len());
     search::search(&mut space, effort);
     accept::keep_cures(&mut space, &cases);
-    let promised: Vec<layout::Step> = before.iter().filter_map(|m| space.layout.step_of(m)).collect();
+    let promised = chosen.before.iter().chain(chosen.beside);
+    let promised: Vec<layout::Step> = promised.filter_map(|m| space.layout.step_of(m)).collect();
     let mut ordered = order::order(&space, &promised);
     while !ordered.stuck.is_empty() {
         for unit in std::mem::take(&mut ordered.stuck) {
@@ -130,11 +146,11 @@ fn prepare<'r, 'm, 'a>(
     inputs: &Inputs<'a>,
     mesh: &'m MeshModel,
     risks: &'r [Risk<'a>],
-    before: &[Move],
+    chosen: Chosen<'_>,
     staying: &mut Vec<(ServiceId, NothingBecause)>,
 ) -> (MeshSpace<'m, 'a>, Vec<Case<'r, 'a>>) {
     let mode = risks.iter().map(|risk| risk.policy.mode).min().unwrap_or(crate::policy::Mode::Auto);
-    let mut space = MeshSpace::new(inputs, mesh, mode, before);
+    let mut space = MeshSpace::new(inputs, mesh, mode, chosen);
     let mut cases: Vec<Case<'r, 'a>> = Vec::new();
     for risk in risks {
         if let Some(service) = mesh.service_ix(risk.service) {
@@ -162,7 +178,7 @@ fn prepare<'r, 'm, 'a>(
 
 /// The space that [`place`] searches for these risks, before anything is moved: for comparing the search with others.
 pub fn space_of<'m, 'a>(inputs: &Inputs<'a>, mesh: &'m MeshModel, risks: &[Risk<'a>]) -> MeshSpace<'m, 'a> {
-    prepare(inputs, mesh, risks, &[], &mut Vec::new()).0
+    prepare(inputs, mesh, risks, Chosen::default(), &mut Vec::new()).0
 }
 
 /// Turns a layout into moves with their reasons, and says for every other service why it stays.
@@ -194,6 +210,9 @@ fn describe(
     one_by_one::follow(space, cases, &cured, &mut split);
     limits::leave_no_half(space, cases, &mut split);
     told::reasons_of(space, cases, &mut split.now, &before_ms);
+    while limits::keep_permitted(space, cases, &mut split) {
+        told::reasons_of(space, cases, &mut split.now, &before_ms);
+    }
     let chosen = space.cost();
     let staying = space.staying_cost();
     // What is left of a layout that was allowed need not be allowed itself.
@@ -210,7 +229,7 @@ fn describe(
     }
     concerned.sort_unstable();
     concerned.dedup();
-    placement.effects = told::effects(space, &concerned, &moved);
+    placement.effects = told::effects(&concerned, space.evaluation(), &space.at_home());
     let follows: Vec<ReplicaIx> =
         split.now.iter().flat_map(|planned| one_by_one::followers(space, planned)).collect();
     for (unit, _) in moved.iter().filter(|(unit, _)| !follows.contains(unit)) {

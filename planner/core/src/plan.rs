@@ -13,6 +13,7 @@ use crate::{
     inputs::Inputs,
     placement::Placement,
     time::Timestamp,
+    topology::Snapshot,
     units::{Probability, Quantile},
 };
 use serde::{Deserialize, Serialize};
@@ -163,6 +164,22 @@ pub struct Move {
 }
 
 impl Move {
+    /// The snapshot as it is when the move is over, as far as replicas and weights go.
+    pub fn apply(&self, world: &mut Snapshot) {
+        let Some(workload) = world.workloads.get_mut(&self.workload) else { return };
+        if let Some(target) = &self.shift_to {
+            let after = [(&self.replica, self.traffic.after.source), (target, self.traffic.after.target)];
+            for (replica, weight) in after {
+                if let Some(replica) = workload.replicas.get_mut(replica) {
+                    replica.weight = weight;
+                }
+            }
+        } else if let Some(replica) = workload.replicas.get_mut(&self.replica) {
+            replica.node = self.to.clone();
+            replica.weight = self.traffic.after.target;
+        }
+    }
+
     /// Whether only traffic goes, and no replica is started or stopped.
     pub const fn is_shift(&self) -> bool {
         self.shift_to.is_some()

@@ -49,7 +49,9 @@ pub fn revalidate(inputs: &Inputs<'_>, planned: &Move) -> Result<(), Outdated> {
     }
     let placement = place_in(inputs, &mesh, &at_risk, &[]);
     let same = |again: &Move| {
-        again.workload == planned.workload && again.to == planned.to && again.replica == planned.replica
+        let ends =
+            again.workload == planned.workload && again.to == planned.to && again.replica == planned.replica;
+        ends && again.traffic == planned.traffic && again.shift_to == planned.shift_to
     };
     if placement.moves.iter().any(same) {
         return Ok(());
@@ -87,9 +89,9 @@ fn cures(mesh: &MeshModel, planned: &Move, later: &[Move], served: &ServiceId) -
     let Some(objective) = mesh.objective(service) else { return Ok(()) };
     let mut layout = mesh.start();
     for moved in [planned].into_iter().chain(later) {
-        let replica = mesh.replica_ix(&moved.workload, &moved.replica);
-        let Some((replica, to)) = replica.zip(mesh.node_ix(&moved.to)) else { return Ok(()) };
-        layout.move_replica(replica, to);
+        if layout.carry_out(moved).is_none() {
+            return Ok(());
+        }
     }
     let expected_ms = layout.expected_ms(service).unwrap_or(f64::INFINITY);
     let objective_ms = objective.above_ms;

@@ -1,13 +1,15 @@
 //! Checks the invariants of a plan, whoever made it, against the world as it is now.
 mod form;
+pub(crate) use form::waited_for;
 mod room;
+mod weights;
 
 use crate::{
     ids::{NodeId, PlanId, PolicyId, ReplicaId, ServiceId, WorkloadId},
     inputs::Inputs,
     latency::reach,
     placement::constraint::Immovable,
-    plan::{Move, Plan, RejectionReason},
+    plan::{Move, PairWeights, Plan, RejectionReason, Traffic},
     policy::{NotPermitted, RelocationPolicy, Rule},
     twin::TwinUnknown,
 };
@@ -131,6 +133,48 @@ pub enum Violation {
     Ramp {
         /// The ramp.
         ramp: Vec<u8>,
+    },
+    /// Traffic is to be shared out unevenly for good, and the platform cannot do that.
+    #[error(
+        "the traffic of workload `{workload}` is to be shared out by weights, which this platform cannot do"
+    )]
+    NoWeights {
+        /// The workload.
+        workload: WorkloadId,
+    },
+    /// The weights of its two ends are not those that it was planned with.
+    #[error(
+        "the ends of the move of `{workload}` have the weights {actual}, not {planned} as it was planned"
+    )]
+    WeightsChanged {
+        /// The workload.
+        workload: WorkloadId,
+        /// As they are.
+        actual: PairWeights,
+        /// As it was planned.
+        planned: PairWeights,
+    },
+    /// Weights appear from nowhere, or traffic goes the wrong way.
+    #[error("the weights of the move of `{workload}` go from {} to {}: {why}", traffic.before, traffic.after)]
+    Weights {
+        /// The workload.
+        workload: WorkloadId,
+        /// Before and after.
+        traffic: Traffic,
+        /// What is wrong with that.
+        why: String,
+    },
+    /// The replica that is to get the traffic is not there, or does not answer.
+    #[error(
+        "replica `{replica}` of workload `{workload}` is to get traffic on `{node}`, but does not answer there"
+    )]
+    TargetNotServing {
+        /// The workload.
+        workload: WorkloadId,
+        /// The replica.
+        replica: ReplicaId,
+        /// Where it should be.
+        node: NodeId,
     },
     /// The policy or rule that it is made for is gone, or is about other services.
     #[error("rule `{rule}` of policy `{policy}` does not apply to `{service}` any more")]

@@ -2,8 +2,7 @@
 use super::{NothingBecause, Risk, space::Aim, space::MeshSpace};
 use crate::{
     history::Metric,
-    ids::NodeId,
-    plan::Cause,
+    plan::{Cause, Move, MoveReason, Traffic},
     policy::{Breach, PredictedLatency, Subject, Trigger},
     twin::{MEDIAN, NodeIx, ReplicaIx, ServiceIx, UPPER},
 };
@@ -36,14 +35,13 @@ pub(super) struct Case<'r, 'a> {
 }
 
 impl<'r, 'a> Case<'r, 'a> {
-    /// Looks at one service.
+    /// Looks at one service, and chooses what may be moved for it.
     ///
     /// # Errors
     /// Why nothing can be done for it.
     pub(super) fn new(space: &mut MeshSpace<'_, 'a>, risk: &'r Risk<'a>) -> Result<Self, NothingBecause> {
-        let mesh = space.mesh;
-        let service = mesh.service_ix(risk.service).ok_or(NothingBecause::NoWorkload)?;
-        let own: Vec<ReplicaIx> = mesh.replicas_of(service).collect();
+        let service = space.mesh.service_ix(risk.service).ok_or(NothingBecause::NoWorkload)?;
+        let own: Vec<ReplicaIx> = space.mesh.replicas_of(service).collect();
         if own.is_empty() {
             return Err(NothingBecause::NoWorkload);
         }
@@ -51,12 +49,34 @@ impl<'r, 'a> Case<'r, 'a> {
         if let Some(why @ NothingBecause::RolloutInProgress { .. }) = refused {
             return Err(why);
         }
-        if let Some(why) = mesh.service_unknown(service) {
-            return Err(refused.unwrap_or_else(|| NothingBecause::TwinUnknown { why: why.clone() }));
-        }
-        let Some(objective) = risk.objective.copied() else {
-            return Err(refused.unwrap_or(NothingBecause::NoObjective));
+        let mut case = match Self::looked_at(space, risk, service) {
+            Ok(case) => case,
+            Err(why) => return Err(refused.unwrap_or(why)),
         };
+        case.refused = refused;
+        case.choose_units(space, &own);
+        if case.units.is_empty() {
+            return Err(case
+                .refused
+                .take()
+                .unwrap_or(NothingBecause::NoFeasibleNode { rejected: Vec::new() }));
+        }
+        Ok(case)
+    }
+
+    /// Looks at one service; nothing may be moved for it yet.
+    ///
+    /// # Errors
+    /// Why no change of a node would cure it, or why that is not known.
+    pub(super) fn looked_at(
+        space: &MeshSpace<'_, 'a>,
+        risk: &'r Risk<'a>,
+        service: ServiceIx,
+    ) -> Result<Self, NothingBecause> {
+        if let Some(why) = space.mesh.service_unknown(service) {
+            return Err(NothingBecause::TwinUnknown { why: why.clone() });
+        }
+        let objective = risk.objective.copied().ok_or(NothingBecause::NoObjective)?;
         let objective = held_to(space, service, objective);
         let expected_ms = space.evaluation().worst_ms(service, MEDIAN).unwrap_or(f64::INFINITY);
         let alike = risk.objective.is_some_and(|own| own.quantile == objective.quantile);
@@ -66,20 +86,9 @@ impl<'r, 'a> Case<'r, 'a> {
         let below = objective.above_ms * (1.0 - margin.target);
         let limit_ms =
             if risk.worst_ms().is_some() { below.min(stay_ms * (1.0 - margin.gain)) } else { below };
-        let aim = match aim(space, risk, (service, objective.above_ms), limit_ms, expected_ms) {
-            Ok(aim) => aim,
-            Err(why) => return Err(refused.unwrap_or(why)),
-        };
-        let mut case =
-            Self { risk, service, objective, stay_ms, limit_ms, units: BTreeMap::new(), refused, aim };
-        case.choose_units(space, &own);
-        if case.units.is_empty() {
-            return Err(case
-                .refused
-                .take()
-                .unwrap_or(NothingBecause::NoFeasibleNode { rejected: Vec::new() }));
-        }
-        Ok(case)
+        let aim = aim(space, risk, (service, objective.above_ms), limit_ms, expected_ms)?;
+        let units = BTreeMap::new();
+        Ok(Self { risk, service, objective, stay_ms, limit_ms, units, refused: None, aim })
     }
 
     /// What the search is to reach for it.
@@ -113,6 +122,55 @@ impl<'r, 'a> Case<'r, 'a> {
             let found_empty = space.evaluation().replicas_on(at).all(|other| other == unit);
             sum + space.price(unit, home, left_empty) - space.price(unit, at, found_empty)
         })
+    }
+
+    /// Its highest expected latency in milliseconds in the present layout; infinite when it has no bound.
+    pub(super) fn expected_ms(&self, space: &MeshSpace<'_, '_>) -> f64 {
+        space.evaluation().worst_ms(self.service, MEDIAN).unwrap_or(f64::INFINITY)
+    }
+
+    /// A move of one of its own replicas, which brings it to a latency in milliseconds.
+    pub(super) fn planned(
+        &self,
+        space: &MeshSpace<'_, '_>,
+        unit: ReplicaIx,
+        (from, to): (NodeIx, NodeIx),
+        move_ms: f64,
+    ) -> Move {
+        let (workload, replica) = space.mesh.replica(unit);
+        let (risk, breach) = (self.risk, self.risk.trigger.breach());
+        Move {
+            workload: workload.clone(),
+            service: risk.service.clone(),
+            replica: replica.clone(),
+            from: space.mesh.node(from).clone(),
+            to: space.mesh.node(to).clone(),
+            reason: MoveReason {
+                policy: risk.policy.id.clone(),
+                rule: risk.rule.name.clone(),
+                quantile: self.objective.quantile,
+                objective_ms: self.objective.above_ms,
+                breach_at: breach.map_or(space.inputs.now, |breach| breach.at),
+                breach_probability: risk.trigger.probability(),
+                stay_ms: self.stay_ms,
+                move_ms,
+                model: risk.model.clone(),
+                lead_ms: space.inputs.duration_of(workload),
+                on_behalf_of: None,
+                cause: Cause::OwnNode,
+            },
+            ramp_percent: risk.policy.ramp_percent.clone(),
+            traffic: Traffic::of_replica(space.weight_of(unit), 100),
+            shift_to: None,
+            after: Vec::new(),
+            then: Vec::new(),
+        }
+    }
+
+    /// Whether a move is one of a service that it waits for, or of its own.
+    pub(super) fn waits_for(&self, space: &MeshSpace<'_, '_>, planned: &Move) -> bool {
+        let service = space.mesh.service_ix(&planned.service);
+        service.is_some_and(|service| callees(space, self.service).contains(&service))
     }
 
     /// Whether a replica that is moved for it would be there in time, if it could begin only so many milliseconds from now.
@@ -294,8 +352,8 @@ fn is_hot(space: &MeshSpace<'_, '_>, node: NodeIx) -> bool {
     space.evaluation().highest_use(node, UPPER) > space.inputs.settings.max_utilisation
 }
 
-/// Replicas on hot nodes of the services that a service waits for, directly or through others.
-fn callees_on_hot_nodes(space: &MeshSpace<'_, '_>, service: ServiceIx) -> Vec<(ServiceIx, ReplicaIx)> {
+/// A service, which comes first, and those that it waits for, directly or through others.
+fn callees(space: &MeshSpace<'_, '_>, service: ServiceIx) -> Vec<ServiceIx> {
     let graph = &space.inputs.learned.graph.0;
     let mut seen = vec![service];
     let mut from = 0;
@@ -311,15 +369,16 @@ fn callees_on_hot_nodes(space: &MeshSpace<'_, '_>, service: ServiceIx) -> Vec<(S
         }
         from = to;
     }
+    seen
+}
+
+/// Replicas on hot nodes of the services that a service waits for, directly or through others.
+fn callees_on_hot_nodes(space: &MeshSpace<'_, '_>, service: ServiceIx) -> Vec<(ServiceIx, ReplicaIx)> {
     let of_callee = |callee: &ServiceIx| {
         let callee = *callee;
         space.mesh.replicas_of(callee).map(move |unit| (callee, unit))
     };
-    let found = seen[1..].iter().flat_map(of_callee);
+    let waited_for = callees(space, service);
+    let found = waited_for[1..].iter().flat_map(of_callee);
     found.filter(|(_, unit)| is_hot(space, space.home_of(*unit))).collect()
-}
-
-/// Node of a replica before anything is moved, by name.
-pub(super) fn home_name<'m>(space: &MeshSpace<'m, '_>, unit: ReplicaIx) -> &'m NodeId {
-    space.mesh.node(space.home_of(unit))
 }

@@ -148,7 +148,7 @@ impl<'a> Layout<'a> {
         };
         layout.relate();
         layout.settle();
-        for moving in inputs.in_flight {
+        for moving in inputs.in_flight.iter().filter(|moving| moving.shift_to.is_none()) {
             if let Some(step) = layout.step(&moving.workload, &moving.replica, &moving.from, &moving.to) {
                 layout.begin(step);
             }
@@ -183,8 +183,11 @@ impl<'a> Layout<'a> {
         (slot.id, slot.workload)
     }
 
-    /// The step of a plan's move; `None` when its workload or target is not in the snapshot.
+    /// The step of a plan's move; `None` when its workload or target is not in the snapshot, or only traffic goes.
     pub fn step_of(&self, planned: &Move) -> Option<Step> {
+        if planned.is_shift() {
+            return None;
+        }
         self.step(&planned.workload, &planned.replica, &planned.from, &planned.to)
     }
 

@@ -2,8 +2,13 @@
 use super::{NothingBecause, case::Case, one_by_one::follow_no_more, search::Space, space::MeshSpace};
 use crate::{
     plan::Move,
-    policy::{NotPermitted, permit::Scope, permits},
+    policy::{
+        NotPermitted,
+        permit::{Scope, budget_left},
+        permits,
+    },
     twin::ReplicaIx,
+    verify::waited_for,
 };
 
 /// Moves of a layout, now and later.
@@ -56,13 +61,14 @@ pub(super) fn split(space: &mut MeshSpace<'_, '_>, in_order: Vec<(usize, Move, R
     let mut split = Split { limit, ..Split::default() };
     let mut at_wave = 0;
     let (mut beside, mut before): (Vec<Move>, Vec<Move>) = (Vec::new(), Vec::new());
+    let chosen = space.beside.len();
     for (wave, mut planned, unit) in in_order {
         if wave != at_wave {
             before = std::mem::take(&mut beside);
             at_wave = wave;
         }
         let waits = wave > 0 && !split.later.is_empty();
-        let full = space.inputs.in_flight.len() + beside.len() >= limit;
+        let full = space.inputs.in_flight.len() + chosen + beside.len() >= limit;
         let why =
             if waits || full { Some(None) } else { refused(space, &planned, unit, &beside, &split.now) };
         match why {
@@ -124,14 +130,7 @@ pub(super) fn leave_no_half(space: &mut MeshSpace<'_, '_>, cases: &[Case<'_, '_>
             serves || split.now.iter().any(|other| other.after.contains(&planned.workload))
         };
         let Some(at) = split.now.iter().rposition(|planned| !needed(planned)) else { return };
-        let mut planned = split.now.remove(at);
-        follow_no_more(space, &mut planned);
-        if let Some(unit) = space.mesh.replica_ix(&planned.workload, &planned.replica) {
-            let home = space.home_of(unit);
-            space.put(unit, home);
-        }
-        split.why.push(None);
-        split.later.push(planned);
+        put_off_from(space, split, at, None);
     }
 }
 
@@ -159,17 +158,57 @@ fn refused(
     beside: &[Move],
     all: &[Move],
 ) -> Option<Option<NotPermitted>> {
-    let Some(policy) = space.known(unit).policy else { return Some(None) };
-    let asked = |chosen: &[Move]| {
+    let inputs = space.inputs;
+    let asks = inputs.policies.iter().find(|policy| policy.id == planned.reason.policy);
+    let own = space.known(unit).policy;
+    // A policy that asks for a move of what it is about is held to its own guard rails, for whomever that is.
+    let Some(policy) = asks.filter(|asks| asks.selects(&planned.service)).or(own) else { return Some(None) };
+    let chosen = |moves: &[Move]| [&space.beside, moves].concat();
+    let asked = |moves: &[Move]| {
         let replica = (&planned.workload, &planned.replica);
-        permits(&space.inputs, policy, replica, &planned.from, &planned.to, chosen).err()
+        permits(&inputs, policy, replica, &planned.from, &planned.to, &chosen(moves)).err()
     };
-    // The budget of a day counts all of them, also those that do not run at the same time, and no workload is moved twice
-    // in one plan.
-    let counts = |why: &NotPermitted| match why {
-        NotPermitted::Concurrent { scope, .. } => matches!(scope, Scope::Workload(_)),
-        _ => true,
-    };
-    let budget = || asked(all).filter(counts);
-    asked(beside).or_else(|| if all.len() > beside.len() { budget() } else { None }).map(Some)
+    // Of all in the plan, also of those that do not run at the same time: the budget of the day, and that no workload is
+    // moved twice.
+    let twice =
+        |why: &NotPermitted| matches!(why, NotPermitted::Concurrent { scope: Scope::Workload(_), .. });
+    let of_all = || budget_left(&inputs, policy, &chosen(all)).err().or_else(|| asked(all).filter(twice));
+    asked(beside).or_else(|| if all.len() > beside.len() { of_all() } else { None }).map(Some)
+}
+
+/// Puts off moves that the guard rails of the policy that asks for them do not let through: whom a move is for may have been
+/// told anew since it was chosen. Whether there were any.
+pub(super) fn keep_permitted(
+    space: &mut MeshSpace<'_, '_>,
+    cases: &[Case<'_, '_>],
+    split: &mut Split,
+) -> bool {
+    for at in 0..split.now.len() {
+        let planned = split.now[at].clone();
+        let Some(unit) = space.mesh.replica_ix(&planned.workload, &planned.replica) else { continue };
+        let waits_for = waited_for(&split.now, at);
+        let before: Vec<Move> = split.now[..at].to_vec();
+        let beside: Vec<Move> =
+            (0..at).filter(|at| !waits_for.contains(at)).map(|at| before[at].clone()).collect();
+        let Some(why) = refused(space, &planned, unit, &beside, &before) else { continue };
+        put_off_from(space, split, at, why);
+        leave_no_half(space, cases, split);
+        return true;
+    }
+    false
+}
+
+/// Puts off the move at a place, and those that wait for it.
+fn put_off_from(space: &mut MeshSpace<'_, '_>, split: &mut Split, at: usize, why: Option<NotPermitted>) {
+    let mut planned = split.now.remove(at);
+    follow_no_more(space, &mut planned);
+    if let Some(unit) = space.mesh.replica_ix(&planned.workload, &planned.replica) {
+        let home = space.home_of(unit);
+        space.put(unit, home);
+    }
+    while let Some(waits) = split.now.iter().position(|other| other.after.contains(&planned.workload)) {
+        put_off_from(space, split, waits, None);
+    }
+    split.why.push(why);
+    split.later.push(planned);
 }

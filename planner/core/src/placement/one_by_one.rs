@@ -107,7 +107,7 @@ fn row(space: &mut MeshSpace<'_, '_>, open: &[&Case<'_, '_>], split: &Split, fir
     let planned = &split.now[first];
     let case = open.iter().find(|case| serves(space, case, planned))?;
     let mut others = Vec::new();
-    let mut counted = split.now.clone();
+    let mut counted = [space.beside.as_slice(), &split.now].concat();
     for (later, why) in split.waiting().filter(|(later, _)| later.workload == planned.workload) {
         let in_turn = matches!(why, None | Some(NotPermitted::Concurrent { scope: Scope::Workload(_), .. }));
         let unit = space.mesh.replica_ix(&later.workload, &later.replica)?;
@@ -116,7 +116,7 @@ fn row(space: &mut MeshSpace<'_, '_>, open: &[&Case<'_, '_>], split: &Split, fir
         let begins_in_ms =
             space.inputs.duration_of(&planned.workload).saturating_mul(others.len() as i64 + 1);
         if !in_turn
-            || !budget_left(&space.inputs, policy, &counted)
+            || budget_left(&space.inputs, policy, &counted).is_err()
             || !case.in_time(space, unit, begins_in_ms)
         {
             return None;

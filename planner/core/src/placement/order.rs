@@ -4,7 +4,7 @@
 //! begin at once; one that needs what another leaves waits for that. Two that each need what the other leaves can never
 //! begin, and neither is made.
 use super::{
-    constraint::Mover,
+    constraint::{Mover, movable},
     layout::{Layout, NodeIndex, Step},
     search::Space,
     space::MeshSpace,
@@ -103,7 +103,9 @@ fn begins(
     let Some(index) = layout.workload_index(workload) else { return false };
     let from = NodeIndex(space.home_of(unit));
     let within_ms = space.known_within_ms(unit);
-    if Mover::new(layout, index).feasible(from, NodeIndex(to), within_ms).is_err() {
+    // What those of the wave add may be the last that a quota allows.
+    let fits = Mover::new(layout, index).feasible(from, NodeIndex(to), within_ms).is_ok();
+    if !fits || movable(layout, index).is_err() {
         return false;
     }
     // What leaves the target in the same wave still runs there.

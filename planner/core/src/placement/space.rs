@@ -36,6 +36,15 @@ use std::collections::BTreeMap;
 /// Part of a node's price that counts by what replicas ask for.
 const BY_SHARE: f64 = 0.25;
 
+/// Moves that stand already.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Chosen<'p> {
+    /// Of other plans, which do not count against the limits of this one.
+    pub before: &'p [Move],
+    /// Of the same plan, which do.
+    pub beside: &'p [Move],
+}
+
 /// The mesh as a space for the search. Units are replicas and places are nodes, by their indices in the twin.
 #[derive(Clone, Debug)]
 pub struct MeshSpace<'m, 'a> {
@@ -48,6 +57,8 @@ pub struct MeshSpace<'m, 'a> {
     bounds: Bounds<'m>,
     /// Replicas of moves that were chosen before, which stay where those put them, and where they were.
     taken: Vec<(ReplicaIx, NodeIx)>,
+    /// Moves that were chosen for the same plan: they count against its limits.
+    pub(super) beside: Vec<Move>,
     /// Policies that ask for a service to be placed anew: their guard rails hold for it.
     asked: BTreeMap<ServiceIx, &'a RelocationPolicy>,
     /// What was found out about each replica that was looked at.
@@ -64,18 +75,19 @@ pub struct MeshSpace<'m, 'a> {
 }
 
 impl<'m, 'a> MeshSpace<'m, 'a> {
-    /// The present layout with the moves in flight and those of `before` on their targets.
-    pub fn new(inputs: &Inputs<'a>, mesh: &'m MeshModel, mode: Mode, before: &[Move]) -> Self {
+    /// The present layout with the moves in flight and those that were chosen before on their targets.
+    pub fn new(inputs: &Inputs<'a>, mesh: &'m MeshModel, mode: Mode, chosen: Chosen<'_>) -> Self {
         let mut evaluation = mesh.start();
         let mut layout = Layout::new(inputs);
         let mut taken = Vec::new();
-        for chosen in before {
-            let replica = mesh.replica_ix(&chosen.workload, &chosen.replica);
-            if let Some((replica, to)) = replica.zip(mesh.node_ix(&chosen.to)) {
-                taken.push((replica, evaluation.node_of(replica)));
-                evaluation.move_replica(replica, to);
+        for planned in chosen.before.iter().chain(chosen.beside) {
+            let target = planned.shift_to.as_ref().unwrap_or(&planned.replica);
+            for end in [&planned.replica, target] {
+                let replica = mesh.replica_ix(&planned.workload, end);
+                taken.extend(replica.map(|replica| (replica, evaluation.node_of(replica))));
             }
-            if let Some(step) = layout.step_of(chosen) {
+            evaluation.carry_out(planned);
+            if let Some(step) = layout.step_of(planned) {
                 layout.begin(step);
             }
         }
@@ -89,6 +101,7 @@ impl<'m, 'a> MeshSpace<'m, 'a> {
             mode,
             bounds,
             taken,
+            beside: chosen.beside.to_vec(),
             asked: BTreeMap::new(),
             units: BTreeMap::new(),
             first: Vec::new(),

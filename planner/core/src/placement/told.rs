@@ -1,14 +1,9 @@
 //! Why a move is made, and why not another: the words and numbers of a placement.
-use super::{
-    NothingBecause,
-    case::{Case, home_name},
-    search::Space,
-    space::MeshSpace,
-};
+use super::{NothingBecause, case::Case, search::Space, space::MeshSpace};
 use crate::{
-    plan::{Cause, Effect, Move, MoveReason, Rejection, RejectionReason, Traffic, Unlisted},
+    plan::{Cause, Effect, Move, Rejection, RejectionReason, Unlisted},
     policy::objective,
-    twin::{MEDIAN, NodeIx, ReplicaIx, ServiceIx},
+    twin::{Evaluation, MEDIAN, NodeIx, ReplicaIx, ServiceIx},
 };
 use std::collections::BTreeMap;
 
@@ -42,8 +37,10 @@ pub(super) fn reasons_of(
     for at in 0..now.len() {
         let planned = &now[at];
         let follows = |other: &&Move| other.after.contains(&planned.workload);
+        let arrives = |other: &&Move| other.to == planned.from;
         let case = cures(space, planned)
-            .or_else(|| now.iter().filter(follows).find_map(|other| cures(space, other)));
+            .or_else(|| now.iter().filter(follows).find_map(|other| cures(space, other)))
+            .or_else(|| now.iter().filter(arrives).find_map(|other| cures(space, other)));
         let Some(unit) = space.mesh.replica_ix(&planned.workload, &planned.replica) else { continue };
         if let Some(case) = case.or_else(|| case_of(space, cases, unit)) {
             let to = space.evaluation().node_of(unit);
@@ -65,70 +62,41 @@ pub(super) fn planned(
     before_ms: &dyn Fn(ServiceIx) -> Option<f64>,
 ) -> Move {
     let service_ix = space.service_of(unit);
-    let (workload, replica) = space.mesh.replica(unit);
     let service = space.mesh.service(service_ix).clone();
     let own = objective(space.inputs.policies, &service).copied().unwrap_or(case.objective);
-    let breach = case.risk.trigger.breach();
     let is_own = service_ix == case.service;
-    let held_to = if is_own { case.objective } else { own };
-    let stay_ms = if is_own { Some(case.stay_ms) } else { before_ms(service_ix) };
-    let cause = case.units.get(&unit).cloned().unwrap_or(Cause::MakesRoom { of: case.risk.service.clone() });
-    let ramp_percent = space.known(unit).policy.map(|policy| policy.ramp_percent.clone());
-    Move {
-        workload: workload.clone(),
-        service,
-        replica: replica.clone(),
-        from: home_name(space, unit).clone(),
-        to: space.mesh.node(to).clone(),
-        reason: MoveReason {
-            policy: case.risk.policy.id.clone(),
-            rule: case.risk.rule.name.clone(),
-            quantile: held_to.quantile,
-            objective_ms: held_to.above_ms,
-            breach_at: breach.map_or(space.inputs.now, |breach| breach.at),
-            breach_probability: case.risk.trigger.probability(),
-            stay_ms: stay_ms.unwrap_or(f64::INFINITY),
-            move_ms: expected_ms(space, service_ix),
-            model: case.risk.model.clone(),
-            lead_ms: space.inputs.duration_of(workload),
-            on_behalf_of: (!is_own).then(|| case.risk.service.clone()),
-            cause,
-        },
-        ramp_percent: ramp_percent.unwrap_or_else(|| case.risk.policy.ramp_percent.clone()),
-        traffic: Traffic::of_replica(space.weight_of(unit), 100),
-        shift_to: None,
-        after: Vec::new(),
-        then: Vec::new(),
+    let mut planned = case.planned(space, unit, (space.home_of(unit), to), expected_ms(space, service_ix));
+    if let Some(policy) = space.known(unit).policy {
+        planned.ramp_percent.clone_from(&policy.ramp_percent);
     }
+    let cause = case.units.get(&unit).cloned();
+    planned.reason.cause = cause.unwrap_or(Cause::MakesRoom { of: case.risk.service.clone() });
+    if !is_own {
+        planned.reason.quantile = own.quantile;
+        planned.reason.objective_ms = own.above_ms;
+        planned.reason.stay_ms = before_ms(service_ix).unwrap_or(f64::INFINITY);
+        planned.reason.on_behalf_of = Some(case.risk.service.clone());
+        planned.service = service;
+    }
+    planned
 }
 
-/// What the layout is expected to do to the services at risk and to those that are moved for them.
+/// What one layout is expected to do to services, against another one.
 pub(super) fn effects(
-    space: &mut MeshSpace<'_, '_>,
     services: &[ServiceIx],
-    moved: &[(ReplicaIx, NodeIx)],
+    with: &Evaluation<'_>,
+    without: &Evaluation<'_>,
 ) -> Vec<Effect> {
-    let look = |space: &MeshSpace<'_, '_>, service: ServiceIx| {
-        (space.evaluation().worst_ms(service, MEDIAN), space.evaluation().risk(service))
+    let mesh = with.mesh();
+    let effect = |service: &ServiceIx| Effect {
+        service: mesh.service(*service).clone(),
+        objective_ms: mesh.objective(*service).map(|objective| objective.above_ms),
+        stay_ms: without.worst_ms(*service, MEDIAN),
+        stay_risk: without.risk(*service),
+        move_ms: with.worst_ms(*service, MEDIAN),
+        move_risk: with.risk(*service),
     };
-    let with: Vec<_> = services.iter().map(|service| look(space, *service)).collect();
-    for (unit, _) in moved {
-        let home = space.home_of(*unit);
-        space.put(*unit, home);
-    }
-    let without: Vec<_> = services.iter().map(|service| look(space, *service)).collect();
-    for (unit, to) in moved {
-        space.put(*unit, *to);
-    }
-    let effect = |((service, (move_ms, move_risk)), (stay_ms, stay_risk)): ((&ServiceIx, _), _)| Effect {
-        service: space.mesh.service(*service).clone(),
-        objective_ms: space.mesh.objective(*service).map(|objective| objective.above_ms),
-        stay_ms,
-        stay_risk,
-        move_ms,
-        move_risk,
-    };
-    services.iter().zip(with).zip(without).map(effect).collect()
+    services.iter().map(effect).collect()
 }
 
 /// Nodes that were refused for a unit, in the order of their names, a few of them and the others counted. The unit

@@ -1,6 +1,10 @@
 //! Why a node was refused as a target.
 use crate::{
-    duration::in_words, ids::ServiceId, latency::reach, policy::NotPermitted, topology::TopologyKey,
+    duration::in_words,
+    ids::{NodeId, ServiceId},
+    latency::reach,
+    policy::NotPermitted,
+    topology::TopologyKey,
 };
 use serde::{Deserialize, Serialize};
 
@@ -183,6 +187,14 @@ pub enum RejectionReason {
         /// What is left at the fullest moment of the window, in millicores.
         free_millicores: f64,
     },
+    /// A part of the traffic would go to other replicas, and one of their nodes would be too full by that.
+    #[error("node `{node}`, where another replica gets more of its traffic, would be too full: {:.0} % in use", utilisation * 100.0)]
+    OthersTooFull {
+        /// That node.
+        node: NodeId,
+        /// Predicted share of its CPU in use.
+        utilisation: f64,
+    },
     /// Its CPU would be full, so that latency has no bound.
     #[error("its CPU would be full: {:.0} % in use", utilisation * 100.0)]
     WouldSaturate {
@@ -276,6 +288,7 @@ impl RejectionReason {
             | Self::NotEnoughMemoryRequested { .. }
             | Self::NotEnoughMemory { .. }
             | Self::NotEnoughCpu { .. }
+            | Self::OthersTooFull { .. }
             | Self::WouldSaturate { .. } => "no room",
             Self::UsageUnknown => "their use is not known",
             Self::WouldBreachThere { .. } => "too slow there too",
@@ -324,6 +337,7 @@ impl RejectionReason {
             Self::NotEnoughMemory { .. } => "not_enough_memory",
             Self::UsageUnknown => "usage_unknown",
             Self::NotEnoughCpu { .. } => "not_enough_cpu",
+            Self::OthersTooFull { .. } => "others_too_full",
             Self::WouldSaturate { .. } => "would_saturate",
             Self::WouldBreachThere { .. } => "would_breach_there",
             Self::NoGain { .. } => "no_gain",

@@ -1,5 +1,6 @@
 //! How the traffic of a move goes from one of its ends to the other.
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Weight of one whole replica.
 pub const WHOLE: u32 = 100;
@@ -11,6 +12,12 @@ pub struct PairWeights {
     pub source: u32,
     /// The target's.
     pub target: u32,
+}
+
+impl fmt::Display for PairWeights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} and {}", self.source, self.target)
+    }
 }
 
 /// Weights of the two ends before a move and after it.

@@ -2,7 +2,7 @@
 use super::{Cooldown, Mode, RelocationPolicy, cooldown};
 use crate::{
     duration::in_words,
-    ids::{NodeId, PolicyId, ReplicaId, WorkloadId},
+    ids::{NodeId, PolicyId, ReplicaId, ServiceId, WorkloadId},
     inputs::Inputs,
     plan::Move,
     time::Timestamp,
@@ -132,7 +132,7 @@ impl fmt::Display for Scope {
 #[derive(Clone, Copy)]
 struct Counted<'a> {
     workload: &'a WorkloadId,
-    service: &'a crate::ids::ServiceId,
+    service: &'a ServiceId,
     from: &'a NodeId,
     to: &'a NodeId,
 }
@@ -162,9 +162,30 @@ pub fn permits(
     within_budget(inputs, policy, &running)
 }
 
-/// Whether the budget of the day has room for one move more than those that were made, run or are `chosen`.
-pub(crate) fn budget_left(inputs: &Inputs<'_>, policy: &RelocationPolicy, chosen: &[Move]) -> bool {
-    within_budget(inputs, policy, &running(inputs, chosen)).is_ok()
+/// Whether the budget of the day has room for one move more than those that were made, run or are `chosen`. Those that wait
+/// for one another do not run at once, so this is asked of them all apart from the other guard rails.
+///
+/// # Errors
+/// [`NotPermitted::Budget`].
+pub(crate) fn budget_left(
+    inputs: &Inputs<'_>,
+    policy: &RelocationPolicy,
+    chosen: &[Move],
+) -> Result<(), NotPermitted> {
+    within_budget(inputs, policy, &running(inputs, chosen))
+}
+
+/// The policies whose guard rails hold for a move: the one that asks, where it is about what moves; else any that goes as far
+/// and is about it lets it move.
+pub(crate) fn who_lets<'a>(
+    policies: &'a [RelocationPolicy],
+    asks: &'a RelocationPolicy,
+    moved: &ServiceId,
+) -> Vec<&'a RelocationPolicy> {
+    if asks.selects(moved) {
+        return vec![asks];
+    }
+    policies.iter().filter(|policy| policy.mode >= asks.mode && policy.selects(moved)).collect()
 }
 
 fn running<'a>(inputs: &Inputs<'a>, chosen: &'a [Move]) -> Vec<Counted<'a>> {

@@ -133,29 +133,31 @@ pub fn simulate(plan: VerifiedPlan, inputs: &Inputs<'_>) -> Result<SimulatedPlan
             rule: planned.reason.rule.clone(),
         })?;
         let unknown = |why| SimulationError::Unknown { workload: planned.workload.clone(), why };
-        let (replica, to) = places(&mesh, planned).map_err(unknown)?;
+        let (from, to) = places(&mesh, planned).map_err(unknown)?;
         // What moves for another keeps its own objective.
         let own =
             planned.reason.on_behalf_of.as_ref().and_then(|_| objective(inputs.policies, &planned.service));
         let Some(rule) = own.or(rule.latency()) else {
-            layout.move_replica(replica, to);
+            layout.carry_out(planned);
             continue;
         };
         let seed = confirm::seed(&plan.plan().input_digest, number);
-        predictions.push(predict(&mut layout, planned, rule, (replica, to), seed)?);
+        predictions.push(predict(&mut layout, planned, rule, (from, to), seed)?);
     }
     Ok(SimulatedPlan { plan, predictions })
 }
 
-/// What moves and where it goes, when the twin knows enough of both.
-fn places(mesh: &MeshModel, planned: &Move) -> Result<(ReplicaIx, NodeIx), TwinUnknown> {
+/// The replica whose traffic goes, and who gets it and where, when the twin knows enough of all.
+fn places(mesh: &MeshModel, planned: &Move) -> Result<(ReplicaIx, (ReplicaIx, NodeIx)), TwinUnknown> {
     let no_replica = || TwinUnknown::NoReplica { workload: planned.workload.clone() };
     let replica = mesh.replica_ix(&planned.workload, &planned.replica).ok_or_else(no_replica)?;
+    let target = planned.shift_to.as_ref().unwrap_or(&planned.replica);
+    let target = mesh.replica_ix(&planned.workload, target).ok_or_else(no_replica)?;
     let unknown = || TwinUnknown::NodeUnknown { node: planned.to.clone() };
     let to = mesh.node_ix(&planned.to).ok_or_else(unknown)?;
     match mesh.replica_unknown(replica).or(mesh.node_unknown(to)) {
         Some(why) => Err(why.clone()),
-        None => Ok((replica, to)),
+        None => Ok((replica, (target, to))),
     }
 }
 
@@ -164,7 +166,7 @@ fn predict(
     layout: &mut Evaluation<'_>,
     planned: &Move,
     rule: &PredictedLatency,
-    (replica, to): (ReplicaIx, NodeIx),
+    (replica, (successor, to)): (ReplicaIx, (ReplicaIx, NodeIx)),
     seed: u64,
 ) -> Result<MovePrediction, SimulationError> {
     let mesh = layout.mesh();
@@ -173,8 +175,8 @@ fn predict(
     let from = layout.node_of(replica);
     let before = layout.clone();
     let source = path(layout, replica, from, rule.quantile, knots);
-    layout.move_replica(replica, to);
-    let target = path(layout, replica, to, rule.quantile, knots);
+    layout.carry_out(planned);
+    let target = path(layout, successor, to, rule.quantile, knots);
     // What moves for another must not lose its objective; where it has none left to lose, it was checked that nobody
     // comes to more than without the plan.
     let for_itself = planned.reason.on_behalf_of.is_none();

@@ -1,14 +1,18 @@
 //! What can be said of a move without asking the twin.
-use super::{Violation, rule_of};
+use super::{Violation, rule_of, weights};
 use crate::{
     inputs::Inputs,
     plan::Move,
-    policy::{NotPermitted, RelocationPolicy, permit::Scope, permits},
+    policy::{
+        NotPermitted, RelocationPolicy,
+        permit::{Scope, budget_left, who_lets},
+        permits,
+    },
 };
 use std::{borrow::Cow, collections::BTreeSet};
 
 /// Places in the plan of all moves that one waits for, directly or through others.
-pub(super) fn waited_for(moves: &[Move], index: usize) -> BTreeSet<usize> {
+pub(crate) fn waited_for(moves: &[Move], index: usize) -> BTreeSet<usize> {
     let mut found = BTreeSet::new();
     let mut open = vec![index];
     while let Some(at) = open.pop() {
@@ -56,13 +60,7 @@ fn permitted(moves: &[Move], index: usize, inputs: &Inputs<'_>, violations: &mut
         violations.push(no_rule());
         return;
     };
-    // Who moves for itself is held to the policy that asks; who moves for another, to one that lets it be moved.
-    let lets: Vec<&RelocationPolicy> = if planned.reason.on_behalf_of.is_none() {
-        vec![asks]
-    } else {
-        let may = inputs.policies.iter().filter(|policy| policy.mode >= asks.mode);
-        may.filter(|policy| policy.selects(&planned.service)).collect()
-    };
+    let lets: Vec<&RelocationPolicy> = who_lets(inputs.policies, asks, &planned.service);
     if lets.is_empty() {
         violations.push(no_rule());
         return;
@@ -78,8 +76,7 @@ fn permitted(moves: &[Move], index: usize, inputs: &Inputs<'_>, violations: &mut
             permits(inputs, policy, (&planned.workload, &planned.replica), &planned.from, &planned.to, chosen)
                 .err()
         };
-        let budget = || asked(before).filter(|why| !matches!(why, NotPermitted::Concurrent { .. }));
-        asked(&beside).or_else(|| if done.is_empty() { None } else { budget() })
+        asked(&beside).or_else(|| budget_left(inputs, policy, before).err())
     };
     let judged: Vec<Option<NotPermitted>> = lets.into_iter().map(refused).collect();
     let why = if judged.contains(&None) { None } else { judged.into_iter().flatten().next() };
@@ -111,4 +108,5 @@ fn of_snapshot(planned: &Move, inputs: &Inputs<'_>, violations: &mut Vec<Violati
     if let Some(reason) = &workload.pinned {
         violations.push(Violation::Pinned { workload: planned.workload.clone(), reason: reason.clone() });
     }
+    weights::check(planned, workload, inputs, violations);
 }

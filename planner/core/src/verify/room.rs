@@ -90,10 +90,7 @@ fn followers(planned: &Move, later: &[Move], mesh: &MeshModel) -> Vec<(ReplicaIx
 fn after(snapshot: &Snapshot, moves: &[Move], done: &BTreeSet<usize>) -> Snapshot {
     let mut world = snapshot.clone();
     for planned in done.iter().map(|at| &moves[*at]) {
-        let workload = world.workloads.get_mut(&planned.workload);
-        if let Some(placed) = workload.and_then(|workload| workload.replicas.get_mut(&planned.replica)) {
-            placed.node = planned.to.clone();
-        }
+        planned.apply(&mut world);
     }
     world
 }
@@ -116,11 +113,13 @@ fn of_move(
         violations.push(refuses(RejectionReason::Unreachable { detail: "not in the snapshot".to_owned() }));
         return;
     };
-    match movable(layout, index) {
+    // Where only traffic goes, nothing needs a place.
+    match if planned.is_shift() { Ok(()) } else { movable(layout, index) } {
         Ok(()) | Err(Immovable::Pinned { .. }) => {}
         Err(why) => violations.push(Violation::Immovable { workload: planned.workload.clone(), why }),
     }
-    if let Some(from) = layout.node_index(&planned.from).filter(|from| *from != to) {
+    let from = layout.node_index(&planned.from).filter(|from| *from != to && !planned.is_shift());
+    if let Some(from) = from {
         let within_ms = objective(layout.inputs.policies, &planned.service).map_or(0, |rule| rule.within_ms);
         if let Err(why) = Mover::new(layout, index).feasible(from, to, within_ms) {
             violations.push(refuses(why));
@@ -137,6 +136,17 @@ fn of_move(
         Ok(()) => {}
         Err(why) => violations.push(refuses(why)),
     }
+}
+
+/// Nodes of the other replicas, with how full they are, where a move leaves these a part of its traffic.
+fn others_of(planned: &Move, unit: ReplicaIx, evaluation: &Evaluation<'_>) -> Vec<(NodeIx, f64)> {
+    if planned.is_shift() || planned.traffic.after.target >= planned.traffic.before.source {
+        return Vec::new();
+    }
+    let mesh = evaluation.mesh();
+    let others = mesh.replicas_of(mesh.service_of(unit)).filter(|other| *other != unit);
+    let nodes = others.map(|other| evaluation.node_of(other));
+    nodes.map(|node| (node, evaluation.highest_use(node, UPPER))).collect()
 }
 
 /// Whether the target keeps its headroom while those that leave it beside this move are still there.
@@ -164,12 +174,22 @@ fn cpu(
         evaluation.move_replica(*other, to);
     }
     let before = evaluation.highest_use(to, UPPER);
-    evaluation.move_replica(unit, to);
+    let others: Vec<(NodeIx, f64)> = others_of(planned, unit, evaluation);
+    evaluation.carry_out(planned);
     let used = evaluation.highest_use(to, UPPER);
     for (other, gone) in &leaving {
         evaluation.move_replica(*other, *gone);
     }
     let most = mesh.max_utilisation();
+    for (node, before) in others {
+        let used = evaluation.highest_use(node, UPPER);
+        if used > most.max(before) * (1.0 + ROUNDING) {
+            return Err(RejectionReason::OthersTooFull {
+                node: mesh.node(node).clone(),
+                utilisation: used.min(1e9),
+            });
+        }
+    }
     if used >= 1.0 {
         return Err(RejectionReason::WouldSaturate { utilisation: used.min(1e9) });
     }

@@ -21,7 +21,7 @@ pub(crate) struct Machine {
     pub(crate) memory: Vec<f64>,
 }
 
-/// A service; its requests are shared evenly by all replicas of its workloads.
+/// A service; its requests are shared by all replicas of its workloads, by their weights.
 #[derive(Clone, Debug)]
 pub(crate) struct Service {
     pub(crate) rps: Vec<f64>,
@@ -41,6 +41,8 @@ pub(crate) struct Cluster {
     pub(crate) machines: BTreeMap<NodeId, Machine>,
     pub(crate) services: BTreeMap<ServiceId, Service>,
     pub(crate) workloads: BTreeMap<WorkloadId, Workload>,
+    /// Whether replicas can have weights of their own for good.
+    pub(crate) weights: bool,
     noise: Random,
 }
 
@@ -72,6 +74,7 @@ impl Cluster {
             machines: BTreeMap::new(),
             services: BTreeMap::new(),
             workloads: BTreeMap::new(),
+            weights: false,
             noise: random.fork(),
         };
         let (nodes, services) = (random.count(3, 8), random.count(2, 6));
@@ -127,12 +130,12 @@ impl Cluster {
         let mut serving = Vec::new();
         for (id, workload) in self.workloads.iter().filter(|(_, workload)| workload.service == *service) {
             for (replica, placed) in &workload.replicas {
-                let moving = flights
-                    .iter()
-                    .find(|flight| flight.planned.workload == *id && flight.planned.replica == *replica);
-                let target = moving.map_or(0.0, Flight::target_share);
-                serving.push((id.clone(), placed.node.clone(), 1.0 - target));
-                if let Some(moving) = moving {
+                let moving = flights.iter().find(|flight| flight.weight_of(id, replica).is_some());
+                let weight = moving.and_then(|moving| moving.weight_of(id, replica)).unwrap_or(placed.weight);
+                serving.push((id.clone(), placed.node.clone(), f64::from(weight)));
+                let starts = |moving: &&Flight| !moving.planned.is_shift();
+                if let Some(moving) = moving.filter(starts) {
+                    let target = f64::from(moving.weights().target);
                     serving.push((id.clone(), moving.planned.to.clone(), target));
                 }
             }
@@ -193,11 +196,16 @@ impl Cluster {
         happened
     }
 
-    /// A replica has a successor.
+    /// A replica has a successor, or the weights of two are for good.
     pub(crate) fn replace(&mut self, flight: &Flight) {
         let Some(workload) = self.workloads.get_mut(&flight.planned.workload) else { return };
-        if workload.replicas.remove(&flight.planned.replica).is_some() {
-            let placed = Replica::new(flight.planned.to.clone(), true);
+        let after = flight.planned.traffic.after;
+        if let Some(target) = &flight.planned.shift_to {
+            for (replica, weight) in [(&flight.planned.replica, after.source), (target, after.target)] {
+                workload.replicas.entry(replica.clone()).and_modify(|replica| replica.weight = weight);
+            }
+        } else if workload.replicas.remove(&flight.planned.replica).is_some() {
+            let placed = Replica { weight: after.target, ..Replica::new(flight.planned.to.clone(), true) };
             workload.replicas.insert(flight.successor.clone(), placed);
         }
     }

@@ -66,7 +66,9 @@ impl Day {
     fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let season = random.chance(0.3).then_some(24);
-        let cluster = generate::cluster(&mut random, BEFORE + DAY, season);
+        let mut cluster = generate::cluster(&mut random, BEFORE + DAY, season);
+        // Every other day, so that each seed keeps its world.
+        cluster.weights = seed.is_multiple_of(2);
         let schedule = Schedule::new(&mut random, &cluster, BEFORE + DAY);
         let limit_ms = random.one_of(&[600_000, 900_000]);
         let settings = Settings {
@@ -187,8 +189,11 @@ impl Day {
             tally.count(format!("moves over: {outcome:?}"));
             self.past.push(flight.past(outcome, now));
             if outcome == Outcome::Succeeded {
-                let took = now.ms_since(flight.started_at).max(0);
-                self.durations.insert(flight.planned.workload.clone(), took);
+                // Where nothing is started, nothing is learned of how long that takes.
+                if !flight.planned.is_shift() {
+                    let took = now.ms_since(flight.started_at).max(0);
+                    self.durations.insert(flight.planned.workload.clone(), took);
+                }
                 self.cluster.replace(&flight);
             } else {
                 failed.push(flight.planned.workload);
@@ -278,6 +283,7 @@ impl Day {
     /// What the platform says, with the faults of the moment.
     fn snapshot(&self, step: usize, now: Timestamp, happened: &Happened) -> Snapshot {
         let mut snapshot = Snapshot::empty(now);
+        snapshot.capabilities.weights = self.cluster.weights;
         for (id, machine) in &self.cluster.machines {
             if self.schedule.is(step, &Fault::Away(id.clone())) {
                 continue;
@@ -317,6 +323,10 @@ impl Day {
                     let successor = Replica::new(flight.planned.to.clone(), ready);
                     workload.replicas.insert(flight.successor.clone(), successor);
                 }
+            }
+            for (replica, placed) in workload.replicas.iter_mut().filter(|_| self.cluster.weights) {
+                let moving = self.flights.iter().find_map(|flight| flight.weight_of(id, replica));
+                placed.weight = moving.unwrap_or(placed.weight);
             }
             if faulty(Fault::NotReady)
                 && let Some(replica) = workload.replicas.values_mut().next()

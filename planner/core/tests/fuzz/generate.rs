@@ -41,7 +41,24 @@ pub(crate) fn cluster(random: &mut Random, steps: usize, season: Option<usize>) 
         }
     }
     bind(random, &mut cluster);
+    share_quotas(&mut cluster);
     cluster
+}
+
+/// A quota is one of a namespace, so it holds for all workloads in it.
+fn share_quotas(cluster: &mut Cluster) {
+    let mut of: BTreeMap<String, Vec<Quota>> = BTreeMap::new();
+    for workload in cluster.workloads.values() {
+        if let Some(namespace) = &workload.namespace {
+            let quotas = of.entry(namespace.clone()).or_default();
+            quotas.extend(workload.scheduling.quotas.iter().take(usize::from(quotas.is_empty())).cloned());
+        }
+    }
+    for workload in cluster.workloads.values_mut() {
+        if let Some(quotas) = workload.namespace.as_ref().and_then(|namespace| of.get(namespace)) {
+            workload.scheduling.quotas.clone_from(quotas);
+        }
+    }
 }
 
 fn describe_nodes(random: &mut Random, cluster: &mut Cluster) {

@@ -111,18 +111,24 @@ fn same_again(inputs: &OwnedInputs, decision: &Decision) -> Result<(), String> {
 
 fn plan_holds(checked: &Checked<'_>, plan: &Plan, tally: &mut Tally) -> Result<(), String> {
     let inputs = checked.inputs.borrow();
-    verify(plan.clone(), &inputs).map_err(|error| format!("verify: {:?}", error.violations))?;
+    verify(plan.clone(), &inputs)
+        .map_err(|error| format!("verify: {:?} of {:?}", error.violations, plan.moves))?;
     let age_ms = inputs.now.ms_since(inputs.snapshot.taken_at);
     ensure(age_ms.abs() <= inputs.settings.snapshot_limit_ms, || format!("a snapshot of {age_ms} ms ago"))?;
     let mut now = Occupied::of(inputs.snapshot);
-    for flight in checked.flights.iter().filter(|flight| flight.shown().is_none()) {
+    let starts = |flight: &&Flight| flight.shown().is_none() && !flight.planned.is_shift();
+    for flight in checked.flights.iter().filter(starts) {
         now.0.push((flight.planned.workload.clone(), flight.planned.to.clone()));
     }
     for at in 0..plan.moves.len() {
         let (planned, earlier) = (&plan.moves[at], Earlier::of(&plan.moves, at));
-        permitted(checked, planned, &earlier, tally)?;
+        permitted(checked, planned, &earlier, tally).map_err(|wrong| format!("{wrong}: {planned:?}"))?;
         may_move(checked, planned, &plan.moves[..at])?;
         data_is_fresh(checked, planned)?;
+        if planned.is_shift() {
+            tally.count("moves of traffic alone");
+            continue;
+        }
         let found = objections_to_move(
             inputs.snapshot,
             &earlier.occupied(&now),
@@ -165,8 +171,11 @@ impl<'p> Earlier<'p> {
     /// Who is where when the move begins.
     fn occupied(&self, now: &Occupied) -> Occupied {
         let mut occupied = now.clone();
-        occupied.0.extend(self.all().map(|before| (before.workload.clone(), before.to.clone())));
-        for done in &self.done {
+        let moves = |before: &&Move| !before.is_shift();
+        occupied
+            .0
+            .extend(self.all().filter(moves).map(|before| (before.workload.clone(), before.to.clone())));
+        for done in self.done.iter().copied().filter(moves) {
             occupied.remove(&done.workload, &done.from);
         }
         occupied
@@ -217,6 +226,9 @@ fn may_move(checked: &Checked<'_>, planned: &Move, before: &[Move]) -> Result<()
     let replica = workload.replicas.get(&planned.replica).ok_or("the replica is not in the snapshot")?;
     ensure(replica.node == planned.from && planned.from != planned.to, || "from or to is wrong".to_owned())?;
     ensure(workload.service == planned.service, || "the service is wrong".to_owned())?;
+    if planned.is_shift() {
+        return may_shift(checked, workload, planned, before);
+    }
     ensure(workload.replicas.values().all(|replica| replica.ready), || "a replica is not ready".to_owned())?;
     ensure(workload.pinned.is_none(), || "it is pinned".to_owned())?;
     let scheduling = &workload.scheduling;
@@ -230,6 +242,31 @@ fn may_move(checked: &Checked<'_>, planned: &Move, before: &[Move]) -> Result<()
     ensure(!broken, || "its disruption budget is broken".to_owned())?;
     let full = scheduling.quotas.iter().any(|quota| quota.free_replicas == Some(0));
     ensure(!full, || "its quota has no place for a successor".to_owned())?;
+    let moving = checked.flights.iter().any(|flight| flight.planned.workload == planned.workload)
+        || before.iter().any(|other| other.workload == planned.workload);
+    ensure(!moving, || "it moves already".to_owned())
+}
+
+/// The one who gets the traffic is there, and no weight is made or lost.
+fn may_shift(
+    checked: &Checked<'_>,
+    workload: &Workload,
+    planned: &Move,
+    before: &[Move],
+) -> Result<(), String> {
+    ensure(checked.inputs.snapshot.capabilities.weights, || "this platform has no weights".to_owned())?;
+    ensure(workload.pinned.is_none(), || "it is pinned".to_owned())?;
+    let ends = [Some(&planned.replica), planned.shift_to.as_ref()].map(|end| workload.replicas.get(end?));
+    let [Some(source), Some(target)] = ends else { return Err("an end is not there".to_owned()) };
+    ensure(target.node == planned.to && target.ready && source.ready, || {
+        "an end does not answer".to_owned()
+    })?;
+    let (was, will) = (planned.traffic.before, planned.traffic.after);
+    let all = source.weight + target.weight;
+    ensure(was.source == source.weight && all == will.source + will.target, || {
+        format!("weights {} and {} become {will}", source.weight, target.weight)
+    })?;
+    ensure(will.source < was.source, || "the source loses nothing".to_owned())?;
     let moving = checked.flights.iter().any(|flight| flight.planned.workload == planned.workload)
         || before.iter().any(|other| other.workload == planned.workload);
     ensure(!moving, || "it moves already".to_owned())

@@ -3,7 +3,7 @@ use crate::random::Random;
 use foremesh_core::{
     ids::{ReplicaId, WorkloadId},
     inputs::InFlight,
-    plan::Move,
+    plan::{Move, PairWeights},
     policy::PastMove,
     time::Timestamp,
 };
@@ -81,19 +81,29 @@ impl Flight {
 
     /// Whether the platform shows the successor, and whether as ready.
     pub(crate) const fn shown(&self) -> Option<bool> {
-        if self.age == 0 { None } else { Some(self.shifted_at.is_some()) }
+        if self.age == 0 || self.planned.is_shift() { None } else { Some(self.shifted_at.is_some()) }
+    }
+
+    /// Weights of the two ends now, as the platform stores them.
+    pub(crate) fn weights(&self) -> PairWeights {
+        self.planned.traffic.at((self.target_share() * 100.0) as u8)
+    }
+
+    /// Weight of a replica now, when it is one of the ends.
+    pub(crate) fn weight_of(&self, workload: &WorkloadId, replica: &ReplicaId) -> Option<u32> {
+        if self.planned.workload != *workload {
+            return None;
+        }
+        let target = self.planned.shift_to.as_ref().unwrap_or(&self.successor);
+        if self.planned.replica == *replica {
+            Some(self.weights().source)
+        } else {
+            (target == replica).then(|| self.weights().target)
+        }
     }
 
     pub(crate) fn in_flight(&self) -> InFlight {
-        InFlight {
-            workload: self.planned.workload.clone(),
-            service: self.planned.service.clone(),
-            replica: self.planned.replica.clone(),
-            from: self.planned.from.clone(),
-            to: self.planned.to.clone(),
-            traffic: foremesh_core::plan::Traffic::WHOLE,
-            shift_to: None,
-        }
+        InFlight::of(&self.planned)
     }
 
     pub(crate) fn past(&self, outcome: Outcome, now: Timestamp) -> PastMove {

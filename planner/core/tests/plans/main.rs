@@ -10,4 +10,5 @@ mod policies;
 mod properties;
 mod replay;
 mod table;
+mod traffic;
 mod world;

@@ -1,5 +1,5 @@
 //! What a change costs, and why it may not be.
-use super::{MeshSpace, Unit};
+use super::{MeshSpace, Unit, own_limits::OwnLimits};
 use crate::{
     inputs::Inputs,
     placement::{
@@ -139,6 +139,25 @@ impl MeshSpace<'_, '_> {
         self.evaluation.peek_if(unit, to, has_room, spares, |then, delta| {
             delta.risk + aims.change(then) + delta.network * network + money + disrupted
         })
+    }
+
+    /// Highest share of a node's CPU that may be in use with more of a replica's requests on it: the limit, or what is in use
+    /// anyway.
+    pub(in crate::placement) fn most_for(&self, unit: ReplicaIx, node: NodeIx) -> f64 {
+        let service = self.mesh.service(self.service_of(unit));
+        let (_, described) = self.layout.node(NodeIndex(node));
+        let own = OwnLimits::of(self.inputs.policies, service).on(described.capacity.get());
+        self.bounds.max_utilisation.min(own) * (1.0 + ROUNDING)
+    }
+
+    /// Whether a service is not pushed into a breach.
+    pub(in crate::placement) fn spares(&self, service: ServiceIx) -> bool {
+        self.bounds.spares(&self.evaluation, service).is_ok()
+    }
+
+    /// What of the cost of the present layout depends on where requests go.
+    pub(in crate::placement) fn swayed(&self) -> f64 {
+        self.evaluation.risk_cost() + self.evaluation.network_cost() * self.inputs.settings.network
     }
 
     /// Whether the node takes it, by everything but CPU in use and latency.

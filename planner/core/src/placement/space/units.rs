@@ -8,6 +8,7 @@ use crate::{
         layout::{Layout, WorkloadIndex},
         search::Space,
     },
+    plan::Move,
     policy::{Mode, NotPermitted, RelocationPolicy, objective, permits},
     time::Timestamp,
     twin::{MeshModel, NodeIx, ReplicaIx},
@@ -76,9 +77,7 @@ impl<'a> MeshSpace<'_, 'a> {
         let (id, _) = self.layout.workload(index);
         let (_, replica) = self.mesh.replica(unit);
         let workload = || id.clone();
-        if self.inputs.in_flight.iter().any(|moving| moving.workload == *id)
-            || self.taken.iter().any(|(taken, _)| *taken == unit)
-        {
+        if self.moves_already(unit) {
             return Err(NothingBecause::RolloutInProgress { workload: workload() });
         }
         movable(&self.layout, index).map_err(|why| match why {
@@ -101,18 +100,46 @@ impl<'a> MeshSpace<'_, 'a> {
         }
     }
 
-    /// Cost of a move in itself: the share of the service's requests that counts as put at risk, more for a move that
-    /// takes long and for a workload that was moved lately, and a constant, so that a move is never for nothing.
-    fn disrupted(&self, unit: ReplicaIx) -> f64 {
-        let (workload, replica) = self.mesh.replica(unit);
+    /// Whether it is moved by a move in flight or one that was chosen before, or gets traffic by one.
+    pub(in crate::placement) fn moves_already(&self, unit: ReplicaIx) -> bool {
+        let (workload, _) = self.mesh.replica(unit);
+        self.inputs.in_flight.iter().any(|moving| moving.workload == *workload)
+            || self.taken.iter().any(|(taken, _)| *taken == unit)
+    }
+
+    /// Cost of a planned move in itself. Where only traffic goes, only that traffic is put at risk, and for no longer than
+    /// it takes to go.
+    pub(in crate::placement) fn disruption_of(&self, planned: &Move) -> f64 {
+        let Some(unit) = self.mesh.replica_ix(&planned.workload, &planned.replica) else { return 0.0 };
+        if !planned.is_shift() {
+            return self.disrupted(unit);
+        }
+        let (before, after) = (planned.traffic.before.source, planned.traffic.after.source);
+        let part = f64::from(before.saturating_sub(after)) / f64::from(before.max(1));
+        part * self.requests_at_risk(unit) * self.again(unit) + self.inputs.settings.move_cost
+    }
+
+    /// The part of its service's weighted requests that moving a replica puts at risk.
+    fn requests_at_risk(&self, unit: ReplicaIx) -> f64 {
         let requests = self.mesh.weight(self.service_of(unit)) * self.evaluation.share_of(unit);
-        let length = self.inputs.duration_of(workload).max(0) as f64 / LONG_MOVE_MS;
+        requests * self.inputs.settings.disruption
+    }
+
+    /// How much more that counts after moves of the last day.
+    fn again(&self, unit: ReplicaIx) -> f64 {
+        let (workload, replica) = self.mesh.replica(unit);
         let lately = |ended: Timestamp| self.inputs.now.ms_since(ended) < DAY_MS;
         // A move that this one was to follow is a part of the same cure.
         let past = self.inputs.past_moves.iter().filter(|past| !past.then.contains(replica));
         let again = past.filter(|past| past.workload == *workload && lately(past.ended_at)).count();
-        let doubled = 2.0f64.powi(again.min(MOST_AGAIN) as i32);
-        requests * self.inputs.settings.disruption * (1.0 + length) * doubled + self.inputs.settings.move_cost
+        2.0f64.powi(again.min(MOST_AGAIN) as i32)
+    }
+
+    /// Cost of a move in itself: the share of the service's requests that counts as put at risk, more for a move that
+    /// takes long and for a workload that was moved lately, and a constant, so that a move is never for nothing.
+    fn disrupted(&self, unit: ReplicaIx) -> f64 {
+        let length = self.inputs.duration_of(self.mesh.replica(unit).0).max(0) as f64 / LONG_MOVE_MS;
+        self.requests_at_risk(unit) * (1.0 + length) * self.again(unit) + self.inputs.settings.move_cost
     }
 }
 
