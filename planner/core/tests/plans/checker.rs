@@ -4,7 +4,7 @@ use foremesh_core::{
     decide::decide,
     ids::PlanId,
     inputs::InFlight,
-    plan::Plan,
+    plan::{Move, Plan},
     report::{AuditRecord, Decided, Refusal, records, refuse},
     topology::{NodeState, Tier},
     trial::{TestedPlan, Trial, waive},
@@ -255,8 +255,8 @@ fn the_checker_refuses_a_breach_on_the_target_and_what_it_does_not_know() {
     }
 }
 
-#[test]
-fn a_plan_says_what_waits_for_what() {
+/// `big` stands where `cart` is to go, and there is room for one of them; a plan for `cart`, and a move of `big` to `c`.
+fn crowded() -> (World, Plan, Move) {
     let mut world = World::new();
     world.settings.max_concurrent_moves = 2;
     let shape = |name, node, used_millicores| ServiceShape {
@@ -267,7 +267,6 @@ fn a_plan_says_what_waits_for_what() {
         rps: |_| 50.0,
         p99_ms: |_| 15.0,
     };
-    // `big` stands where `cart` is to go: there is room for one of them.
     world.service(&shape("big", "b", 150.0));
     let mut plan = planned(&world);
     let mut makes_room = plan.moves[0].clone();
@@ -277,6 +276,50 @@ fn a_plan_says_what_waits_for_what() {
     (makes_room.from, makes_room.to) = ("b".into(), "c".into());
     plan.moves[0].to = "b".into();
     world.node("b", |_| 640.0);
+    (world, plan, makes_room)
+}
+
+/// What is made for a policy is held to its guard rails, whoever moves, and however the moves wait for one another.
+#[test]
+fn the_policy_that_asks_is_held_to_its_limits() {
+    let cases: &[(&str, &str, &[&str])] = &[
+        ("no limits", "{}", &[]),
+        (
+            "a budget that would do for one",
+            r#"{"perDay": 1}"#,
+            &[
+                "policy `shop` allows 1 moves in 24 h, and 1 were made, run or are chosen; wait, or raise `limits.perDay`",
+            ],
+        ),
+        (
+            "a budget that a limit of moves at once must not hide",
+            r#"{"perDay": 1, "concurrent": {"perWorkload": 1, "all": 1}}"#,
+            &[
+                "policy `shop` allows 1 moves in 24 h, and 1 were made, run or are chosen; wait, or raise `limits.perDay`",
+            ],
+        ),
+    ];
+    for (name, limits, want) in cases {
+        let (mut world, mut plan, mut makes_room) = crowded();
+        let limits: serde_json::Value = serde_json::from_str(limits).unwrap();
+        // Another policy would let `big` move as often as it likes.
+        let mut other = policy(&json!({"selector": {"services": ["big"]}}));
+        other.id = "other".into();
+        world.policies = vec![policy(&json!({"limits": limits})), other];
+        makes_room.reason.on_behalf_of = Some("cart".into());
+        plan.moves.insert(0, makes_room);
+        plan.moves[1].after = vec!["big".into()];
+        let said = violations(plan, &world);
+        assert_eq!(said.len(), want.len(), "case: {name}: {said:?}");
+        for (said, want) in said.iter().zip(*want) {
+            assert!(said.ends_with(want), "case: {name}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_plan_says_what_waits_for_what() {
+    let (world, plan, makes_room) = crowded();
     let room = "node `b` does not take workload `cart`: it needs 101 millicores, but 55 are free at the fullest moment";
     let cases: &[(&str, bool, &[&str], &[&str])] = &[
         ("side by side", true, &[], &[room]),

@@ -199,6 +199,8 @@ pub(super) fn made_up(shape: Shape) -> Result<OwnedInputs, BenchError> {
     let mut random = SplitMix::new(shape.seed);
     let names: Vec<String> = (0..shape.services).map(|number| format!("s{number:05}")).collect();
     let mut made = Made::empty((shape.services / 4).max(1))?;
+    // The most that a decision can have to think about.
+    made.inputs.snapshot.capabilities.weights = true;
     let per_node = 0.4 * CAPACITY * shape.nodes as f64 / (2.0 * shape.services.max(1) as f64);
     let drawn: Vec<Drawn> = names.iter().map(|_| draw(&mut random, shape.nodes, per_node)).collect();
     let calls = calls(&mut random, shape.services);

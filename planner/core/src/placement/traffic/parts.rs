@@ -39,24 +39,24 @@ pub(super) fn add<'a>(
             && mesh.service_ix(risk.service).is_some_and(|service| mesh.replicas_of(service).count() > 1)
     };
     let open: Vec<&Risk<'a>> = risks.iter().filter(open).take(SERVICES).collect();
+    let space = |moves: &[Move]| MeshSpace::new(inputs, mesh, mode, Chosen { before, beside: moves });
+    let mut with = None;
     for risk in open {
-        let moves = std::mem::take(&mut placement.moves);
-        let mut space = MeshSpace::new(inputs, mesh, mode, Chosen { before, beside: &moves });
-        placement.moves = moves;
+        let space = with.get_or_insert_with(|| space(&placement.moves));
         if let Some(service) = mesh.service_ix(risk.service) {
             space.ask(service, risk.policy);
         }
-        let Ok(case) = Case::new(&mut space, risk) else { continue };
-        let cured = case.cured(&space).is_some();
-        let Some((way, planned)) = (if cured { None } else { best(&mut space, &case, &placement.moves) })
-        else {
+        let Ok(case) = Case::new(space, risk) else { continue };
+        let cured = case.cured(space).is_some();
+        let Some((way, planned)) = (if cured { None } else { best(space, &case, &placement.moves) }) else {
             continue;
         };
-        let (rejected, unlisted) = told::rejected(&mut space, way.unit, &case);
+        let (rejected, unlisted) = told::rejected(space, way.unit, &case);
         placement.rejected.extend(rejected.into_iter().filter(|refused| refused.node != planned.to));
         placement.unlisted.extend(unlisted);
         placement.staying.retain(|(service, _)| service != risk.service);
         placement.moves.push(planned);
+        with = None;
     }
     placement.rejected.sort_by(|a, b| a.workload.cmp(&b.workload).then(a.node.cmp(&b.node)));
 }
