@@ -40,6 +40,7 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
     fn is_none(&self) -> bool {
         *self == Self::default()
     }

@@ -26,7 +26,7 @@ fn planned(world: &World) -> Option<Plan> {
 }
 
 fn one(world: &World) -> Move {
-    let plan = planned(world).expect("a plan");
+    let plan = planned(world).unwrap();
     assert_eq!(plan.moves.len(), 1, "{:?}", plan.moves);
     plan.moves[0].clone()
 }
