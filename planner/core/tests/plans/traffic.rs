@@ -159,6 +159,17 @@ fn where_a_whole_replica_has_no_room_a_part_may_have() {
     let plan = self::planned(&world).unwrap();
     assert_eq!(plan.effects.len(), 1);
     checked(plan, &world.inputs()).expect("checker and twin agree");
+    // Nobody takes what is left.
+    let mut alone = world.clone();
+    alone.workload("cart").replicas.get_mut(&ReplicaId::new("cart-2")).unwrap().weight = 0;
+    alone
+        .workload("cart")
+        .replicas
+        .insert("cart-3".into(), Replica { weight: 0, ..Replica::new("b".into(), true) });
+    assert_eq!(
+        self::planned(&alone).iter().flat_map(|plan| &plan.moves).find(|m| !m.traffic.is_whole()),
+        None
+    );
     world.snapshot.capabilities.weights = false;
     assert_eq!(self::planned(&world), None);
 }

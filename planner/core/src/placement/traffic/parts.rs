@@ -1,10 +1,12 @@
 //! Parts: a replica moves to where not all of its requests have room, and the other replicas take the rest.
 use super::permitted;
 use crate::{
+    ids::ReplicaId,
     inputs::Inputs,
     placement::{Chosen, MeshSpace, Placement, Risk, case::Case, search::Space, told},
     plan::{Cause, Move, Traffic},
     policy::Mode,
+    topology::Replica,
     twin::{MeshModel, NodeIx, ReplicaIx, UPPER},
 };
 
@@ -64,7 +66,7 @@ pub(super) fn add<'a>(
 /// The way that cures the service and costs least.
 fn best(space: &mut MeshSpace<'_, '_>, case: &Case<'_, '_>, chosen: &[Move]) -> Option<(Way, Move)> {
     let own = case.units.iter().filter(|(_, cause)| **cause == Cause::OwnNode).map(|(unit, _)| *unit);
-    let units: Vec<ReplicaIx> = own.take(UNITS).collect();
+    let units: Vec<ReplicaIx> = own.filter(|unit| leaves_somebody(space, *unit)).take(UNITS).collect();
     let mut best: Option<(f64, Way, Move)> = None;
     for unit in units {
         if chosen.iter().any(|planned| planned.workload == *space.mesh.replica(unit).0) {
@@ -82,6 +84,14 @@ fn best(space: &mut MeshSpace<'_, '_>, case: &Case<'_, '_>, chosen: &[Move]) -> 
         }
     }
     best.map(|(_, way, planned)| (way, planned))
+}
+
+/// Whether another replica of its workload serves, which can take what is left.
+fn leaves_somebody(space: &MeshSpace<'_, '_>, unit: ReplicaIx) -> bool {
+    let (workload, own) = space.mesh.replica(unit);
+    let replicas = space.inputs.snapshot.workloads.get(workload).map(|described| &described.replicas);
+    let serves = |(id, replica): (&ReplicaId, &Replica)| id != own && replica.ready && replica.weight > 0;
+    replicas.is_some_and(|replicas| replicas.iter().any(serves))
 }
 
 /// The move with what it changes in cost, when it may be, cures the service and pays.
