@@ -105,8 +105,9 @@ impl From<&NotNow> for Refusal {
     }
 }
 
-/// Judges a plan that a human said yes to. `inputs` are the newest ones, with the moves that run at this very moment;
-/// `limit_ms` is the age up to which a plan can be approved.
+/// Judges a plan that a human said yes to. `inputs` are the newest ones, with the moves that run at this very moment, and
+/// with the newest plan that was begun as the newest plan: one that was made and refused changed nothing. `limit_ms` is the
+/// age up to which a plan can be approved.
 ///
 /// # Errors
 /// [`NotNow`] with what has changed since the plan was made, or what was missing then already.
