@@ -199,19 +199,22 @@ impl Assembled {
         let router = router(settings, &control_settings, &parts, statuses, ingest_metrics);
         let router = router.merge(signals.router());
         let control = Control::new(parts, control_settings);
-        let kept = AuditRetention {
-            plans_ms: settings.retention.moves.ms(),
-            others_ms: settings.retention.audit.ms(),
-            idle_ms: settings.retention.idle_passes.ms(),
-            records_ms: settings.retention.records.ms(),
-        };
         let retention = Retention {
             clock: clock.clone(),
             audit: Arc::clone(&audit),
             rollouts: Arc::clone(&rollouts),
-            kept,
+            kept: kept(settings),
         };
         Ok(Self { router, control, rollouts, audit, retention, calendars, regressors, signals, clock })
+    }
+}
+
+fn kept(settings: &Settings) -> AuditRetention {
+    AuditRetention {
+        plans_ms: settings.retention.moves.ms(),
+        others_ms: settings.retention.audit.ms(),
+        idle_ms: settings.retention.idle_passes.ms(),
+        records_ms: settings.retention.records.ms(),
     }
 }
 

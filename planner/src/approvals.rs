@@ -2,17 +2,19 @@
 //!
 //! Whether it may begin is [`foremesh_core::approval`]'s to say. Here is what it must not have: the trail that the plan is
 //! found in, also after a restart, the turn that keeps a pass from beginning another plan meanwhile, and the executor.
+mod running;
 mod turn;
 mod waiting;
 
 pub use turn::{SharedTurn, Turn};
 pub use waiting::Waiting;
 
+use self::running::moves_at;
 use crate::{
     audit::{Audit, AuditError, Entry, Kind},
     causes::chain,
     clock::Clock,
-    control::{LatestInputs, REMEMBERED_MS, in_flight, past_moves},
+    control::{LatestInputs, REMEMBERED_MS},
     rollout::{RolloutError, Rollouts},
 };
 use foremesh_core::{
@@ -219,7 +221,7 @@ impl Approvals {
         plan_in(made).map_err(|source| ApproveError::Unreadable { plan: plan.clone(), source })
     }
 
-    /// The judgement, with the moves that run now: some may have begun since the pass looked.
+    /// The judgement, with the moves that run now.
     async fn judged(
         &self,
         turn: &Turn,
@@ -228,9 +230,9 @@ impl Approvals {
         approval: Approval,
     ) -> Result<Result<TestedPlan, NotNow>, ApproveError> {
         let rollouts = self.parts.rollouts.recent(approval.at.plus_ms(-REMEMBERED_MS)).await?;
-        let (past_moves, in_flight) = (past_moves(&rollouts), in_flight(&rollouts));
         let (begun, limit_ms) = (turn.begun.clone(), self.limits.within_ms);
         let judged = tokio::task::spawn_blocking(move || {
+            let (in_flight, past_moves) = moves_at(&inputs, &rollouts);
             let inputs = Inputs {
                 now: approval.at,
                 past_moves: &past_moves,

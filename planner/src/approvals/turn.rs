@@ -72,3 +72,34 @@ impl Turn {
         self.begun = Some((plan.id.clone(), plan.generation));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn plan(generation: u64) -> Plan {
+        let id = format!("plan-{generation}");
+        serde_json::from_value(json!({
+            "id": id, "parent": null, "generation": generation, "made_at": 0, "input_digest": "", "moves": [],
+            "rejected": [],
+        }))
+        .unwrap()
+    }
+
+    /// Numbers never repeat, and only what was begun makes what waits out of date.
+    #[test]
+    fn a_plan_that_was_made_and_refused_does_not_count_as_begun() {
+        let mut turn = Turn { newest: None, begun: None, waiting: Waiting::new(0) };
+        let newest = |turn: &Turn| turn.newest.as_ref().map_or(0, |(_, generation)| *generation);
+        turn.made(&plan(1));
+        turn.made(&plan(2));
+        assert_eq!((newest(&turn), turn.begun_generation()), (2, 0), "two were refused");
+        // One that was made with the second of them is approved after a third one was refused too.
+        turn.made(&plan(4));
+        turn.began(&plan(3));
+        assert_eq!((newest(&turn), turn.begun_generation()), (4, 3));
+        turn.began(&plan(5));
+        assert_eq!((newest(&turn), turn.begun_generation()), (5, 5));
+    }
+}

@@ -339,18 +339,17 @@ impl Journal {
     /// Those whose rollout is here.
     pub(super) async fn known(
         &self,
-        mut rollouts: BTreeMap<PlanId, RolloutId>,
+        rollouts: Vec<(PlanId, RolloutId)>,
     ) -> Result<BTreeMap<PlanId, RolloutId>, RolloutError> {
         self.with("read", move |open| {
             let mut select = open.connection.prepare_cached("SELECT 1 FROM rollouts WHERE id = ?1")?;
-            let mut missing = Vec::new();
-            for (plan, rollout) in &rollouts {
-                if !select.exists([rollout.as_str()])? {
-                    missing.push(plan.clone());
+            let mut known = BTreeMap::new();
+            for (plan, rollout) in rollouts {
+                if select.exists([rollout.as_str()])? {
+                    known.insert(plan, rollout);
                 }
             }
-            missing.iter().for_each(|plan| drop(rollouts.remove(plan)));
-            Ok(rollouts)
+            Ok(known)
         })
         .await
     }
