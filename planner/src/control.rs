@@ -318,6 +318,7 @@ impl Control {
         // A plan that waits is recorded when it takes the place of another one, and what is only shown when it is new.
         if let Some(plan) = decision.awaiting_approval.as_ref().filter(|_| waits_anew) {
             self.record_plan(inputs, decision, plan, Mode::Approve, records).await?;
+            tracing::info!(plan = %plan.id, "plan waits for a human; `foremesh approve` lists and approves");
         }
         if let Some(plan) = &decision.recommended {
             let of_plan = |record: &&AuditRecord| matches!(&record.decided, Decided::Recommend(planned) if planned.plan == plan.id);

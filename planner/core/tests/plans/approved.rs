@@ -47,18 +47,13 @@ fn frozen(world: &mut World) {
 }
 
 fn moved(world: &mut World) {
-    let replica = Replica { node: "b".into(), ready: true };
+    let replica = Replica::new("b".into(), true);
     world.workload("cart").replicas = BTreeMap::from([("cart-1".into(), replica)]);
 }
 
-fn in_flight(world: &mut World, workload: &str) {
-    world.in_flight = vec![InFlight {
-        workload: workload.into(),
-        service: workload.into(),
-        replica: format!("{workload}-1").as_str().into(),
-        from: "a".into(),
-        to: "b".into(),
-    }];
+fn in_flight(world: &mut World, plan: &Plan, workload: &str) {
+    let flying = InFlight { workload: workload.into(), ..InFlight::of(&plan.moves[0]) };
+    world.in_flight = vec![flying];
 }
 
 fn moved_before(world: &mut World) {
@@ -104,10 +99,10 @@ fn an_approved_plan_is_carried_out_as_it_is_or_refused_with_what_has_changed() {
         ("a freeze began", |w, _| frozen(w), Some("moves nothing in its freeze `sale`, which has begun")),
         ("it runs there already", |w, _| moved(w), Some("replica `cart-1` runs on `b`, not on `a`")),
         ("it is gone", |w, _| w.workload("cart").replicas.clear(), Some("is not in the snapshot")),
-        ("it is moving", |w, _| in_flight(w, "cart"), Some("workload `cart` has more than one move")),
+        ("it is moving", |w, p| in_flight(w, p, "cart"), Some("workload `cart` has more than one move")),
         (
             "as many moves as allowed are under way",
-            |w, _| in_flight(w, "other"),
+            |w, p| in_flight(w, p, "other"),
             Some("1 moves at once and 1 are in flight, but 1 at a time are allowed"),
         ),
         ("it has just moved", |w, _| moved_before(w), Some("workload `cart` may not move")),
@@ -181,14 +176,7 @@ fn what_waits_comes_after_what_begins_in_the_same_pass() {
 
     world.newest_generation = begun.generation;
     world.parent = Some(begun.id);
-    let flying = &begun.moves[0];
-    world.in_flight = vec![InFlight {
-        workload: flying.workload.clone(),
-        service: flying.service.clone(),
-        replica: flying.replica.clone(),
-        from: flying.from.clone(),
-        to: flying.to.clone(),
-    }];
+    world.in_flight = vec![InFlight::of(&begun.moves[0])];
     let tested: Result<TestedPlan, _> = approved(waits.clone(), yes(), &world.inputs(), LIMIT_MS);
     assert_eq!(tested.map(|tested| tested.plan().clone()), Ok(waits.clone()));
 
