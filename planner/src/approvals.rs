@@ -19,6 +19,7 @@ use crate::{
 };
 use foremesh_core::{
     approval::{Approval, NotNow, approved},
+    duration::in_words,
     ids::{PlanId, RolloutId},
     inputs::{Inputs, OwnedInputs},
     plan::Plan,
@@ -129,12 +130,14 @@ pub enum ApproveError {
     NoPass,
     /// What there is to judge it on is old.
     #[error(
-        "the newest pass was made {age_ms} ms ago, and at most {limit_ms} ms are allowed; /readyz tells what is wrong"
+        "the newest pass was made {} ago, and a plan is judged on one of the last {}; /readyz tells what is wrong",
+        in_words(*age_ms),
+        in_words(*limit_ms)
     )]
     OldPass {
-        /// Age of the newest pass.
+        /// Age of the newest pass, in milliseconds.
         age_ms: i64,
-        /// Its limit.
+        /// Its highest age, in milliseconds.
         limit_ms: i64,
     },
     /// A pass takes long.

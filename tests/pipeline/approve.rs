@@ -1,6 +1,7 @@
 //! A human says yes to a plan of mode `approve`, or says it too late, twice, or to something else.
 use crate::{HOUR_MINUTES, kinds_of, text, world::World};
 use axum::{
+    Router,
     body::{Body, to_bytes},
     http::{Request, StatusCode, header},
 };
@@ -12,18 +13,18 @@ use tower::ServiceExt as _;
 /// How long a command may take.
 const WITHIN: Duration = Duration::from_secs(60);
 
-async fn post(world: &World, plan: &str, body: &Value) -> (StatusCode, Value) {
+async fn post(router: Router, plan: &str, body: &Value) -> (StatusCode, Value) {
     let request = Request::post(format!("/api/v1/plans/{plan}/approve"))
         .header(header::CONTENT_TYPE, "application/json")
         .body(Body::from(body.to_string()));
-    let answer = world.router().oneshot(request.expect("a request")).await.expect("an answer");
+    let answer = router.oneshot(request.expect("a request")).await.expect("an answer");
     let status = answer.status();
     let body = to_bytes(answer.into_body(), 1 << 20).await.expect("a body");
     (status, serde_json::from_slice(&body).expect("JSON"))
 }
 
 async fn approve(world: &World, plan: &str) -> (StatusCode, Value) {
-    post(world, plan, &json!({"by": "ana", "reason": "I saw it too"})).await
+    post(world.router(), plan, &json!({"by": "ana", "reason": "I saw it too"})).await
 }
 
 async fn waiting(world: &World) -> Vec<Value> {
@@ -163,7 +164,7 @@ async fn what_does_not_hold_any_more_is_refused_by_name_and_nothing_moves() {
         (json!({"by": "a", "reason": "a".repeat(2001)}), "`reason` has 2001 characters"),
         (json!({"by": "a", "force": true}), "unknown field `force`"),
     ] {
-        let (status, problem) = post(&world, &waits, &body).await;
+        let (status, problem) = post(world.router(), &waits, &body).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{problem}");
         assert!(text(&problem["detail"]).contains(want), "`{want}` is missing in {problem}");
     }
@@ -194,6 +195,12 @@ async fn what_does_not_hold_any_more_is_refused_by_name_and_nothing_moves() {
     let (status, problem) = approve(&world, &waits).await;
     assert_eq!(status, StatusCode::CONFLICT, "{problem}");
     assert!(text(&problem["detail"]).contains("can be approved for 1 h"), "{problem}");
+    let before = events(&world, &waits).await.len();
+    world.stand_still(6).await;
+    let (status, problem) = approve(&world, &waits).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{problem}");
+    assert!(text(&problem["detail"]).contains("the newest pass was made 6 min ago"), "{problem}");
+    assert_eq!(events(&world, &waits).await.len(), before, "what cannot be judged is not approved");
     nothing_moved(&world).await;
 }
 
@@ -209,6 +216,27 @@ async fn only_plans_of_mode_approve_wait_for_a_human() {
         assert!(text(&problem["detail"]).contains(want), "mode {mode}: {problem}");
         assert!(waiting(&world).await.is_empty(), "mode {mode}");
     }
+}
+
+/// A pass decides on what it saw run, so nobody may begin a plan before that of the pass has begun.
+#[tokio::test]
+async fn an_approval_waits_for_the_pass_that_runs() {
+    let (mut world, plan) = until_it_waits().await;
+    let (waits, router) = (id(&plan), world.router());
+    let yes = json!({"by": "ana"});
+    let (status, begun) = world.pass_beside(post(router, &waits, &yes)).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{begun}");
+    let trail = world.trail().await;
+    let newest: Vec<&str> = trail
+        .iter()
+        .filter_map(|entry| entry["record"]["event"].as_str().or(entry["kind"].as_str()))
+        .take(2)
+        .collect();
+    assert_eq!(newest, ["plan_approved", "decision"], "newest first");
+    // The pass after it knows of the move.
+    world.run(1).await;
+    let said = world.get("/api/v1/decisions/services/shop").await;
+    assert!(!text(&said).contains("waits for approval"), "{said}");
 }
 
 /// An operator who takes the right to move from a policy takes it from what waits too.

@@ -316,17 +316,37 @@ impl World {
     /// Lets time go on.
     pub(crate) async fn run(&mut self, minutes: i64) {
         for _ in 0..minutes * MINUTE_MS / TICK_MS {
-            let now_ms = Clock::Manual(self.clock.clone()).now().unix_ms() + TICK_MS;
-            self.clock.set(Timestamp::from_unix_ms(now_ms));
-            self.minutes = (now_ms - START_MS) / MINUTE_MS;
-            if !self.muted {
-                self.report(now_ms).await;
-            }
+            self.tick().await;
             self.control.pass().await.expect("a pass comes to a decision");
             // Rollouts look several times in a tick, as they would between two passes.
             for _ in 0..4 {
                 self.rollouts.tick().await;
             }
+        }
+    }
+
+    /// Time goes by, and the planner makes no pass.
+    pub(crate) async fn stand_still(&mut self, minutes: i64) {
+        for _ in 0..minutes * MINUTE_MS / TICK_MS {
+            self.tick().await;
+        }
+    }
+
+    /// One more pass, with something that happens while it runs.
+    pub(crate) async fn pass_beside<T>(&mut self, other: impl Future<Output = T>) -> T {
+        self.tick().await;
+        let (passed, done) = tokio::join!(self.control.pass(), other);
+        passed.expect("a pass comes to a decision");
+        done
+    }
+
+    /// The time between two passes goes by.
+    async fn tick(&mut self) {
+        let now_ms = Clock::Manual(self.clock.clone()).now().unix_ms() + TICK_MS;
+        self.clock.set(Timestamp::from_unix_ms(now_ms));
+        self.minutes = (now_ms - START_MS) / MINUTE_MS;
+        if !self.muted {
+            self.report(now_ms).await;
         }
     }
 
