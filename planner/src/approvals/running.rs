@@ -25,7 +25,6 @@ mod tests {
     use super::*;
     use foremesh_core::{time::Timestamp, topology::Snapshot};
     use serde_json::json;
-    use std::collections::BTreeMap;
 
     const PASS: i64 = 1000;
 
@@ -63,7 +62,7 @@ mod tests {
         ];
         for (name, (began, ended), seen, want) in cases {
             let taken_at = Timestamp::from_unix_ms(PASS);
-            let snapshot = Snapshot { taken_at, nodes: BTreeMap::new(), workloads: BTreeMap::new() };
+            let snapshot = Snapshot::empty(taken_at);
             let mut inputs = OwnedInputs::new(snapshot);
             if seen {
                 inputs.in_flight = in_flight(&[rollout("shop", began, None)]);
