@@ -92,8 +92,9 @@ fn again(inputs: &Inputs<'_>, mesh: &MeshModel, moves: &[Move], least: Mode) -> 
     let placement = place_in(inputs, mesh, &at_risk, &[]);
     let same = |planned: &Move| {
         placement.moves.iter().any(|again| {
-            let ends =
-                again.workload == planned.workload && again.to == planned.to && again.replica == planned.replica;
+            let ends = again.workload == planned.workload
+                && again.to == planned.to
+                && again.replica == planned.replica;
             ends && again.traffic == planned.traffic && again.shift_to == planned.shift_to
         })
     };
