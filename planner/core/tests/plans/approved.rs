@@ -184,3 +184,18 @@ fn what_waits_comes_after_what_begins_in_the_same_pass() {
     let why = approved(waits, yes(), &world.inputs(), LIMIT_MS).unwrap_err().to_string();
     assert!(why.contains("plan `plan-later` was begun since"), "{why}");
 }
+
+#[test]
+fn a_shift_of_traffic_is_approved_as_a_move_is() {
+    let mut world = waiting();
+    world.snapshot.capabilities.weights = true;
+    world.workload("cart").replicas.insert("cart-2".into(), Replica::new("b".into(), true));
+    let plan = decide(&world.inputs()).unwrap().awaiting_approval.unwrap();
+    assert!(plan.moves[0].is_shift(), "{plan:?}");
+    let tested = approved(plan.clone(), yes(), &world.inputs(), LIMIT_MS);
+    assert_eq!(tested.map(|tested| tested.plan().clone()), Ok(plan.clone()));
+
+    plan.moves[0].apply(&mut world.snapshot);
+    let why = approved(plan, yes(), &world.inputs(), LIMIT_MS).unwrap_err().to_string();
+    assert!(why.contains("cart"), "{why}");
+}
