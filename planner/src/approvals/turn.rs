@@ -60,8 +60,9 @@ impl Turn {
 
     /// A plan was made to be carried out.
     pub fn made(&mut self, plan: &Plan) {
+        // One that waited can have the number of one that was made later and refused.
         let newest = self.newest.as_ref().map_or(0, |(_, generation)| *generation);
-        if plan.generation > newest {
+        if plan.generation >= newest {
             self.newest = Some((plan.id.clone(), plan.generation));
         }
     }
@@ -99,6 +100,9 @@ mod tests {
         turn.made(&plan(4));
         turn.began(&plan(3));
         assert_eq!((newest(&turn), turn.begun_generation()), (4, 3));
+        let same = Plan { id: PlanId::new("plan-that-waited"), ..plan(4) };
+        turn.began(&same);
+        assert_eq!(turn.newest, Some((same.id, 4)), "the parent of the next one is what was begun");
         turn.began(&plan(5));
         assert_eq!((newest(&turn), turn.begun_generation()), (5, 5));
     }
