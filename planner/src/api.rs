@@ -8,6 +8,7 @@ mod forecasts;
 mod health;
 mod nodes;
 mod payload;
+mod plans;
 mod query;
 mod record;
 mod regressors;
@@ -23,9 +24,9 @@ pub(crate) use time_text::{parse as parse_time, rfc3339};
 pub use what_if::WhatIfAnswer;
 
 use crate::{
-    audit::Audit, calendar::Calendars, clock::Clock, metrics::Metrics, observed::SharedObserved,
-    problem::Problem, published::Published, published::View, regressors::Regressors, rollout::Rollouts,
-    signals::status::Statuses, store::SeriesStore,
+    approvals::Approvals, audit::Audit, calendar::Calendars, clock::Clock, metrics::Metrics,
+    observed::SharedObserved, problem::Problem, published::Published, published::View,
+    regressors::Regressors, rollout::Rollouts, signals::status::Statuses, store::SeriesStore,
 };
 use axum::{
     Json, Router,
@@ -52,6 +53,8 @@ pub struct ApiState {
     pub rollouts: Arc<Rollouts>,
     /// What was decided.
     pub audit: Arc<Audit>,
+    /// Takes a human's yes to a plan.
+    pub approvals: Approvals,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Known events.
@@ -113,8 +116,9 @@ fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(nodes::list))
         .routes(routes!(nodes::proxies))
         .routes(routes!(signals::list))
-        .routes(routes!(decisions::plans))
+        .routes(routes!(plans::list))
         .routes(routes!(decisions::plan))
+        .routes(routes!(plans::approve))
         .routes(routes!(record::of_plan))
         .routes(routes!(what_if::ask))
         .routes(routes!(decisions::of_service))

@@ -1,6 +1,7 @@
 //! The composition root: builds every part, connects them, and takes them down in order.
 use crate::{
     api::{self, ApiState},
+    approvals::{ApprovalLimits, ApprovalParts, Approvals, Turn},
     args::ServeArgs,
     audit::{Audit, AuditRetention, Kind},
     calendar::{CalendarMetrics, Calendars, FetchLimits},
@@ -31,7 +32,7 @@ use serde_json::json;
 use std::{fs::File, path::Path, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
-    sync::{RwLock, watch},
+    sync::{Mutex, RwLock, watch},
     task::JoinHandle,
 };
 
@@ -177,6 +178,7 @@ impl Assembled {
         let rollouts = Rollouts::open(&journal, settings.rollout.clone(), ports, clock.clone()).await?;
         audit.append(clock.now(), Kind::Event, None, &started(&rollouts.active().await?))?;
         let rollouts = Arc::new(rollouts);
+        let turn = Turn::open(&audit, &rollouts, settings.approve_within.ms(), clock.now()).await?;
         let parts = Parts {
             clock: clock.clone(),
             store,
@@ -186,6 +188,7 @@ impl Assembled {
             audit: Arc::clone(&audit),
             published,
             latest,
+            turn: Arc::new(Mutex::new(turn)),
             metrics,
             calendars: Arc::clone(&calendars),
             regressors: Arc::clone(&regressors),
@@ -195,20 +198,23 @@ impl Assembled {
         let signals = Signals::new(&settings.signals, &addresses, series, ticking, statuses.clone())?;
         let router = router(settings, &control_settings, &parts, statuses, ingest_metrics);
         let router = router.merge(signals.router());
-        let control = Control::new(parts, control_settings)?;
-        let kept = AuditRetention {
-            plans_ms: settings.retention.moves.ms(),
-            others_ms: settings.retention.audit.ms(),
-            idle_ms: settings.retention.idle_passes.ms(),
-            records_ms: settings.retention.records.ms(),
-        };
+        let control = Control::new(parts, control_settings);
         let retention = Retention {
             clock: clock.clone(),
             audit: Arc::clone(&audit),
             rollouts: Arc::clone(&rollouts),
-            kept,
+            kept: kept(settings),
         };
         Ok(Self { router, control, rollouts, audit, retention, calendars, regressors, signals, clock })
+    }
+}
+
+fn kept(settings: &Settings) -> AuditRetention {
+    AuditRetention {
+        plans_ms: settings.retention.moves.ms(),
+        others_ms: settings.retention.audit.ms(),
+        idle_ms: settings.retention.idle_passes.ms(),
+        records_ms: settings.retention.records.ms(),
     }
 }
 
@@ -220,6 +226,15 @@ fn router(
     signals: Statuses,
     metrics: IngestMetrics,
 ) -> Router {
+    let pass_limit_ms = settings.stale_after.ms().max(settings.interval.ms().saturating_mul(3));
+    let approvals = ApprovalParts {
+        clock: parts.clock.clone(),
+        audit: Arc::clone(&parts.audit),
+        rollouts: Arc::clone(&parts.rollouts),
+        latest: Arc::clone(&parts.latest),
+        turn: Arc::clone(&parts.turn),
+    };
+    let limits = ApprovalLimits { within_ms: settings.approve_within.ms(), pass_ms: pass_limit_ms };
     let state = ApiState {
         clock: parts.clock.clone(),
         published: Arc::clone(&parts.published),
@@ -227,12 +242,13 @@ fn router(
         store: Arc::clone(&parts.store),
         rollouts: Arc::clone(&parts.rollouts),
         audit: Arc::clone(&parts.audit),
+        approvals: Approvals::new(approvals, limits),
         metrics: Arc::clone(&parts.metrics),
         calendars: Arc::clone(&parts.calendars),
         regressors: Arc::clone(&parts.regressors),
         signals,
         forecast: control.forecast(),
-        pass_limit_ms: settings.stale_after.ms().max(settings.interval.ms().saturating_mul(3)),
+        pass_limit_ms,
     };
     let limits = IngestSettings {
         limits: Limits { body_bytes: settings.ingest.max_body_bytes, ..Limits::default() },

@@ -1,8 +1,10 @@
 //! The command line: every command, its arguments, and the environment variables that stand for them.
+mod approve;
 mod calendar;
 mod decide;
 mod regressors;
 
+pub use approve::ApproveArgs;
 pub use calendar::{
     CalendarAddArgs, CalendarCancelArgs, CalendarCheckArgs, CalendarCommand, CalendarListArgs,
     CalendarRemoveArgs,
@@ -67,6 +69,8 @@ pub enum Command {
     ///   foremesh simulate --node-down node-a --load cart=1.5 -o json
     #[command(verbatim_doc_comment)]
     Simulate(SimulateArgs),
+    /// Approves a plan that waits for a human, or lists the plans that do.
+    Approve(ApproveArgs),
     /// Lists relocations with their state, newest first.
     Moves(QueryArgs),
     /// Stops a running relocation and takes it back.

@@ -83,7 +83,7 @@ pub enum Kind {
     Decision,
     /// A plan that was made and is carried out.
     Plan,
-    /// A plan that a policy in mode `recommend` would carry out; each once.
+    /// A plan that a policy in mode `recommend` would carry out, or one that waits for a human; each once.
     Recommendation,
     /// A rollout changed its state.
     Rollout,
@@ -262,7 +262,7 @@ impl Audit {
 impl Reporter for Audit {
     async fn report(&self, record: &RolloutRecord, transition: usize) -> Result<(), ReportError> {
         let Some(change) = record.history.get(transition) else { return Ok(()) };
-        let entry = json!({
+        let mut entry = json!({
             "relocation": record.id,
             "transition": transition,
             "from": change.from.to_string(),
@@ -271,6 +271,9 @@ impl Reporter for Audit {
             "move": record.relocation,
             "trial": record.trial,
         });
+        if let Some(approval) = &record.approval {
+            entry["approval"] = json!(approval);
+        }
         self.append_once(change.at, record, transition, &entry).map_err(|error| ReportError(Box::new(error)))
     }
 }

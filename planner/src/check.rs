@@ -95,17 +95,21 @@ fn check_policies(settings: &Settings, report: &mut Report) {
                 }
             }
         }
-        if policy.mode == Mode::Approve {
-            report.warning(&format!(
-                "policy `{}` waits for approval, and there is no command to approve a plan yet: its plans are shown \
-                 and recorded as in mode recommend",
-                policy.id
-            ));
-        }
-        if policy.mode == Mode::Auto && policy.waiver.is_some() {
-            report.warning(&format!("policy `{}` moves without a trial, as its waiver says", policy.id));
-        } else {
-            ok(&format!("policy `{}`, mode {}", policy.id, policy.mode.name()));
+        let name = &policy.id;
+        match (policy.mode, policy.waiver.is_some()) {
+            (Mode::Auto, true) => {
+                report.warning(&format!("policy `{name}` moves without a trial, as its waiver says"));
+            }
+            (Mode::Approve, true) => {
+                report.warning(&format!(
+                    "policy `{name}` moves without a trial, as its waiver says, when somebody runs `foremesh approve`"
+                ));
+            }
+            (Mode::Approve, false) => report.warning(&format!(
+                "policy `{name}` waits for `foremesh approve`, and it will refuse its plans: nobody waives the trial; \
+                 write `trial: {{waivedBy: your name, reason: why}}` in the policy"
+            )),
+            _ => ok(&format!("policy `{name}`, mode {}", policy.mode.name())),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! The commands that ask a running planner and print its answer.
+mod approve;
 mod calendar;
 mod explain;
 mod regressors;
 mod simulate;
 
+pub use approve::approve;
 pub use calendar::calendar;
 pub use explain::explain;
 pub use regressors::regressors;
@@ -184,6 +186,7 @@ pub async fn plans(args: &QueryArgs) -> anyhow::Result<ExitCode> {
                 ("GENERATION", "/generation"),
                 ("MOVES", "/summary"),
                 ("MODE", "/mode"),
+                ("STATE", "/state"),
             ],
         )
     });

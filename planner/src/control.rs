@@ -7,12 +7,14 @@ mod validity;
 mod watch;
 
 pub use moves::{REMEMBERED_MS, excluded, last_change, moves_of};
+pub(crate) use moves::{in_flight, past_moves};
 pub use validity::LatestInputs;
 
 use recorded::{BACK_WITHIN_STEPS, News, Recorded};
 use watch::SilenceWatch;
 
 use crate::{
+    approvals::SharedTurn,
     audit::{Audit, AuditError, Kind, RecordError, pack},
     calendar::Calendars,
     causes::chain,
@@ -29,7 +31,6 @@ use crate::{
 use foremesh_core::{
     decide::{Decision, decide},
     forecast::ForecastSettings,
-    ids::PlanId,
     inputs::{OwnedInputs, Settings as Caution},
     plan::{DigestError, Plan},
     policy::{Mode, RelocationPolicy},
@@ -64,6 +65,8 @@ pub struct Parts {
     pub published: Arc<Published>,
     /// What rollouts validate against.
     pub latest: Arc<LatestInputs>,
+    /// Whose turn it is to begin a plan.
+    pub turn: SharedTurn,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Known events.
@@ -146,7 +149,6 @@ pub struct Control {
     parts: Parts,
     settings: ControlSettings,
     pass: u64,
-    newest: Option<(PlanId, u64)>,
     recorded: Recorded,
     watch: SilenceWatch,
     forecasts: Arc<Mutex<Forecasts>>,
@@ -155,12 +157,8 @@ pub struct Control {
 }
 
 impl Control {
-    /// A loop that counts on from the newest recorded plan.
-    ///
-    /// # Errors
-    /// When the audit trail cannot be read.
-    pub fn new(parts: Parts, settings: ControlSettings) -> Result<Self, AuditError> {
-        let newest = parts.audit.last_generation()?.map(|(plan, generation)| (PlanId::new(plan), generation));
+    /// A loop that has made no pass yet.
+    pub fn new(parts: Parts, settings: ControlSettings) -> Self {
         let watch = SilenceWatch::new(settings.silent_after_ms);
         let mut experts = Experts::new(settings.experts, dear_models(), settings.usual_models.clone());
         let (net, kept) = NetTraining::open(settings.net.clone(), parts.clock.clone());
@@ -172,17 +170,16 @@ impl Control {
         let forecasts =
             Forecasts::new(settings.forecast(), settings.settling_steps, experts, settings.relearn_us);
         let forecasts = Arc::new(Mutex::new(forecasts));
-        Ok(Self {
+        Self {
             parts,
             settings,
             pass: 0,
-            newest,
             recorded: Recorded::default(),
             watch,
             forecasts,
             net,
             learning: learning::Learning::default(),
-        })
+        }
     }
 
     /// Runs passes until `stop` says so.
@@ -212,9 +209,11 @@ impl Control {
     /// When a step could not be made; nothing was moved then.
     pub async fn pass(&mut self) -> Result<(), PassError> {
         self.pass += 1;
+        // Until the plan of this pass has begun nobody else may begin one: it is decided on what runs now.
+        let mut turn = Arc::clone(&self.parts.turn).lock_owned().await;
         let now = self.parts.clock.now();
         let snapshot = self.parts.inventory.snapshot().await?;
-        let newest = self.newest.clone();
+        let newest = turn.newest.clone();
         if let Some(model) = self.net.finished() {
             self.forecasts.lock().unwrap_or_else(PoisonError::into_inner).replace_model(Box::new(model));
         }
@@ -236,11 +235,17 @@ impl Control {
 
         let for_decision = Arc::clone(&inputs);
         let pass = self.pass;
-        let (decision, mut records) = tokio::task::spawn_blocking(move || {
+        let (mut waiting, begun) = (turn.waiting.clone(), turn.begun_generation());
+        let (decision, mut records, waiting, waits_anew) = tokio::task::spawn_blocking(move || {
             let borrowed = for_decision.borrow();
-            let decision = decide(&borrowed)?;
+            let mut decision = decide(&borrowed)?;
+            let mut waits_anew = false;
+            if let Some(fresh) = decision.awaiting_approval.take() {
+                let (standing, new) = waiting.hold(fresh, begun, now);
+                (decision.awaiting_approval, waits_anew) = (Some(standing), new);
+            }
             let records = records(&borrowed, &decision, pass);
-            Ok::<_, DigestError>((decision, records))
+            Ok::<_, DigestError>((decision, records, waiting, waits_anew))
         })
         .await??;
 
@@ -249,15 +254,23 @@ impl Control {
             refuse(&mut records, plan, refusal);
         }
         // On record before anything is done.
-        self.record(&inputs, &decision, &records).await?;
-        if let Some((plan, Ok(tested))) = tested
-            && let Err(error) = self.parts.rollouts.start(&tested).await
-        {
-            let refusal = Refusal::Executor(chain(&error));
-            tracing::warn!(plan = %plan, why = %refusal, "plan refused");
-            let record = json!({"event": "plan_refused", "by": refusal});
-            self.parts.audit.append(now, Kind::Event, Some(plan.as_str()), &record)?;
-            refuse(&mut records, &plan, &refusal);
+        self.record(&inputs, &decision, &records, waits_anew).await?;
+        // What is not on record could not be approved.
+        turn.waiting = waiting;
+        if let Some(plan) = &decision.plan {
+            turn.made(plan);
+        }
+        if let Some((plan, Ok(tested))) = tested {
+            match self.parts.rollouts.start(&tested).await {
+                Ok(_) => turn.began(tested.plan()),
+                Err(error) => {
+                    let refusal = Refusal::Executor(chain(&error));
+                    tracing::warn!(plan = %plan, why = %refusal, "plan refused");
+                    let record = json!({"event": "plan_refused", "by": refusal});
+                    self.parts.audit.append(now, Kind::Event, Some(plan.as_str()), &record)?;
+                    refuse(&mut records, &plan, &refusal);
+                }
+            }
         }
         // The decision is made and begun, so it is shown whatever becomes of the watch.
         self.watch.look(&self.parts, now).await;
@@ -273,6 +286,7 @@ impl Control {
         inputs: &Arc<OwnedInputs>,
         decision: &Decision,
         records: &[AuditRecord],
+        waits_anew: bool,
     ) -> Result<(), PassError> {
         let mut changed = Vec::new();
         let (mut unchanged, mut back) = (BTreeMap::new(), BTreeMap::new());
@@ -300,17 +314,16 @@ impl Control {
         self.parts.audit.append(inputs.now, Kind::Decision, plan_id, &pass)?;
         if let Some(plan) = &decision.plan {
             self.record_plan(inputs, decision, plan, Mode::Auto, records).await?;
-            self.newest = Some((plan.id.clone(), plan.generation));
         }
-        // What is only shown is recorded when it is new.
-        for mode in [Mode::Approve, Mode::Recommend] {
-            let Some(plan) = decision.plan_in(mode) else { continue };
-            let new = |record: &&AuditRecord| match &record.decided {
-                Decided::AwaitingApproval(planned) | Decided::Recommend(planned) => planned.plan == plan.id,
-                _ => false,
-            };
-            if changed.iter().any(new) {
-                self.record_plan(inputs, decision, plan, mode, records).await?;
+        // A plan that waits is recorded when it takes the place of another one, and what is only shown when it is new.
+        if let Some(plan) = decision.awaiting_approval.as_ref().filter(|_| waits_anew) {
+            self.record_plan(inputs, decision, plan, Mode::Approve, records).await?;
+            tracing::info!(plan = %plan.id, "plan waits for a human; `foremesh approve` lists and approves");
+        }
+        if let Some(plan) = &decision.recommended {
+            let of_plan = |record: &&AuditRecord| matches!(&record.decided, Decided::Recommend(planned) if planned.plan == plan.id);
+            if changed.iter().any(of_plan) {
+                self.record_plan(inputs, decision, plan, Mode::Recommend, records).await?;
             }
         }
         Ok(())

@@ -4,6 +4,7 @@
 //! `foremesh-core` and pure; here is everything that touches the world.
 pub mod api;
 pub mod app;
+pub mod approvals;
 pub mod args;
 pub mod audit;
 pub mod backtest;

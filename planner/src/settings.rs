@@ -63,6 +63,10 @@ pub struct Settings {
     /// How long a proxy that pushed before may be silent while its service has traffic, before it is reported.
     #[serde(default = "default_silent_after")]
     pub silent_after: Span,
+    /// How long a plan of a policy in mode `approve` can be approved after it was made. It must still hold then; one that
+    /// is decided longer than that is made anew, with new numbers.
+    #[serde(default = "default_approve_within")]
+    pub approve_within: Span,
     /// What summaries may look like and how many may wait.
     #[serde(default)]
     pub ingest: Ingest,
@@ -160,6 +164,9 @@ impl Default for LstmTraining {
 
 /// Windows that one training of the net may learn from: three minutes of CPU time.
 const MOST_WINDOWS: usize = 2_000_000;
+
+/// Longest time in which a plan can be approved, in milliseconds.
+const LONGEST_APPROVAL_MS: i64 = 24 * 3_600_000;
 
 /// How long steps are kept after their start, by their length, and records after they were written.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -329,6 +336,14 @@ impl Settings {
                 "30s suits most meshes",
             );
         }
+        if self.approve_within.ms() < self.interval.ms() || self.approve_within.ms() > LONGEST_APPROVAL_MS {
+            return refuse(
+                "approveWithin",
+                self.approve_within.to_string(),
+                format!("from one `interval` ({}) to 1d", self.interval),
+                "1h gives people the time to look; a plan of yesterday is about another day",
+            );
+        }
         if self.retention.moves.ms() < REMEMBERED_MS {
             return refuse(
                 "retention.moves",
@@ -431,6 +446,10 @@ const fn default_lateness() -> Span {
 
 const fn default_stale_after() -> Span {
     Span::from_secs(5 * 60)
+}
+
+const fn default_approve_within() -> Span {
+    Span::from_secs(3600)
 }
 
 const fn default_silent_after() -> Span {

@@ -19,6 +19,7 @@ use foremesh::{
 };
 use foremesh_core::{
     ids::{NodeId, ReplicaId, ServiceId, WorkloadId},
+    policy::RelocationPolicy,
     time::Timestamp,
     topology::{Node, Replica, Snapshot, Workload},
     units::Millicores,
@@ -187,6 +188,8 @@ impl TrafficShifter for FakePlatform {
 pub(crate) struct World {
     clock: ManualClock,
     platform: FakePlatform,
+    /// Settings and policies of the planner.
+    made_of: (Settings, Vec<RelocationPolicy>),
     router: Router,
     control: Control,
     rollouts: Arc<Rollouts>,
@@ -234,6 +237,21 @@ spec:
     )
 }
 
+async fn assemble(
+    (settings, policies): &(Settings, Vec<RelocationPolicy>),
+    platform: &FakePlatform,
+    clock: &ManualClock,
+) -> Assembled {
+    let ports = PlatformPorts {
+        inventory: Arc::new(platform.clone()),
+        relocator: Arc::new(platform.clone()),
+        traffic: Arc::new(platform.clone()),
+    };
+    Assembled::new(settings, policies.clone(), ports, Clock::Manual(clock.clone()))
+        .await
+        .expect("the planner can be assembled")
+}
+
 impl World {
     /// A new world at its first minute, with a policy in this mode.
     pub(crate) async fn new(mode: &str) -> Self {
@@ -263,18 +281,13 @@ impl World {
             broken: BTreeSet::new(),
             load,
         })));
-        let ports = PlatformPorts {
-            inventory: Arc::new(platform.clone()),
-            relocator: Arc::new(platform.clone()),
-            traffic: Arc::new(platform.clone()),
-        };
-        let assembled = Assembled::new(&settings, policies, ports, Clock::Manual(clock.clone()))
-            .await
-            .expect("the planner can be assembled");
+        let made_of = (settings, policies);
+        let assembled = assemble(&made_of, &platform, &clock).await;
         let Assembled { router, control, rollouts, signals, .. } = assembled;
         Self {
             clock,
             platform,
+            made_of,
             router,
             control,
             rollouts,
@@ -290,20 +303,50 @@ impl World {
         }
     }
 
+    /// The planner ends and is started again, with what it has on disk and with a policy in this mode.
+    pub(crate) async fn restart(self, mode: &str) -> Self {
+        let Self { router, control, rollouts, signals, mut made_of, .. } = self;
+        drop((router, control, rollouts, signals));
+        made_of.1 = policies::parse(Path::new("shop.yaml"), &policy(mode)).expect("the policy is good");
+        let assembled = assemble(&made_of, &self.platform, &self.clock).await;
+        let Assembled { router, control, rollouts, signals, .. } = assembled;
+        Self { router, control, rollouts, signals: Some(signals), made_of, ..self }
+    }
+
     /// Lets time go on.
     pub(crate) async fn run(&mut self, minutes: i64) {
         for _ in 0..minutes * MINUTE_MS / TICK_MS {
-            let now_ms = Clock::Manual(self.clock.clone()).now().unix_ms() + TICK_MS;
-            self.clock.set(Timestamp::from_unix_ms(now_ms));
-            self.minutes = (now_ms - START_MS) / MINUTE_MS;
-            if !self.muted {
-                self.report(now_ms).await;
-            }
+            self.tick().await;
             self.control.pass().await.expect("a pass comes to a decision");
             // Rollouts look several times in a tick, as they would between two passes.
             for _ in 0..4 {
                 self.rollouts.tick().await;
             }
+        }
+    }
+
+    /// Time goes by, and the planner makes no pass.
+    pub(crate) async fn stand_still(&mut self, minutes: i64) {
+        for _ in 0..minutes * MINUTE_MS / TICK_MS {
+            self.tick().await;
+        }
+    }
+
+    /// One more pass, with something that happens while it runs.
+    pub(crate) async fn pass_beside<T>(&mut self, other: impl Future<Output = T>) -> T {
+        self.tick().await;
+        let (passed, done) = tokio::join!(self.control.pass(), other);
+        passed.expect("a pass comes to a decision");
+        done
+    }
+
+    /// The time between two passes goes by.
+    async fn tick(&mut self) {
+        let now_ms = Clock::Manual(self.clock.clone()).now().unix_ms() + TICK_MS;
+        self.clock.set(Timestamp::from_unix_ms(now_ms));
+        self.minutes = (now_ms - START_MS) / MINUTE_MS;
+        if !self.muted {
+            self.report(now_ms).await;
         }
     }
 

@@ -51,7 +51,8 @@ pub struct Decision {
     pub assessments: Vec<ServiceAssessment>,
     /// What to do now; `None` for nothing.
     pub plan: Option<Plan>,
-    /// What policies in mode `approve` would do once a human says yes.
+    /// What policies in mode `approve` would do once a human says yes. It counts as made after `plan`, whose moves it
+    /// finds under way, so that it is not out of date as soon as that one begins.
     pub awaiting_approval: Option<Plan>,
     /// What policies in mode `recommend` would do. It is shown and never carried out.
     pub recommended: Option<Plan>,
@@ -84,7 +85,7 @@ pub fn decide(inputs: &Inputs<'_>) -> Result<Decision, DigestError> {
     before.extend(asked.moves.iter().cloned());
     let advice = place_in(inputs, &mesh, &risks(inputs, &assessments, Mode::Recommend), &before);
     let plan = Plan::build(inputs, &placement)?;
-    let awaiting_approval = Plan::build(inputs, &asked)?;
+    let awaiting_approval = following(Plan::build(inputs, &asked)?, plan.as_ref())?;
     let recommended = Plan::build(inputs, &advice)?;
     let mut nothing_because: Vec<(ServiceId, NothingBecause)> =
         assessments.iter().filter_map(|a| Some((a.service.clone(), quiet(a)?))).collect();
@@ -98,6 +99,16 @@ pub fn decide(inputs: &Inputs<'_>) -> Result<Decision, DigestError> {
     }
     nothing_because.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(Decision { assessments, plan, awaiting_approval, recommended, nothing_because })
+}
+
+/// A plan as the one that comes after another one of the same pass.
+fn following(mut plan: Option<Plan>, before: Option<&Plan>) -> Result<Option<Plan>, DigestError> {
+    if let (Some(plan), Some(before)) = (&mut plan, before) {
+        plan.parent = Some(before.id.clone());
+        plan.generation = before.generation + 1;
+        plan.id = plan.content_id()?;
+    }
+    Ok(plan)
 }
 
 /// Assesses every service that at least one policy is about, in the order of their names.

@@ -93,6 +93,9 @@ pub enum Refusal {
     /// The twin expects a breach, or does not know.
     #[error("the twin refused it: {0}")]
     Twin(SimulationError),
+    /// A human approved it when it did not hold any more.
+    #[error("it does not hold any more: {0}")]
+    Outdated(String),
     /// Whoever was to carry it out could not begin.
     #[error("it could not begin: {0}")]
     Executor(String),

@@ -1,7 +1,8 @@
 //! A move that was decided a moment ago, judged again just before it begins.
 //!
 //! It stands when the service that it is for is still at risk, and when it would be decided again, or, since another one
-//! may be a little cheaper by now, when it still passes the checker and the twin and still cures that service.
+//! may be a little cheaper by now, when it still passes the checker and the twin and still cures that service. A plan that
+//! a human approved is judged in the same way, all of its moves together.
 use crate::{
     decide::{assess_in, risks},
     ids::ServiceId,
@@ -12,6 +13,7 @@ use crate::{
     report::{Refusal, checked},
     twin::MeshModel,
 };
+use std::collections::BTreeSet;
 
 /// Why a move does not stand any more.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -34,39 +36,78 @@ pub enum Outdated {
     },
 }
 
-/// Judges a move on newer inputs, which must not have it in flight.
+/// Judges a move on newer inputs, which must not have it in flight. `least` is the mode that the policy of the service at
+/// risk must have at least: [`Mode::Approve`] of a move that a human approved, else [`Mode::Auto`].
 ///
 /// # Errors
 /// [`Outdated`] with what has changed.
-pub fn revalidate(inputs: &Inputs<'_>, planned: &Move) -> Result<(), Outdated> {
-    let served = planned.reason.on_behalf_of.as_ref().unwrap_or(&planned.service);
+pub fn revalidate(inputs: &Inputs<'_>, planned: &Move, least: Mode) -> Result<(), Outdated> {
     let mesh = MeshModel::build(inputs);
-    let assessments = assess_in(inputs, &mesh);
-    let at_risk: Vec<_> =
-        risks(inputs, &assessments, Mode::Auto).into_iter().filter(|risk| risk.service == served).collect();
-    if at_risk.is_empty() {
-        return Err(Outdated::NoBreach(served.clone()));
-    }
-    let placement = place_in(inputs, &mesh, &at_risk, &[]);
-    let same = |again: &Move| {
-        let ends =
-            again.workload == planned.workload && again.to == planned.to && again.replica == planned.replica;
-        ends && again.traffic == planned.traffic && again.shift_to == planned.shift_to
-    };
-    if placement.moves.iter().any(same) {
-        return Ok(());
-    }
-    if let Some((_, why)) = placement.staying.first().filter(|_| placement.moves.is_empty()) {
-        return Err(Outdated::Refused(format!("`{served}` would not be moved any more: {why}")));
-    }
-    // What follows it now need not be what was to follow it when it was decided.
-    let later: Vec<Move> = placement
-        .later
-        .into_iter()
-        .filter(|later| later.workload == planned.workload && planned.then.contains(&later.replica))
-        .collect();
+    let moves = std::slice::from_ref(planned);
+    let Again::Otherwise { later } = again(inputs, &mesh, moves, least)? else { return Ok(()) };
     stands_alone(inputs, planned, &later)?;
-    cures(&mesh, planned, &later, served)
+    cures(&mesh, moves, &later, served_by(planned))
+}
+
+/// Judges all moves of a plan on newer inputs, none of which may be in flight. The checker and the twin are not asked:
+/// they judge whole plans themselves.
+///
+/// # Errors
+/// [`Outdated`] with what has changed.
+pub fn revalidate_plan(inputs: &Inputs<'_>, plan: &Plan, least: Mode) -> Result<(), Outdated> {
+    let mesh = MeshModel::build(inputs);
+    let Again::Otherwise { later } = again(inputs, &mesh, &plan.moves, least)? else { return Ok(()) };
+    served(&plan.moves).into_iter().try_for_each(|service| cures(&mesh, &plan.moves, &later, service))
+}
+
+fn served_by(planned: &Move) -> &ServiceId {
+    planned.reason.on_behalf_of.as_ref().unwrap_or(&planned.service)
+}
+
+fn served(moves: &[Move]) -> BTreeSet<&ServiceId> {
+    moves.iter().map(served_by).collect()
+}
+
+/// What would be decided now for the services that moves are for.
+enum Again {
+    /// Those moves.
+    Same,
+    /// Others.
+    Otherwise {
+        /// What would follow the moves that are judged. It need not be what was to follow when they were decided.
+        later: Vec<Move>,
+    },
+}
+
+fn again(inputs: &Inputs<'_>, mesh: &MeshModel, moves: &[Move], least: Mode) -> Result<Again, Outdated> {
+    let assessments = assess_in(inputs, mesh);
+    let served = served(moves);
+    let modes = [Mode::Auto, Mode::Approve].into_iter().filter(|mode| *mode >= least);
+    let at_risk = modes.flat_map(|mode| risks(inputs, &assessments, mode));
+    let at_risk: Vec<_> = at_risk.filter(|risk| served.contains(risk.service)).collect();
+    if let Some(well) = served.into_iter().find(|service| at_risk.iter().all(|risk| risk.service != *service))
+    {
+        return Err(Outdated::NoBreach(well.clone()));
+    }
+    let placement = place_in(inputs, mesh, &at_risk, &[]);
+    let same = |planned: &Move| {
+        placement.moves.iter().any(|again| {
+            let ends = again.workload == planned.workload
+                && again.to == planned.to
+                && again.replica == planned.replica;
+            ends && again.traffic == planned.traffic && again.shift_to == planned.shift_to
+        })
+    };
+    if moves.iter().all(same) {
+        return Ok(Again::Same);
+    }
+    if let Some((service, why)) = placement.staying.first().filter(|_| placement.moves.is_empty()) {
+        return Err(Outdated::Refused(format!("`{service}` would not be moved any more: {why}")));
+    }
+    let follows = |later: &Move| {
+        moves.iter().any(|first| later.workload == first.workload && first.then.contains(&later.replica))
+    };
+    Ok(Again::Otherwise { later: placement.later.into_iter().filter(follows).collect() })
 }
 
 /// Whether the checker and the twin let the move pass by itself, followed by what it cures nobody without.
@@ -80,15 +121,15 @@ fn stands_alone(inputs: &Inputs<'_>, planned: &Move, later: &[Move]) -> Result<(
     simulated.map_err(|why| match why {
         Refusal::Checker(error) => refused(error.to_string()),
         Refusal::Twin(error) => refused(error.to_string()),
-        Refusal::Executor(error) => refused(error),
+        Refusal::Outdated(error) | Refusal::Executor(error) => refused(error),
     })
 }
 
-fn cures(mesh: &MeshModel, planned: &Move, later: &[Move], served: &ServiceId) -> Result<(), Outdated> {
+fn cures(mesh: &MeshModel, moves: &[Move], later: &[Move], served: &ServiceId) -> Result<(), Outdated> {
     let Some(service) = mesh.service_ix(served) else { return Ok(()) };
     let Some(objective) = mesh.objective(service) else { return Ok(()) };
     let mut layout = mesh.start();
-    for moved in [planned].into_iter().chain(later) {
+    for moved in moves.iter().chain(later) {
         if layout.carry_out(moved).is_none() {
             return Ok(());
         }

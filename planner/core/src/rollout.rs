@@ -18,6 +18,7 @@
 //! 3. the target is stopped only when the source answers and has all of the pair's traffic;
 //! 4. every state has a deadline, and every deadline leads on or back, to a state that is the last.
 use crate::{
+    approval::Approval,
     ids::{PlanId, ReplicaId, RolloutId},
     plan::{Move, Plan},
     time::Timestamp,
@@ -216,6 +217,9 @@ pub struct RolloutRecord {
     pub relocation: Move,
     /// How the plan was tried, or who waived that.
     pub trial: Trial,
+    /// The human who approved the plan; `None` when no human had to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
     /// What the twin expects of the move, to compare with what comes.
     pub prediction: Option<MovePrediction>,
     /// The replica on the target, known once it was started.
@@ -249,6 +253,7 @@ impl RolloutRecord {
             after: None,
             relocation,
             trial,
+            approval: None,
             prediction: None,
             target: None,
             state: State::Pending,

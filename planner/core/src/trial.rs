@@ -1,5 +1,6 @@
 //! The last gate before a rollout: a trial in the staging mesh, or somebody's word instead of it.
 use crate::{
+    approval::Approval,
     plan::Plan,
     time::Timestamp,
     twin::{MovePrediction, SimulatedPlan},
@@ -15,6 +16,8 @@ pub struct TestedPlan {
     plan: Plan,
     predictions: Vec<MovePrediction>,
     trial: Trial,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    approval: Option<Approval>,
 }
 
 /// How a plan was tried.
@@ -47,11 +50,21 @@ impl TestedPlan {
     pub const fn trial(&self) -> &Trial {
         &self.trial
     }
+
+    /// The human who said yes to it; `None` of a plan that policies in mode `auto` asked for.
+    pub const fn approval(&self) -> Option<&Approval> {
+        self.approval.as_ref()
+    }
+
+    /// The same plan with the yes of a human. Only [`crate::approval::approved`] says it.
+    pub(crate) fn approved(self, approval: Approval) -> Self {
+        Self { approval: Some(approval), ..self }
+    }
 }
 
 /// Lets a plan through without a trial, and records on whose word.
 pub fn waive(plan: SimulatedPlan, who: &str, reason: &str, now: Timestamp) -> TestedPlan {
     let (plan, predictions) = plan.into_parts();
     let trial = Trial::Waived { by: who.to_owned(), reason: reason.to_owned(), at: now };
-    TestedPlan { plan, predictions, trial }
+    TestedPlan { plan, predictions, trial, approval: None }
 }

@@ -1,9 +1,6 @@
 //! What was decided, and why.
 use super::{ApiState, query::Query, time_text::rfc3339};
-use crate::{
-    audit::{Entry, Kind},
-    problem::Problem,
-};
+use crate::{audit::Entry, problem::Problem};
 use axum::{
     Json,
     extract::{Path, State},
@@ -31,63 +28,6 @@ impl Page {
     fn limit(&self) -> u32 {
         self.limit.unwrap_or(DEFAULT_ENTRIES).min(MAX_ENTRIES)
     }
-}
-
-/// Plans.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Plans {
-    /// Newest first; plans that were only recommended are among them.
-    plans: Vec<PlanSummary>,
-}
-
-/// One plan in a list.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct PlanSummary {
-    /// Its id.
-    id: String,
-    /// Number of its audit entry.
-    entry: i64,
-    /// When it was made.
-    made_at: String,
-    /// Counts plans up.
-    generation: Option<u64>,
-    /// `auto` when it is carried out, `recommend` when it is only shown.
-    mode: String,
-    /// Its moves, such as `shop: host-a to host-b`.
-    summary: Vec<String>,
-}
-
-fn summary(entry: &Entry) -> PlanSummary {
-    let text =
-        |pointer: &str| entry.record.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let moves = entry.record.pointer("/plan/moves").and_then(Value::as_array).cloned().unwrap_or_default();
-    let line = |planned: &Value| {
-        let part = |name: &str| planned.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        format!("{}: {} to {}", part("workload"), part("from"), part("to"))
-    };
-    PlanSummary {
-        id: text("/plan/id"),
-        entry: entry.id,
-        made_at: rfc3339(entry.at),
-        generation: entry.record.pointer("/plan/generation").and_then(Value::as_u64),
-        mode: text("/mode"),
-        summary: moves.iter().map(line).collect(),
-    }
-}
-
-/// The plans that were made, newest first.
-#[utoipa::path(get, path = "/api/v1/plans", tag = "decisions", params(Page), responses((status = 200, body = Plans)))]
-pub(super) async fn plans(
-    State(state): State<ApiState>,
-    Query(page): Query<Page>,
-) -> Result<Json<Plans>, Problem> {
-    let mut entries = Vec::new();
-    for kind in [Kind::Plan, Kind::Recommendation] {
-        entries.extend(state.audit.newest(Some(kind), page.before, page.limit()).map_err(|e| fault(&e))?);
-    }
-    entries.sort_by_key(|entry| -entry.id);
-    entries.truncate(page.limit() as usize);
-    Ok(Json(Plans { plans: entries.iter().map(summary).collect() }))
 }
 
 /// One plan with everything that is on record about it.

@@ -69,6 +69,8 @@ pub(super) struct Relocation {
     why: String,
     /// How the plan was tried, or who waived the trial and why.
     trial: String,
+    /// Who approved the plan; none when no human had to.
+    approved_by: Option<String>,
     /// Start of the breach that it is to avoid.
     breach_at: String,
     /// Probability of that breach when nothing is done.
@@ -114,6 +116,7 @@ impl From<&RolloutRecord> for Relocation {
             trial: match &record.trial {
                 Trial::Waived { by, reason, .. } => format!("waived by {by}: {reason}"),
             },
+            approved_by: record.approval.as_ref().map(|approval| approval.by.clone()),
             breach_at: rfc3339(reason.breach_at),
             breach_probability: reason.breach_probability.get(),
             stay_ms: bounded(reason.stay_ms),

@@ -48,7 +48,7 @@ pub fn moves_of(records: &[RolloutRecord], service: &ServiceId) -> Vec<Excluded>
 
 /// Moves that are over, with success or without, if anything was done for them: a replica that never became ready is a
 /// failed move, one that was called off before its turn came is none.
-pub(super) fn past_moves(records: &[RolloutRecord]) -> Vec<PastMove> {
+pub(crate) fn past_moves(records: &[RolloutRecord]) -> Vec<PastMove> {
     let over = records.iter().filter(|record| record.state.is_last() && began(record));
     over.filter_map(|record| {
         let planned = &record.relocation;
@@ -74,7 +74,7 @@ fn began(record: &RolloutRecord) -> bool {
 }
 
 /// Moves that are not over.
-pub(super) fn in_flight(records: &[RolloutRecord]) -> Vec<InFlight> {
+pub(crate) fn in_flight(records: &[RolloutRecord]) -> Vec<InFlight> {
     let going = records.iter().filter(|record| !record.state.is_last());
     going.map(|record| InFlight::of(&record.relocation)).collect()
 }

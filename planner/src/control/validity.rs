@@ -3,6 +3,7 @@ use crate::rollout::Validator;
 use async_trait::async_trait;
 use foremesh_core::{
     inputs::{Inputs, OwnedInputs},
+    policy::Mode,
     revalidate::revalidate,
     rollout::{RolloutRecord, Validity},
 };
@@ -44,7 +45,9 @@ fn judge(inputs: &OwnedInputs, record: &RolloutRecord) -> Validity {
     durations.insert(wanted.workload.clone(), left);
     let now = Inputs { in_flight: &in_flight, move_duration_ms: &durations, ..inputs.borrow() };
 
-    match revalidate(&now, wanted) {
+    // What a human approved, policies need not be allowed to do by themselves.
+    let least = if record.approval.is_some() { Mode::Approve } else { Mode::Auto };
+    match revalidate(&now, wanted, least) {
         Ok(()) => Validity::Holds,
         Err(why) => Validity::Changed(why.to_string()),
     }

@@ -132,10 +132,11 @@ fn how_long(
 }
 
 fn mode(found: &Found, findings: &mut Findings) {
-    if found.policy.mode == Mode::Approve {
-        let message = "there is no command to approve a plan yet, so its plans are shown and recorded as in mode recommend; \
-                       use `recommend` and move by hand, or `auto`";
-        warn(found, "approve-waits", "spec.mode", message.to_owned(), findings);
+    if found.policy.mode == Mode::Approve && found.policy.waiver.is_none() {
+        let message = "plans wait for `foremesh approve`, and it will refuse them: nobody waives the trial, and trials in a \
+                       staging mesh are not supported yet; write `trial: {waivedBy: your name, reason: why}`, or mode \
+                       `recommend`";
+        warn(found, "approve-refused", "spec.mode", message.to_owned(), findings);
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{clock::Clock, durations};
 use foremesh_core::{
-    ids::{RolloutId, ServiceId},
+    ids::{PlanId, RolloutId, ServiceId},
     plan::Move,
     rollout::{AbortRequest, Phase, RolloutRecord},
     time::Timestamp,
@@ -110,6 +110,7 @@ impl Rollouts {
             let mut record =
                 RolloutRecord::new(id, plan, relocation.clone(), tested.trial().clone(), &shared.limits, now);
             record.prediction = tested.predictions().get(number).cloned();
+            record.approval = tested.approval().cloned();
             record.after = records.last().map(|before| before.id.clone());
             records.push(record);
         }
@@ -120,6 +121,16 @@ impl Rollouts {
         shared.live.lock().unwrap_or_else(PoisonError::into_inner).extend(live);
         shared.woken.notify_one();
         Ok(ids)
+    }
+
+    /// Those of some plans that were begun, each with its first rollout. A plan is begun once, so this tells for ever,
+    /// or until its rollouts are forgotten.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn begun(&self, plans: &[PlanId]) -> Result<BTreeMap<PlanId, RolloutId>, RolloutError> {
+        let first = |plan: &PlanId| (plan.clone(), RolloutId::new(format!("{plan}.0")));
+        self.shared.journal.known(plans.iter().map(first).collect()).await
     }
 
     /// Drives every rollout until the future that is passed ends. Dropping it at any point is safe.

@@ -1,7 +1,7 @@
 //! `rollouts.db`: every rollout record, durable before anything is done because of it.
 use super::RolloutError;
 use foremesh_core::{
-    ids::{RolloutId, ServiceId},
+    ids::{PlanId, RolloutId, ServiceId},
     rollout::{AbortRequest, RolloutRecord},
     time::Timestamp,
 };
@@ -332,6 +332,24 @@ impl Journal {
         self.with("read", move |open| {
             let found = select(&open.connection, "WHERE id = ?1", &[&id.as_str()], |row| Ok(entry(row)?.1))?;
             Ok(found.into_iter().next())
+        })
+        .await
+    }
+
+    /// Those whose rollout is here.
+    pub(super) async fn known(
+        &self,
+        rollouts: Vec<(PlanId, RolloutId)>,
+    ) -> Result<BTreeMap<PlanId, RolloutId>, RolloutError> {
+        self.with("read", move |open| {
+            let mut select = open.connection.prepare_cached("SELECT 1 FROM rollouts WHERE id = ?1")?;
+            let mut known = BTreeMap::new();
+            for (plan, rollout) in rollouts {
+                if select.exists([rollout.as_str()])? {
+                    known.insert(plan, rollout);
+                }
+            }
+            Ok(known)
         })
         .await
     }

@@ -41,6 +41,12 @@ fn each_bad_setting_gets_one_clear_error() {
             "`retention.moves` is 1d, but must be 7d or more; the cooldown",
         ),
         (
+            "nobody can be so fast",
+            "approveWithin: 1s\n",
+            "`approveWithin` is 1s, but must be from one `interval` (30s) to 1d; 1h gives",
+        ),
+        ("a plan of last week", "approveWithin: 7d\n", "`approveWithin` is 7d, but must be from one"),
+        (
             "a net that is trained all the time",
             "forecast: {lstm: {trainEvery: 1s}}\n",
             "`forecast.lstm.trainEvery` is 1s, but must be 1m",

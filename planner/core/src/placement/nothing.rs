@@ -200,7 +200,7 @@ fn held_back(mode: Mode) -> &'static str {
     match mode {
         Mode::Observe => "only says what it sees: its mode is observe",
         Mode::Recommend => "only says what it would do: its mode is recommend",
-        Mode::Approve => "waits for approval: its mode is approve",
+        Mode::Approve => "waits for approval: its mode is approve; `foremesh approve` lists what waits",
         Mode::Auto => "moves",
     }
 }

@@ -39,6 +39,7 @@ impl AuditRecord {
                 let PlannedMove { plan, planned, .. } = planned;
                 let (replica, from, to) = (&planned.replica, &planned.from, &planned.to);
                 writeln!(text, "{service}: waits for approval: move {replica} from {from} to {to} ({plan})")?;
+                writeln!(text, "  `foremesh approve {plan}` carries it out, if it still holds then")?;
             }
             Decided::Recommend(planned) => {
                 let PlannedMove { plan, planned, .. } = planned;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "clippy knows only functions marked as tests, not what they share")]
 #![allow(clippy::too_many_lines, clippy::type_complexity, reason = "tables of cases")]
 
+mod approved;
 mod checker;
 mod facts;
 mod golden;

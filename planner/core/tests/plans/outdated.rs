@@ -1,6 +1,6 @@
 //! A move is judged again just before it begins.
 use crate::world::{ServiceShape, World, millicores, noon, policy};
-use foremesh_core::{decide::decide, plan::Move, revalidate::revalidate, topology::Tier};
+use foremesh_core::{decide::decide, plan::Move, policy::Mode, revalidate::revalidate, topology::Tier};
 use serde_json::json;
 
 fn planned(world: &World) -> Move {
@@ -36,7 +36,7 @@ fn a_move_stands_until_what_it_was_made_for_changes() {
         let decided = planned(&world);
         assert_eq!((decided.workload.as_str(), decided.to.as_str()), ("cart", "b"));
         change(&mut world);
-        let got = revalidate(&world.inputs(), &decided).map_err(|why| why.to_string());
+        let got = revalidate(&world.inputs(), &decided, Mode::Auto).map_err(|why| why.to_string());
         match want {
             None => assert_eq!(got, Ok(()), "case: {name}"),
             Some(part) => {
@@ -65,7 +65,7 @@ fn a_neighbours_move_stands_for_the_service_that_it_cures() {
     world.policies = vec![policy(&json!({"selector": {"services": ["cart"]}})), patient];
     let decided = planned(&world);
     assert_eq!((decided.workload.as_str(), decided.reason.on_behalf_of.is_some()), ("batch", true));
-    assert_eq!(revalidate(&world.inputs(), &decided), Ok(()));
+    assert_eq!(revalidate(&world.inputs(), &decided, Mode::Auto), Ok(()));
     world.node_mut("b").capacity = millicores(10.0);
-    assert!(revalidate(&world.inputs(), &decided).is_err());
+    assert!(revalidate(&world.inputs(), &decided, Mode::Auto).is_err());
 }

@@ -118,6 +118,8 @@ fn a_plan_in_mode_approve_waits() {
         "{}",
         record.explain()
     );
+    let command = format!("`foremesh approve {}` carries it out", waiting.id);
+    assert!(record.explain().contains(&command), "{}", record.explain());
     let written = serde_json::to_value(record).unwrap();
     assert_eq!(written["decided"]["decision"], "awaiting_approval");
 }

@@ -49,7 +49,7 @@ fn a_hot_replica_gives_its_traffic_to_another_one() {
     let costs = plan.costs.unwrap();
     assert!(costs.chosen.total() < costs.staying.total(), "{costs:?}");
     checked(plan.clone(), &world.inputs()).expect("checker and twin agree");
-    revalidate(&world.inputs(), planned).expect("it would be decided again");
+    revalidate(&world.inputs(), planned, Mode::Auto).expect("it would be decided again");
 }
 
 /// Most of what fills the node is its own: half of it is enough, and the other node has no room for all.
