@@ -60,10 +60,17 @@ impl Mesh {
 
     /// The same without planner and load. `mode` is the policy's.
     pub(crate) async fn prepare(mode: &str) -> Self {
+        Self::prepare_on(mode, &[HOME]).await
+    }
+
+    /// The same with a replica on each of these hosts.
+    pub(crate) async fn prepare_on(mode: &str, homes: &[&str]) -> Self {
         let turn = Turn::take().await;
         let world = World::start(&spec(&turn)).await.expect("the world starts");
-        world.start_service(HOME, SETTINGS, READY_WITHIN).await.expect("the service starts");
-        let files = files::write(world.layout(), &SETTINGS, mode);
+        for home in homes {
+            world.start_service(home, SETTINGS, READY_WITHIN).await.expect("the service starts");
+        }
+        let files = files::write(world.layout(), &SETTINGS, mode, homes);
         past::write(&files.state, SERVICE, HOME, &[TARGET, SPARE], unix_ms()).await;
         let planner = Planner::new(files, world.layout().planner);
         Self { planner, world, load: None, probes: Probes::default(), _turn: turn }
@@ -130,6 +137,34 @@ impl Mesh {
             ))
         })
         .await;
+    }
+
+    /// Part of the next `requests` that each host serves, by what its proxy reports; the load must run.
+    pub(crate) async fn shares_of_next(&self, requests: u64) -> BTreeMap<String, f64> {
+        let before = self.served().await.expect("the planner answers");
+        until("requests to be served", Duration::from_secs(60), async || {
+            let after = self.served().await?;
+            let served = |host: &String| after[host] - before.get(host).copied().unwrap_or(0);
+            let all: u64 = after.keys().map(served).sum();
+            if all < requests {
+                return Err(format!("{all} of {requests} were served"));
+            }
+            Ok(after.keys().map(|host| (host.clone(), served(host) as f64 / all as f64)).collect())
+        })
+        .await
+    }
+
+    /// Requests that each host's own proxy has reported so far.
+    async fn served(&self) -> Result<BTreeMap<String, u64>, String> {
+        let answer = self.planner.json("/api/v1/proxies").await?;
+        let mut served = BTreeMap::new();
+        for proxy in answer["proxies"].as_array().into_iter().flatten() {
+            if proxy["workload"] != "edge" {
+                let node = proxy["node"].as_str().unwrap_or_default().to_owned();
+                *served.entry(node).or_default() += proxy["observations"].as_u64().unwrap_or_default();
+            }
+        }
+        Ok(served)
     }
 
     /// Lets the load run for a while.
