@@ -119,7 +119,8 @@ pub enum Phase {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
-    /// Gives all traffic of the pair back to the source, and starts the source again should it not answer.
+    /// Gives all traffic of the pair back to the source, and starts the source again should it not answer. The only one of
+    /// a shift, which starts nothing.
     Shift,
     /// Waits until the target is quiet.
     Drain,
@@ -297,12 +298,15 @@ impl RolloutRecord {
         Self { state: to, entered_at: now, deadline, attempt: 0, ..next }
     }
 
-    /// The same rollout as an executor takes it up after a restart: a state without a way back gets its whole time
-    /// again, because the time that nobody was there to use must not turn it into a failure.
+    /// The same rollout as an executor takes it up after a restart: a state whose deadline does not lead back gets its
+    /// whole time again, because the time that nobody was there to use must not turn it into a failure.
     #[must_use]
     pub fn resumed(self, limits: &Limits, now: Timestamp) -> Self {
         let extends = matches!(self.state, State::RollingBack { .. } | State::Settling { retiring: true });
-        if !extends {
+        // A shift whose source does not answer waits for it until then.
+        let waits =
+            self.relocation.is_shift() && matches!(self.state.phase(), Phase::Ramping | Phase::Settling);
+        if !(extends || waits) {
             return self;
         }
         let deadline = self.deadline.max(now.plus_ms(limits.of(self.state)));

@@ -68,7 +68,7 @@ impl Moment<'_> {
     }
 
     /// Turns back at once.
-    pub(super) fn turn_back(&self, why: impl Into<String>) -> Next {
+    fn turn_back(&self, why: impl Into<String>) -> Next {
         let from = self.record.state.phase();
         let to = State::RollingBack { from, stage: Stage::Shift, aborted: false };
         Next::Transition { to, why: why.into() }
@@ -341,8 +341,10 @@ impl Moment<'_> {
                 self.turn_back(why)
             }
             _ if self.is_late() => {
+                let whole = self.record.relocation.traffic.is_whole();
+                let given = if whole { "all traffic" } else { "its part of the traffic" };
                 let why = format!(
-                    "the source on {source} could not be stopped: {}. Left: {target} was given all traffic; the replica on \
+                    "the source on {source} could not be stopped: {}. Left: {target} was given {given}; the replica on \
                      {source} gets none but may still run. Remedy: stop it by hand",
                     self.seen.last_error()
                 );

@@ -99,14 +99,16 @@ fn only_moves_tell_how_long_a_move_takes() {
 
 #[test]
 fn a_shift_cuts_the_history_like_a_move() {
-    let minutes = |minutes: i64| Timestamp::from_unix_ms(60_000 * minutes);
-    let cart = ServiceId::from("cart");
-    let cases: &[(&[&str], Option<(i64, i64)>)] = &[
+    /// States, and from when to when the traffic was shared, in minutes.
+    type Case = (&'static [&'static str], Option<(i64, i64)>);
+    let cases: &[Case] = &[
         (&["pending", "trial", "aborted"], None),
         (&["pending", "trial", "ramping", "settling", "succeeded"], Some((2, 4))),
         (&["pending", "trial", "settling", "succeeded"], Some((2, 3))),
         (&["pending", "trial", "ramping", "rolling_back", "rolled_back"], Some((2, 4))),
     ];
+    let minutes = |minutes: i64| Timestamp::from_unix_ms(60_000 * minutes);
+    let cart = ServiceId::from("cart");
     for (states, want) in cases {
         let shift = [rollout(states)];
         let want = want.map(|(from, to)| (minutes(from), minutes(to)));

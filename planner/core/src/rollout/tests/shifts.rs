@@ -127,6 +127,29 @@ fn a_source_that_answers_again_in_time_is_no_reason_to_stop() {
     assert_eq!(run.record.state, State::Succeeded, "{:?}", path(&run));
 }
 
+/// The planner was down past the deadline: one check that fails then is no reason to give up at once.
+#[test]
+fn after_a_restart_the_source_is_waited_for_again() {
+    let mut run = reach_of(&half(&[50, 100]), State::Ramping { step: 0 });
+    run.take(&Turn { passes_ms: 10, ..calm() }).unwrap();
+    run.take(&Turn { crash: true, mishap: 20, passes_ms: 6 * 3_600_000, ..calm() }).unwrap();
+    assert_eq!(run.record.state, State::Ramping { step: 0 }, "{:?}", path(&run));
+    run.take(&Turn { mishap: 21, passes_ms: 10, ..calm() }).unwrap();
+    finish(&mut run, &calm());
+    assert_eq!(run.record.state, State::Succeeded, "{:?}", path(&run));
+}
+
+#[test]
+fn a_source_that_cannot_be_stopped_is_named_with_what_the_target_got() {
+    let mut run = reach_of(&part(), State::Settling { retiring: false });
+    for _ in 0..60 {
+        run.take(&Turn { action: 6, ..calm() }).unwrap();
+    }
+    assert_eq!(run.record.state, State::Failed);
+    let left = "Left: h2 was given its part of the traffic; the replica on h1 gets none but may still run.";
+    assert!(run.record.why().contains(left), "{}", run.record.why());
+}
+
 #[test]
 fn on_the_way_back_a_source_that_does_not_answer_gets_nothing_either() {
     let mut run = reach_of(&half(&[50, 100]), State::Settling { retiring: false });
