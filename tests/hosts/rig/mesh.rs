@@ -7,8 +7,8 @@ use super::{
 };
 use foremesh::hosts::eds;
 use foremesh_demo::{
-    AgentClient, EndpointSource, FilterSpec, HostArgs, HostSpec, LoadHandle, LoadReport, LoadSpec,
-    ServiceSettings, World, WorldSpec, request, start_load, unix_ms,
+    AgentClient, EndpointSource, FilterSpec, HostArgs, HostLayout, HostSpec, LoadHandle, LoadReport,
+    LoadSpec, ServiceSettings, World, WorldSpec, request, start_load, unix_ms,
 };
 use foremesh_tests::{place::module, until};
 use std::{collections::BTreeMap, time::Duration};
@@ -139,32 +139,31 @@ impl Mesh {
         .await;
     }
 
-    /// Part of the next `requests` that each host serves, by what its proxy reports; the load must run.
+    /// Part of the next `requests` that the edge's Envoy gives to each host; the load must run.
     pub(crate) async fn shares_of_next(&self, requests: u64) -> BTreeMap<String, f64> {
-        let before = self.served().await.expect("the planner answers");
-        until("requests to be served", Duration::from_secs(60), async || {
-            let after = self.served().await?;
-            let served = |host: &String| after[host] - before.get(host).copied().unwrap_or(0);
-            let all: u64 = after.keys().map(served).sum();
+        let before = self.given().await.expect("the edge's Envoy answers");
+        until("requests to be given to hosts", Duration::from_secs(60), async || {
+            let after = self.given().await?;
+            let given = |host: &String| after[host] - before.get(host).copied().unwrap_or(0);
+            let all: u64 = after.keys().map(given).sum();
             if all < requests {
-                return Err(format!("{all} of {requests} were served"));
+                return Err(format!("{all} of {requests} were given"));
             }
-            Ok(after.keys().map(|host| (host.clone(), served(host) as f64 / all as f64)).collect())
+            Ok(after.keys().map(|host| (host.clone(), given(host) as f64 / all as f64)).collect())
         })
         .await
     }
 
-    /// Requests that each host's own proxy has reported so far.
-    async fn served(&self) -> Result<BTreeMap<String, u64>, String> {
-        let answer = self.planner.json("/api/v1/proxies").await?;
-        let mut served = BTreeMap::new();
-        for proxy in answer["proxies"].as_array().into_iter().flatten() {
-            if proxy["workload"] != "edge" {
-                let node = proxy["node"].as_str().unwrap_or_default().to_owned();
-                *served.entry(node).or_default() += proxy["observations"].as_u64().unwrap_or_default();
-            }
-        }
-        Ok(served)
+    /// Requests that the edge's Envoy has given to each host since it has it as an endpoint. Not from the planner: what
+    /// waits for one that was down arrives later, from some hosts sooner than from others.
+    async fn given(&self) -> Result<BTreeMap<String, u64>, String> {
+        let clusters = self.world.edge_admin().get("/clusters").await.map_err(|error| error.to_string())?;
+        let layout = self.world.layout();
+        let of = |host: &HostLayout| {
+            let counter = format!("{}::{}::rq_total::", layout.edge.cluster, host.listen);
+            clusters.lines().find_map(|line| line.strip_prefix(&counter)?.trim().parse::<u64>().ok())
+        };
+        Ok(layout.hosts.iter().filter_map(|host| Some((host.name.clone(), of(host)?))).collect())
     }
 
     /// Lets the load run for a while.
