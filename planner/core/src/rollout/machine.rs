@@ -244,7 +244,11 @@ impl Moment<'_> {
             (Some(false), _) => {
                 return Some(self.turn_back(format!("the replica on {target} stopped answering")));
             }
-            (_, Some(false)) if self.record.relocation.is_shift() => return Some(shift::source_lost(self)),
+            (_, Some(false)) if self.record.relocation.is_shift() => {
+                if let Some(next) = shift::source_lost(self, percent) {
+                    return Some(next);
+                }
+            }
             (Some(true), Some(false)) if percent < 100 => {
                 let why = format!("the source on {source} stopped answering and the target is ready");
                 return Some(Next::Transition { to: State::Draining, why });

@@ -23,18 +23,26 @@ pub(super) fn step(at: &Moment<'_>) -> Next {
     }
 }
 
-/// The source does not answer on the way on: it may come back until the deadline. Meanwhile nothing is judged, for there
-/// is nothing to compare with, and no weight is changed.
-pub(super) fn source_lost(at: &Moment<'_>) -> Next {
+/// The source does not answer on the way on.
+///
+/// One that is to keep a share may come back until the deadline. Meanwhile nothing is judged, for there is nothing to
+/// compare with, and no weight is changed. One that is to have nothing in the end is not needed any more: a target that
+/// is ready gets all of it at once. `None` when that is where the rollout is.
+pub(super) fn source_lost(at: &Moment<'_>, percent: u8) -> Option<Next> {
     let source = &at.record.relocation.from;
+    if at.record.relocation.traffic.after.source == 0 && at.seen.target_ready == Some(true) {
+        let why = format!("the source on {source} stopped answering and the target is ready");
+        let to = State::Settling { retiring: false };
+        return (percent < 100).then_some(Next::Transition { to, why });
+    }
     if !at.is_late() {
-        return at.wait(format!("the source on {source} to answer again"));
+        return Some(at.wait(format!("the source on {source} to answer again")));
     }
     if at.has_weights(0) {
         let why = format!("the source on {source} does not answer; no traffic was shifted");
-        return Next::Transition { to: State::RolledBack, why };
+        return Some(Next::Transition { to: State::RolledBack, why });
     }
-    failed(at, &format!("the source on {source} does not answer, so the shift could not be judged"))
+    Some(failed(at, &format!("the source on {source} does not answer, so the shift could not be judged")))
 }
 
 /// The weights of before, as soon as the source can take them.

@@ -16,13 +16,16 @@ fn planned(traffic: Traffic, shift: bool) -> TestedPlan {
 }
 
 async fn begun(shift: bool, settings: RolloutSettings) -> Bench {
+    begun_with(if shift { SHIFT } else { PART }, shift, settings).await
+}
+
+async fn begun_with(traffic: Traffic, shift: bool, settings: RolloutSettings) -> Bench {
     let bench = Bench::new(settings).await;
     if shift {
         let mut world = bench.fake.world();
         world.running.insert(NodeId::from("h2"));
         world.weights.insert(ReplicaId::from("cart@h2"), SHIFT.before.target);
     }
-    let traffic = if shift { SHIFT } else { PART };
     bench.rollouts.start(&planned(traffic, shift)).await.unwrap();
     bench
 }
@@ -117,6 +120,20 @@ async fn the_share_is_compared_with_the_source_of_the_same_windows_also_when_it_
     for (source, target) in of(true).zip(of(false)) {
         assert_eq!((source.from, source.to), (target.from, target.to));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_gave_all_that_it_had_is_compared_by_its_past() {
+    let all = Traffic::shifted(SHIFT.before, 100);
+    let mut bench = begun_with(all, true, settings()).await;
+    let record = bench.run_to_end().await.remove(0);
+    assert_eq!(record.state, State::Succeeded, "{:#?}", record.history);
+    check(&record, &bench.fake, "all of it");
+    let samples = bench.fake.world().samples.clone();
+    let of_source = samples.iter().filter(|sample| sample.node == NodeId::from("h1"));
+    let ends: BTreeSet<_> =
+        of_source.filter(|sample| sample.state == "Settling").map(|sample| sample.to).collect();
+    assert_eq!(ends, record.shifted_at().into_iter().collect());
 }
 
 #[tokio::test(start_paused = true)]

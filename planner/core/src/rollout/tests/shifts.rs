@@ -118,6 +118,21 @@ fn a_source_that_stops_answering_gets_nothing_back() {
 }
 
 #[test]
+fn a_source_that_is_to_have_nothing_is_not_waited_for() {
+    let all = Task { traffic: Traffic::shifted(pair(100, 100), 100), ..half(&[50, 100]) };
+    for at in [State::Ramping { step: 0 }, State::Settling { retiring: false }] {
+        let mut run = reach_of(&all, at);
+        run.take(&Turn { passes_ms: 10, ..calm() }).unwrap();
+        run.take(&Turn { mishap: 20, passes_ms: 10, ..calm() }).unwrap();
+        assert_eq!(run.record.state, State::Settling { retiring: false }, "{at}: {:?}", path(&run));
+        finish(&mut run, &calm());
+        assert_eq!(run.record.state, State::Succeeded, "{at}: {:?}", path(&run));
+        assert_eq!(run.world.weights, pair(0, 200), "{at}");
+        assert!(!run.world.source_answers, "{at}: nobody started it");
+    }
+}
+
+#[test]
 fn a_source_that_answers_again_in_time_is_no_reason_to_stop() {
     let mut run = reach_of(&half(&[50, 100]), State::Ramping { step: 0 });
     run.take(&Turn { mishap: 20, passes_ms: 90_000, ..calm() }).unwrap();
