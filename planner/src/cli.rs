@@ -205,9 +205,7 @@ pub async fn moves(args: &QueryArgs) -> anyhow::Result<ExitCode> {
             "relocations",
             &[
                 ("RELOCATION", "/id"),
-                ("WORKLOAD", "/workload"),
-                ("FROM", "/from"),
-                ("TO", "/to"),
+                ("MOVE", "/summary"),
                 ("STATE", "/state"),
                 ("SINCE", "/since"),
                 ("BECAUSE", "/why"),

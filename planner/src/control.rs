@@ -373,9 +373,9 @@ fn kind_of(decided: &Decided) -> String {
     match decided {
         Decided::Move(planned) => format!("move {}", planned.plan),
         Decided::AwaitingApproval(planned) => {
-            format!("awaiting approval {} {}", planned.planned.from, planned.planned.to)
+            format!("awaiting approval {}", planned.planned.in_words())
         }
-        Decided::Recommend(planned) => format!("recommend {} {}", planned.planned.from, planned.planned.to),
+        Decided::Recommend(planned) => format!("recommend {}", planned.planned.in_words()),
         Decided::Refused { planned, .. } => format!("refused {}", planned.plan),
         Decided::Nothing { because } => {
             let tagged = serde_json::to_value(because).unwrap_or_default();

@@ -1,7 +1,9 @@
 //! Plain hosts: machines without an orchestrator, told apart by a file, changed by commands, with Envoy in front.
 //!
 //! `hosts.yaml` names the machines, the workloads and the commands (argv, never a shell). Traffic is shared out by one
-//! file of endpoints for each service, which every Envoy watches; there is no server to keep alive.
+//! file of endpoints for each service, which every Envoy watches; there is no server to keep alive. The weights in that file
+//! are how traffic is shared out at all times, also between moves: what a shift changed stays until something changes it
+//! again, whatever becomes of the planner. Only a file that is gone is written anew, with even weights.
 //!
 //! *Where does a replica run?* Two sources, because neither is enough. `placements.json` says where the planner put
 //! replicas, written before a start and after a stop, so that a restart in the middle of a move forgets nothing. The

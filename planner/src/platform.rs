@@ -133,7 +133,8 @@ pub trait Relocator: Send + Sync + Debug {
     ) -> Result<(), PlatformError>;
 }
 
-/// Shares out a service's traffic between its replicas.
+/// Shares out a service's traffic between its replicas: during a move, and for good where the platform can. Whether it can
+/// is in the snapshot ([`foremesh_core::topology::Capabilities`]), as is the weight of each replica.
 #[async_trait]
 pub trait TrafficShifter: Send + Sync + Debug {
     /// The weights in force, as the platform has stored them. A replica that is missing gets no traffic. 100 is the

@@ -14,4 +14,5 @@ mod killed;
 mod outage;
 mod refused;
 mod rig;
+mod shifted;
 mod unreachable;

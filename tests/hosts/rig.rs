@@ -1,4 +1,5 @@
 //! What the tests of this level stand on.
+mod executor;
 mod files;
 mod http;
 mod mesh;
@@ -6,6 +7,7 @@ mod past;
 mod place;
 mod planner;
 
+pub(crate) use executor::{Goes, hand_over};
 pub(crate) use foremesh_tests::until;
 pub(crate) use http::{Answer, post};
 pub(crate) use mesh::{HOME, Mesh, SERVICE, SPARE, TARGET};

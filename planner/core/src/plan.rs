@@ -3,6 +3,7 @@
 mod expected;
 mod rejection;
 mod traffic;
+mod words;
 
 pub use expected::{Cause, Costs, Effect, Unlisted};
 pub use rejection::RejectionReason;

@@ -7,16 +7,27 @@
 //!       Aborted, RolledBack   RollingBack: shift ► drain ► stop ► RolledBack | Aborted | Failed
 //! ```
 //!
+//! A shift of traffic starts and stops nothing, so it has fewer states:
+//!
+//! ```text
+//! Pending ► Trial ► Ramping(0..) ► Settling ► Succeeded
+//!    │        │          └────┬───────┘
+//!    └────────┴► Aborted      └► RollingBack: shift ► RolledBack | Aborted | Failed
+//! ```
+//!
 //! [`step`] looks at a stored [`RolloutRecord`] and at an [`Observation`] of the world and says what comes next. It
 //! remembers nothing itself, so an executor that was killed at any point reads the record, observes and goes on. Every
 //! action is idempotent and is issued again when it is not known to have worked.
 //!
 //! What always holds, whatever is observed, whatever fails and whenever the executor is killed:
 //!
-//! 1. the target gets traffic only while it answers its ready check;
-//! 2. the source is stopped only when the target is ready, has all of the pair's traffic and has passed settling;
-//! 3. the target is stopped only when the source answers and has all of the pair's traffic;
-//! 4. every state has a deadline, and every deadline leads on or back, to a state that is the last.
+//! 1. the target gets traffic, and with a shift more of it, only while it answers its ready check;
+//! 2. the source is stopped only when the target is ready, has all that it is to get of the pair's traffic and has passed
+//!    settling; that of a shift is never stopped;
+//! 3. the target is stopped only when the source answers and has all of the pair's traffic; that of a shift is never
+//!    stopped;
+//! 4. every state has a deadline, and every deadline leads on or back, to a state that is the last;
+//! 5. a shift starts and stops nothing, and gives the source traffic back only while that answers.
 use crate::{
     approval::Approval,
     ids::{PlanId, ReplicaId, RolloutId},
@@ -33,6 +44,7 @@ mod limits;
 mod machine;
 mod observation;
 mod rolling_back;
+mod shift;
 #[cfg(test)]
 mod tests;
 
@@ -59,7 +71,8 @@ pub enum State {
     },
     /// The target has all traffic of the pair; waits until the source is quiet.
     Draining,
-    /// The target alone, the source kept warm; then the source is stopped.
+    /// The target alone, the source kept warm; then the source is stopped. With a shift: both with the shares that they
+    /// are to keep.
     Settling {
         /// Settling has passed and the source is being stopped: there is no way back any more.
         retiring: bool,
@@ -73,7 +86,7 @@ pub enum State {
         /// An operator asked for it, so that it ends as [`State::Aborted`].
         aborted: bool,
     },
-    /// The target serves, the source is stopped.
+    /// The target serves, the source is stopped; after a shift both serve with their new shares.
     Succeeded,
     /// The source serves, as before.
     RolledBack,
@@ -106,7 +119,8 @@ pub enum Phase {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
-    /// Gives all traffic of the pair back to the source, and starts the source again should it not answer.
+    /// Gives all traffic of the pair back to the source, and starts the source again should it not answer. The only one of
+    /// a shift, which starts nothing.
     Shift,
     /// Waits until the target is quiet.
     Drain,
@@ -222,7 +236,7 @@ pub struct RolloutRecord {
     pub approval: Option<Approval>,
     /// What the twin expects of the move, to compare with what comes.
     pub prediction: Option<MovePrediction>,
-    /// The replica on the target, known once it was started.
+    /// The replica on the target, known once it was started; that of a shift from the beginning.
     pub target: Option<ReplicaId>,
     /// Where the rollout stands.
     pub state: State,
@@ -251,11 +265,11 @@ impl RolloutRecord {
             plan: plan.id.clone(),
             generation: plan.generation,
             after: None,
+            target: relocation.shift_to.clone(),
             relocation,
             trial,
             approval: None,
             prediction: None,
-            target: None,
             state: State::Pending,
             entered_at: now,
             deadline: now.plus_ms(limits.of(State::Pending)),
@@ -284,27 +298,37 @@ impl RolloutRecord {
         Self { state: to, entered_at: now, deadline, attempt: 0, ..next }
     }
 
-    /// The same rollout as an executor takes it up after a restart: a state without a way back gets its whole time
-    /// again, because the time that nobody was there to use must not turn it into a failure.
+    /// The same rollout as an executor takes it up after a restart: a state whose deadline does not lead back gets its
+    /// whole time again, because the time that nobody was there to use must not turn it into a failure.
     #[must_use]
     pub fn resumed(self, limits: &Limits, now: Timestamp) -> Self {
         let extends = matches!(self.state, State::RollingBack { .. } | State::Settling { retiring: true });
-        if !extends {
+        // A shift whose source does not answer waits for it until then.
+        let waits =
+            self.relocation.is_shift() && matches!(self.state.phase(), Phase::Ramping | Phase::Settling);
+        if !(extends || waits) {
             return self;
         }
         let deadline = self.deadline.max(now.plus_ms(limits.of(self.state)));
         Self { deadline, attempt: 0, ..self }
     }
 
-    /// Traffic share in percent of a ramp step, `None` past the last one that leaves the source a share: the step of
-    /// 100 % is [`State::Draining`], where there is no source left to compare with.
+    /// How much of the way is done in a ramp step, in percent; `None` past the last one that leaves some of it: the step of
+    /// 100 % is [`State::Draining`], where there is no source left to compare with, and [`State::Settling`] of a shift.
     pub fn ramp_percent(&self, step: usize) -> Option<u8> {
         self.relocation.ramp_percent.iter().copied().filter(|p| (1..100).contains(p)).nth(step)
     }
 
-    /// When the pair first got weights other than the source alone: what was seen of the source before is its past.
+    /// When the pair first got other weights than before: what was seen of the source until then is its past.
     pub fn shifted_at(&self) -> Option<Timestamp> {
-        self.history.iter().find(|t| matches!(t.to.phase(), Phase::Ramping | Phase::Draining)).map(|t| t.at)
+        let gives = |phase| matches!(phase, Phase::Ramping | Phase::Draining | Phase::Settling);
+        self.history.iter().find(|change| gives(change.to.phase())).map(|change| change.at)
+    }
+
+    /// Whether the weights of the ends must still be those that the plan was made for when it begins. A whole replica
+    /// with all that it has needs no such look: there is only one way to move it.
+    pub fn depends_on_weights(&self) -> bool {
+        self.relocation.is_shift() || !self.relocation.traffic.is_whole()
     }
 
     /// Why the rollout is in its state.

@@ -5,7 +5,7 @@ use axum::{
     Json,
     extract::{Path, State},
 };
-use foremesh_core::{decide::Decision, policy::Mode, report::Facts};
+use foremesh_core::{decide::Decision, plan::Move, policy::Mode, report::Facts};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -124,11 +124,7 @@ fn plans_of(decision: &Decision) -> Vec<PassPlan> {
     made.map(|(mode, plan)| PassPlan {
         id: plan.id.to_string(),
         mode: mode.name().to_owned(),
-        moves: plan
-            .moves
-            .iter()
-            .map(|planned| format!("{}: {} to {}", planned.workload, planned.from, planned.to))
-            .collect(),
+        moves: plan.moves.iter().map(Move::in_words).collect(),
     })
     .collect()
 }

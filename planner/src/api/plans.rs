@@ -132,7 +132,7 @@ impl Known {
             state,
             approve_before: (state == PlanState::Waits).then(|| rfc3339(made_at.plus_ms(self.within_ms))),
             services: services.into_iter().collect(),
-            summary: moves.iter().map(step).collect(),
+            summary: moves.iter().map(Move::in_words).collect(),
             because: moves.iter().map(because).collect(),
         }
     }
@@ -144,10 +144,6 @@ fn id_of(entry: &Entry) -> PlanId {
 
 fn served(planned: &Move) -> String {
     planned.reason.on_behalf_of.as_ref().unwrap_or(&planned.service).to_string()
-}
-
-fn step(planned: &Move) -> String {
-    format!("{}: {} to {}", planned.workload, planned.from, planned.to)
 }
 
 /// The numbers that decided, in one line.
@@ -231,7 +227,7 @@ pub(super) struct Approved {
 
 impl Approved {
     fn new(plan: &Plan, by: String, relocations: Vec<String>) -> Self {
-        let moves = plan.moves.iter().map(step).collect();
+        let moves = plan.moves.iter().map(Move::in_words).collect();
         Self { plan: plan.id.to_string(), approved_by: by, moves, relocations }
     }
 }

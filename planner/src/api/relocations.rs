@@ -12,6 +12,7 @@ use axum::{
 use foremesh_core::{
     ids::{RolloutId, ServiceId},
     latency::bounded,
+    plan::PairWeights,
     rollout::RolloutRecord,
     trial::Trial,
 };
@@ -50,14 +51,22 @@ pub(super) struct Relocation {
     id: String,
     /// The plan that it is from.
     plan: String,
+    /// In words, such as `shop: host-a to host-b`, or `shop: 50 % of the traffic of shop@host-a from host-a to host-b`.
+    summary: String,
+    /// `move` when a replica goes, `shift` when only traffic does and nothing is started or stopped.
+    kind: &'static str,
     /// What moves.
     workload: String,
-    /// Where it was.
+    /// Where it was, or what gives traffic.
     from: String,
-    /// Where it goes.
+    /// Where it goes, or what takes traffic.
     to: String,
+    /// Weights of the two ends before it; 100 is the share of one whole replica.
+    weights_before: Weights,
+    /// Weights of the two ends when it has succeeded.
+    weights_after: Weights,
     /// Where it stands: `Pending`, `Trial`, `Reserving`, `Surging`, `Ramping(n)`, `Draining`, `Settling`, `Succeeded`,
-    /// `RollingBack(…)`, `RolledBack`, `Aborted` or `Failed`.
+    /// `RollingBack(…)`, `RolledBack`, `Aborted` or `Failed`. A shift prepares, starts and drains nothing.
     state: String,
     /// Whether it is over.
     over: bool,
@@ -85,6 +94,21 @@ pub(super) struct Relocation {
     history: Vec<Transition>,
 }
 
+/// Weights of two replicas.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Weights {
+    /// Of the one that gives traffic.
+    source: u32,
+    /// Of the one that takes it.
+    target: u32,
+}
+
+impl From<PairWeights> for Weights {
+    fn from(PairWeights { source, target }: PairWeights) -> Self {
+        Self { source, target }
+    }
+}
+
 /// One change of state.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Transition {
@@ -105,9 +129,13 @@ impl From<&RolloutRecord> for Relocation {
         Self {
             id: record.id.to_string(),
             plan: record.plan.to_string(),
+            summary: planned.in_words(),
+            kind: if planned.is_shift() { "shift" } else { "move" },
             workload: planned.workload.to_string(),
             from: planned.from.to_string(),
             to: planned.to.to_string(),
+            weights_before: planned.traffic.before.into(),
+            weights_after: planned.traffic.after.into(),
             state: record.state.to_string(),
             over: record.state.is_last(),
             since: rfc3339(record.entered_at),
@@ -197,7 +225,7 @@ pub(super) struct AbortQuery {
     reason: String,
 }
 
-/// Takes a relocation back: traffic returns to the source first, then the new replica is stopped.
+/// Takes a relocation back: traffic returns to the source first, then the new replica is stopped, if one was started.
 #[utoipa::path(post, path = "/api/v1/relocations/{id}/abort", tag = "moves",
     params(("id" = String, Path, description = "Id of the relocation"), AbortQuery),
     responses(

@@ -54,6 +54,21 @@ pub(super) struct Service {
     says: String,
     /// Nodes that its replicas run on.
     nodes: Vec<String>,
+    /// Its replicas.
+    replicas: Vec<ReplicaOf>,
+}
+
+/// One replica of a service.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ReplicaOf {
+    /// Its name.
+    id: String,
+    /// Where it runs.
+    node: String,
+    /// Whether it answers its ready check.
+    ready: bool,
+    /// Its part of the traffic against that of the others; 100 is the share of one whole replica.
+    weight: u32,
 }
 
 /// What a service did.
@@ -136,10 +151,16 @@ fn service(view: &View, id: &ServiceId) -> Service {
         Some((verdict, predicted)) => (verdict, Some(predicted)),
     };
     let workloads = view.inputs.snapshot.workloads.values().filter(|workload| workload.service == *id);
-    let mut nodes: Vec<String> = workloads
-        .flat_map(|workload| workload.replicas.values())
-        .map(|replica| replica.node.to_string())
+    let replicas: Vec<ReplicaOf> = workloads
+        .flat_map(|workload| &workload.replicas)
+        .map(|(id, replica)| ReplicaOf {
+            id: id.to_string(),
+            node: replica.node.to_string(),
+            ready: replica.ready,
+            weight: replica.weight,
+        })
         .collect();
+    let mut nodes: Vec<String> = replicas.iter().map(|replica| replica.node.clone()).collect();
     nodes.sort();
     nodes.dedup();
     Service {
@@ -162,6 +183,7 @@ fn service(view: &View, id: &ServiceId) -> Service {
             |record| record.explain().lines().next().unwrap_or_default().to_owned(),
         ),
         nodes,
+        replicas,
     }
 }
 

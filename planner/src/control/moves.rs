@@ -68,9 +68,10 @@ pub(crate) fn past_moves(records: &[RolloutRecord]) -> Vec<PastMove> {
     .collect()
 }
 
-/// Whether anything was done on the platform.
+/// Whether anything was done on the platform. A shift begins with its first weights.
 fn began(record: &RolloutRecord) -> bool {
-    record.history.iter().any(|change| matches!(change.to.phase(), Phase::Reserving | Phase::Surging))
+    let acts = |phase| matches!(phase, Phase::Reserving | Phase::Surging | Phase::Ramping | Phase::Settling);
+    record.history.iter().any(|change| acts(change.to.phase()))
 }
 
 /// Moves that are not over.
@@ -80,15 +81,18 @@ pub(crate) fn in_flight(records: &[RolloutRecord]) -> Vec<InFlight> {
 }
 
 /// How long the last successful move of each workload took from the decision until the target had all traffic, in
-/// milliseconds. `pending_ms` is the wait between the decision and the first action.
+/// milliseconds. `pending_ms` is the wait between the decision and the first action. A shift tells nothing of that: it
+/// starts no replica.
 pub(super) fn durations(records: &[RolloutRecord], pending_ms: i64) -> BTreeMap<WorkloadId, i64> {
     let done = records.iter().filter(|record| record.state.phase() == Phase::Succeeded);
-    done.filter_map(|record| {
-        let begun = record.history.first()?.at;
-        let moved = record.history.iter().find(|change| change.to.phase() == Phase::Draining)?.at;
-        Some((record.relocation.workload.clone(), moved.ms_since(begun).saturating_add(pending_ms)))
-    })
-    .collect()
+    let moves = done.filter(|record| !record.relocation.is_shift());
+    moves
+        .filter_map(|record| {
+            let begun = record.history.first()?.at;
+            let moved = record.history.iter().find(|change| change.to.phase() == Phase::Draining)?.at;
+            Some((record.relocation.workload.clone(), moved.ms_since(begun).saturating_add(pending_ms)))
+        })
+        .collect()
 }
 
 #[cfg(test)]

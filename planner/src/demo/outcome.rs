@@ -191,7 +191,9 @@ fn span_ms(relocation: &Value) -> Option<(i64, i64)> {
 }
 
 fn lead_seconds(relocation: &Value) -> Option<f64> {
-    let (_, moved) = transitions(relocation).find(|(state, _)| *state == "Draining")?;
+    // A shift has nothing to drain.
+    let arrived = ["Draining", "Settling"];
+    let (_, moved) = transitions(relocation).find(|(state, _)| arrived.contains(state))?;
     let breach = parse_time(text(relocation, "/breach_at"))?;
     Some((breach.unix_ms() - moved) as f64 / 1e3)
 }

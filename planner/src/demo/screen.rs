@@ -93,14 +93,7 @@ impl Screen {
     fn relocation(sight: &Sight) -> Option<String> {
         let relocation = sight.relocations.first()?;
         let part = |name: &str| relocation.get(name).and_then(serde_json::Value::as_str).unwrap_or("-");
-        Some(format!(
-            "{} {} to {}: {} ({})",
-            part("workload"),
-            part("from"),
-            part("to"),
-            part("state"),
-            part("why")
-        ))
+        Some(format!("{}: {} ({})", part("summary"), part("state"), part("why")))
     }
 
     fn picture(&self, with: &Window, sight: &Sight) -> Vec<String> {

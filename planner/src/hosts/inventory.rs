@@ -12,7 +12,7 @@ use crate::{
 use async_trait::async_trait;
 use foremesh_core::{
     ids::{NodeId, WorkloadId},
-    topology::{Node, NodeState, Replica, Snapshot, Workload},
+    topology::{Capabilities, Node, NodeState, Replica, Snapshot, Workload},
     units::Millicores,
 };
 use futures::future::join_all;
@@ -47,11 +47,14 @@ impl Inventory for HostsPlatform {
         let nodes =
             shared.hosts.hosts.iter().map(|(name, host)| (name.clone(), node(host, answers.get(name))));
         let nodes = nodes.collect();
-        let mut workloads = BTreeMap::new();
+        let (mut workloads, mut all_weights_known) = (BTreeMap::new(), true);
         for (name, hosted) in &shared.hosts.workloads {
-            workloads.insert(name.clone(), shared.workload(name, hosted, &answers).await);
+            let mut workload = shared.workload(name, hosted, &answers).await;
+            all_weights_known &= shared.weigh(&mut workload).await;
+            workloads.insert(name.clone(), workload);
         }
-        Ok(Snapshot { nodes, workloads, ..Snapshot::empty(shared.clock.now()) })
+        let capabilities = Capabilities { weights: all_weights_known };
+        Ok(Snapshot { nodes, workloads, capabilities, ..Snapshot::empty(shared.clock.now()) })
     }
 
     fn addresses(&self) -> BTreeMap<String, NodeId> {
@@ -113,6 +116,25 @@ impl Shared {
                 output: String::from_utf8_lossy(&ended.stdout).trim().chars().take(200).collect(),
                 expected: "one line of JSON such as {\"cpu_used_millicores\": 850, \"workloads\": {\"cart\": 400}}",
             }),
+        }
+    }
+
+    /// Gives each replica the weight that the endpoint file has in force, which is 0 for one that is not in the file, as
+    /// one that was just started for a move. Whether that could be read: nobody may shift traffic without knowing where
+    /// it is, so one unknown file is enough not to offer it.
+    async fn weigh(&self, workload: &mut Workload) -> bool {
+        match self.endpoints.weights(&workload.service).await {
+            Ok(weights) => {
+                for (id, replica) in &mut workload.replicas {
+                    replica.weight = weights.get(id).copied().unwrap_or(0);
+                }
+                true
+            }
+            Err(error) => {
+                let (service, why) = (&workload.service, chain(&error));
+                tracing::warn!(%service, why, "weights are not known, so no traffic will be shifted");
+                false
+            }
         }
     }
 

@@ -94,7 +94,8 @@ impl Relocator for HostsPlatform {
             remedy: remedy.to_owned(),
         };
         let replica = replica_id(workload, node);
-        if let Some(weight) = self.weights(&hosted.service).await?.get(&replica) {
+        if let Some(weight) = self.weights(&hosted.service).await?.get(&replica).filter(|weight| **weight > 0)
+        {
             let problem = format!("it still has traffic (weight {weight})");
             return Err(refused(problem, "give its traffic to another replica first"));
         }

@@ -90,6 +90,54 @@ async fn a_snapshot_shows_what_runs_and_what_it_uses() {
 }
 
 #[tokio::test]
+async fn weights_are_in_the_snapshot_and_outlive_the_planner() {
+    let fixture = Fixture::new();
+    let seen = async |platform: &HostsPlatform| {
+        let snapshot = platform.snapshot().await.unwrap();
+        let replicas = &snapshot.workloads[&cart()].replicas;
+        let of: Vec<_> = replicas.iter().map(|(id, replica)| (id.to_string(), replica.weight)).collect();
+        (snapshot.capabilities.weights, of)
+    };
+    let pair = |h1, h2| vec![("cart@h1".to_owned(), h1), ("cart@h2".to_owned(), h2)];
+    let platform = fixture.open().await;
+    assert_eq!(seen(&platform).await, (true, vec![("cart@h1".to_owned(), 100)]));
+    platform.place(&cart(), &NodeId::from("h2")).await.unwrap();
+    assert_eq!(seen(&platform).await, (true, pair(100, 0)), "one that was just started has no traffic");
+    for (h1, h2) in [(75, 25), (50, 150), (1, 7)] {
+        platform.set_weights(&service(), &weights(&[("cart@h1", h1), ("cart@h2", h2)])).await.unwrap();
+        for again in 0..2 {
+            let platform = fixture.open().await;
+            assert_eq!(seen(&platform).await, (true, pair(h1, h2)), "start {again}");
+            platform.place(&cart(), &NodeId::from("h2")).await.unwrap();
+            assert_eq!(seen(&platform).await, (true, pair(h1, h2)), "a start that finds it running");
+        }
+    }
+    fs::remove_file(fixture.path("cart@h1")).unwrap();
+    assert_eq!(seen(&platform).await, (true, pair(1, 7)), "one that does not answer keeps its weight");
+}
+
+#[tokio::test]
+async fn unknown_weights_are_not_offered() {
+    let fixture = Fixture::new();
+    for content in [None, Some(""), Some("resources: []")] {
+        let platform = fixture.open().await;
+        platform.place(&cart(), &NodeId::from("h2")).await.unwrap();
+        platform.set_weights(&service(), &weights(&[("cart@h1", 50), ("cart@h2", 150)])).await.unwrap();
+        let file = fixture.path("eds/cart.pb");
+        match content {
+            None => fs::remove_file(&file).unwrap(),
+            Some(content) => fs::write(&file, content).unwrap(),
+        }
+        let snapshot = platform.snapshot().await.unwrap();
+        assert!(!snapshot.capabilities.weights, "{content:?}");
+        let all: Vec<_> =
+            snapshot.workloads[&cart()].replicas.values().map(|replica| replica.weight).collect();
+        assert_eq!(all, [100, 100], "{content:?}");
+        fs::remove_file(&file).ok();
+    }
+}
+
+#[tokio::test]
 async fn changes_made_by_hand_are_seen() {
     let fixture = Fixture::new();
     let platform = fixture.open().await;

@@ -8,7 +8,10 @@ use super::{
 };
 use crate::platform::{PlatformError, TrafficShifter};
 use async_trait::async_trait;
-use foremesh_core::ids::{NodeId, ReplicaId, ServiceId, Zone};
+use foremesh_core::{
+    ids::{NodeId, ReplicaId, ServiceId, Zone},
+    plan::WHOLE,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     error::Error,
@@ -16,9 +19,6 @@ use std::{
     path::PathBuf,
 };
 use tokio::sync::Mutex;
-
-/// Weight of one whole replica.
-const WHOLE: u32 = 100;
 
 /// All endpoint files and who is behind each address.
 #[derive(Debug)]
@@ -67,6 +67,28 @@ impl EndpointFiles {
         let placed = known.replicas.iter().filter(|(_, (host, ..))| hosts.contains(host));
         let weights = placed.map(|(replica, _)| (replica.clone(), WHOLE)).collect();
         self.write(service, &weights).await
+    }
+
+    /// The weights that the file of a service has in force.
+    ///
+    /// # Errors
+    /// When there is no such service or no such file, or the file cannot be read or understood.
+    pub(super) async fn weights(
+        &self,
+        service: &ServiceId,
+    ) -> Result<BTreeMap<ReplicaId, u32>, PlatformError> {
+        let known = self.service(service)?;
+        let file = read(known).await?.ok_or_else(|| PlatformError::Refused {
+            object: known.path.display().to_string(),
+            problem: "the file is gone, and Envoy goes on with the endpoints that it read last".to_owned(),
+            remedy: "restart the planner, which writes it anew from the recorded placements".to_owned(),
+        })?;
+        let name_of = |address: SocketAddr| {
+            let mut replicas = known.replicas.iter();
+            let found = replicas.find(|(_, (_, of_replica, _))| *of_replica == address);
+            found.map_or_else(|| ReplicaId::new(address.to_string()), |(replica, _)| replica.clone())
+        };
+        Ok(file.endpoints.into_iter().map(|(address, (_, weight))| (name_of(address), weight)).collect())
     }
 
     fn service(&self, service: &ServiceId) -> Result<&Service, PlatformError> {
@@ -133,18 +155,7 @@ async fn read(service: &Service) -> Result<Option<Endpoints>, PlatformError> {
 #[async_trait]
 impl TrafficShifter for HostsPlatform {
     async fn weights(&self, service: &ServiceId) -> Result<BTreeMap<ReplicaId, u32>, PlatformError> {
-        let known = self.shared.endpoints.service(service)?;
-        let file = read(known).await?.ok_or_else(|| PlatformError::Refused {
-            object: known.path.display().to_string(),
-            problem: "the file is gone, and Envoy goes on with the endpoints that it read last".to_owned(),
-            remedy: "restart the planner, which writes it anew from the recorded placements".to_owned(),
-        })?;
-        let name_of = |address: SocketAddr| {
-            let mut replicas = known.replicas.iter();
-            let found = replicas.find(|(_, (_, of_replica, _))| *of_replica == address);
-            found.map_or_else(|| ReplicaId::new(address.to_string()), |(replica, _)| replica.clone())
-        };
-        Ok(file.endpoints.into_iter().map(|(address, (_, weight))| (name_of(address), weight)).collect())
+        self.shared.endpoints.weights(service).await
     }
 
     async fn set_weights(

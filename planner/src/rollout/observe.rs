@@ -34,6 +34,9 @@ impl Look<'_> {
                 let validity = self.answered(self.ports.validator.validate(self.record)).await.flatten();
                 Observation { validity, ..Observation::default() }
             }
+            Phase::Trial if self.record.depends_on_weights() => {
+                Observation { weights: self.weights().await, ..Observation::default() }
+            }
             Phase::Surging | Phase::Ramping | Phase::Draining | Phase::Settling | Phase::RollingBack => {
                 let (target_ready, source_ready, weights, gate, drained) = tokio::join!(
                     self.target_ready(),
@@ -105,11 +108,12 @@ impl Look<'_> {
         self.answered(asked).await.flatten()
     }
 
-    /// Ramping: target and source in the same windows. Once the target has all traffic: against the source's past.
+    /// Target and source in the same windows. Once the source has no traffic any more: against its past.
     async fn gate(&self) -> Option<GateVerdict> {
         let (relocation, since) = (&self.record.relocation, self.record.entered_at);
         let baseline = match self.record.state {
             State::Ramping { .. } => (since, self.settled_now()),
+            State::Settling { .. } if relocation.traffic.after.source > 0 => (since, self.settled_now()),
             State::Draining | State::Settling { retiring: false } => {
                 let until = self.record.shifted_at().unwrap_or(since);
                 let length = self.settings.settle.max(self.settings.hold_per_step);

@@ -1,6 +1,6 @@
 //! The files that an operator would write: settings, hosts, policy. JSON is YAML.
 use super::{
-    mesh::{HOME, OBJECTIVE_MS},
+    mesh::OBJECTIVE_MS,
     past::{SEASON_MS, STEP_MS},
 };
 use foremesh_demo::{ServiceSettings, WorldLayout};
@@ -17,12 +17,12 @@ pub(crate) struct Files {
     pub(crate) state: PathBuf,
 }
 
-/// Writes them into the world's directory; `mode` is the policy's.
-pub(super) fn write(layout: &WorldLayout, service: &ServiceSettings, mode: &str) -> Files {
+/// Writes them into the world's directory; `mode` is the policy's, and the service runs on `homes`.
+pub(super) fn write(layout: &WorldLayout, service: &ServiceSettings, mode: &str, homes: &[&str]) -> Files {
     let directory = layout.directory.join("planner");
     let files = Files { settings: directory.join("foremesh.yaml"), state: directory.join("state") };
     fs::create_dir_all(&files.state).expect("directories can be made");
-    put(&directory.join("hosts.yaml"), &hosts(layout, service));
+    put(&directory.join("hosts.yaml"), &hosts(layout, service, homes));
     put(&directory.join("policy.yaml"), &policy(&layout.service, mode));
     put(&files.settings, &settings(layout));
     files
@@ -32,7 +32,7 @@ fn put(path: &Path, value: &Value) {
     fs::write(path, format!("{value:#}\n")).expect("files can be written");
 }
 
-fn hosts(layout: &WorldLayout, service: &ServiceSettings) -> Value {
+fn hosts(layout: &WorldLayout, service: &ServiceSettings, homes: &[&str]) -> Value {
     let hosts: Vec<Value> = layout
         .hosts
         .iter()
@@ -50,7 +50,7 @@ fn hosts(layout: &WorldLayout, service: &ServiceSettings) -> Value {
         layout.hosts.iter().map(|host| (host.name.clone(), json!(host.listen.port()))).collect();
     json!({
         "hosts": hosts,
-        "workloads": [{"name": layout.service, "port": ports, "runsOn": [HOME]}],
+        "workloads": [{"name": layout.service, "port": ports, "runsOn": homes}],
         "traffic": {"edsDirectory": layout.edge.eds_file.parent()},
     })
 }

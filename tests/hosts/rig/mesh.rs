@@ -7,8 +7,8 @@ use super::{
 };
 use foremesh::hosts::eds;
 use foremesh_demo::{
-    AgentClient, EndpointSource, FilterSpec, HostArgs, HostSpec, LoadHandle, LoadReport, LoadSpec,
-    ServiceSettings, World, WorldSpec, request, start_load, unix_ms,
+    AgentClient, EndpointSource, FilterSpec, HostArgs, HostLayout, HostSpec, LoadHandle, LoadReport,
+    LoadSpec, ServiceSettings, World, WorldSpec, request, start_load, unix_ms,
 };
 use foremesh_tests::{place::module, until};
 use std::{collections::BTreeMap, time::Duration};
@@ -60,10 +60,17 @@ impl Mesh {
 
     /// The same without planner and load. `mode` is the policy's.
     pub(crate) async fn prepare(mode: &str) -> Self {
+        Self::prepare_on(mode, &[HOME]).await
+    }
+
+    /// The same with a replica on each of these hosts.
+    pub(crate) async fn prepare_on(mode: &str, homes: &[&str]) -> Self {
         let turn = Turn::take().await;
         let world = World::start(&spec(&turn)).await.expect("the world starts");
-        world.start_service(HOME, SETTINGS, READY_WITHIN).await.expect("the service starts");
-        let files = files::write(world.layout(), &SETTINGS, mode);
+        for home in homes {
+            world.start_service(home, SETTINGS, READY_WITHIN).await.expect("the service starts");
+        }
+        let files = files::write(world.layout(), &SETTINGS, mode, homes);
         past::write(&files.state, SERVICE, HOME, &[TARGET, SPARE], unix_ms()).await;
         let planner = Planner::new(files, world.layout().planner);
         Self { planner, world, load: None, probes: Probes::default(), _turn: turn }
@@ -130,6 +137,33 @@ impl Mesh {
             ))
         })
         .await;
+    }
+
+    /// Part of the next `requests` that the edge's Envoy gives to each host; the load must run.
+    pub(crate) async fn shares_of_next(&self, requests: u64) -> BTreeMap<String, f64> {
+        let before = self.given().await.expect("the edge's Envoy answers");
+        until("requests to be given to hosts", Duration::from_secs(60), async || {
+            let after = self.given().await?;
+            let given = |host: &String| after[host] - before.get(host).copied().unwrap_or(0);
+            let all: u64 = after.keys().map(given).sum();
+            if all < requests {
+                return Err(format!("{all} of {requests} were given"));
+            }
+            Ok(after.keys().map(|host| (host.clone(), given(host) as f64 / all as f64)).collect())
+        })
+        .await
+    }
+
+    /// Requests that the edge's Envoy has given to each host since it has it as an endpoint. Not from the planner: what
+    /// waits for one that was down arrives later, from some hosts sooner than from others.
+    async fn given(&self) -> Result<BTreeMap<String, u64>, String> {
+        let clusters = self.world.edge_admin().get("/clusters").await.map_err(|error| error.to_string())?;
+        let layout = self.world.layout();
+        let of = |host: &HostLayout| {
+            let counter = format!("{}::{}::rq_total::", layout.edge.cluster, host.listen);
+            clusters.lines().find_map(|line| line.strip_prefix(&counter)?.trim().parse::<u64>().ok())
+        };
+        Ok(layout.hosts.iter().filter_map(|host| Some((host.name.clone(), of(host)?))).collect())
     }
 
     /// Lets the load run for a while.

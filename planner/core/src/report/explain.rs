@@ -29,25 +29,20 @@ impl AuditRecord {
         match &self.decided {
             Decided::Move(planned) => {
                 let PlannedMove { plan, planned, .. } = planned;
-                writeln!(
-                    text,
-                    "{service}: move {} from {} to {} ({plan})",
-                    planned.replica, planned.from, planned.to
-                )?;
+                writeln!(text, "{service}: {} ({plan})", planned.as_order())?;
             }
             Decided::AwaitingApproval(planned) => {
                 let PlannedMove { plan, planned, .. } = planned;
-                let (replica, from, to) = (&planned.replica, &planned.from, &planned.to);
-                writeln!(text, "{service}: waits for approval: move {replica} from {from} to {to} ({plan})")?;
+                writeln!(text, "{service}: waits for approval: {} ({plan})", planned.as_order())?;
                 writeln!(text, "  `foremesh approve {plan}` carries it out, if it still holds then")?;
             }
             Decided::Recommend(planned) => {
                 let PlannedMove { plan, planned, .. } = planned;
-                let (replica, from, to) = (&planned.replica, &planned.from, &planned.to);
-                writeln!(
-                    text,
-                    "{service}: recommended, not done: move {replica} from {from} to {to} ({plan})"
-                )?;
+                writeln!(text, "{service}: recommended, not done: {} ({plan})", planned.as_order())?;
+            }
+            Decided::Refused { planned, by } if planned.planned.is_shift() => {
+                let PlannedMove { plan, planned, .. } = planned;
+                writeln!(text, "{service}: not done: {} ({plan}), because {by}", planned.as_order())?;
             }
             Decided::Refused { planned, by } => {
                 let PlannedMove { plan, planned, .. } = planned;

@@ -3,9 +3,9 @@ use super::{
     Action, Limits, Next, Observation, RolloutRecord, Stage, State, Validity,
     gate::{GateOutcome, GateVerdict},
     observation::Predecessor,
-    rolling_back,
+    rolling_back, shift,
 };
-use crate::{time::Timestamp, trial::Trial};
+use crate::{plan::PairWeights, time::Timestamp, trial::Trial};
 
 /// What comes next for a rollout, given what is known of the world.
 ///
@@ -14,6 +14,9 @@ pub fn step(record: &RolloutRecord, seen: &Observation, limits: &Limits, now: Ti
     let at = Moment { record, seen, limits, now };
     if let Some(next) = at.abort() {
         return next;
+    }
+    if record.relocation.is_shift() {
+        return shift::step(&at);
     }
     match record.state {
         State::Pending => at.pending(),
@@ -113,7 +116,7 @@ impl Moment<'_> {
         Some(Next::Transition { to, why })
     }
 
-    fn pending(&self) -> Next {
+    pub(super) fn pending(&self) -> Next {
         let since = match self.seen.predecessor {
             Some(Predecessor::Running) => return self.wait("the move before it in the same plan"),
             Some(Predecessor::Stopped) => {
@@ -142,11 +145,34 @@ impl Moment<'_> {
         }
     }
 
-    fn trial(&self) -> Next {
+    pub(super) fn trial(&self) -> Next {
         let why = match &self.record.trial {
             Trial::Waived { by, reason, .. } => format!("the trial was waived by {by}: {reason}"),
         };
+        if let Some(next) = self.other_weights() {
+            return next;
+        }
+        if self.record.relocation.is_shift() {
+            return self.after_ramp(None, why);
+        }
         self.go(State::Reserving, why)
+    }
+
+    /// Nothing is done when the weights are not those that the plan was made for: to put them back would change them.
+    fn other_weights(&self) -> Option<Next> {
+        let planned = self.record.relocation.traffic.at(0);
+        if !self.record.depends_on_weights() || self.seen.weights == Some(planned) {
+            return None;
+        }
+        if self.seen.weights.is_none() && !self.is_late() {
+            return Some(self.wait("the weights of the two ends"));
+        }
+        let why = format!(
+            "the weights are {}, but the plan was made for {}; nothing was done",
+            weights_in_words(self.seen.weights),
+            weights_in_words(Some(planned))
+        );
+        Some(Next::Transition { to: State::Aborted, why })
     }
 
     fn reserving(&self) -> Next {
@@ -183,18 +209,24 @@ impl Moment<'_> {
         self.perform(Action::StartTarget)
     }
 
-    /// The first or next ramp step, or draining when there is none left.
-    fn after_ramp(&self, step: Option<usize>, why: String) -> Next {
+    /// The first or next ramp step, or what comes after them when there is none left.
+    pub(super) fn after_ramp(&self, step: Option<usize>, why: String) -> Next {
         let next = step.map_or(0, |s| s + 1);
         if self.record.ramp_percent(next).is_some() {
             return self.go(State::Ramping { step: next }, why);
         }
-        self.go(State::Draining, why)
+        self.go(self.after_last_step(), why)
     }
 
-    fn ramping(&self, step: usize) -> Next {
+    /// Where the target has all that it is to get.
+    fn after_last_step(&self) -> State {
+        let shift = self.record.relocation.is_shift();
+        if shift { State::Settling { retiring: false } } else { State::Draining }
+    }
+
+    pub(super) fn ramping(&self, step: usize) -> Next {
         let Some(percent) = self.record.ramp_percent(step) else {
-            return self.go(State::Draining, "there is no such ramp step");
+            return self.go(self.after_last_step(), "there is no such ramp step");
         };
         if let Some(next) = self.ends(percent) {
             return next;
@@ -211,6 +243,11 @@ impl Moment<'_> {
         match (self.seen.target_ready, self.seen.source_ready) {
             (Some(false), _) => {
                 return Some(self.turn_back(format!("the replica on {target} stopped answering")));
+            }
+            (_, Some(false)) if self.record.relocation.is_shift() => {
+                if let Some(next) = shift::source_lost(self, percent) {
+                    return Some(next);
+                }
             }
             (Some(true), Some(false)) if percent < 100 => {
                 let why = format!("the source on {source} stopped answering and the target is ready");
@@ -282,12 +319,16 @@ impl Moment<'_> {
         self.wait(format!("the source on {source} to be quiet"))
     }
 
-    fn settling(&self) -> Next {
+    pub(super) fn settling(&self) -> Next {
         if let Some(next) = self.ends(100) {
             return next;
         }
         match self.judged(self.limits.settle_ms) {
-            Judged::Pass(why) => self.go(State::Settling { retiring: true }, format!("settled: {why}")),
+            Judged::Pass(why) => {
+                let shift = self.record.relocation.is_shift();
+                let to = if shift { State::Succeeded } else { State::Settling { retiring: true } };
+                self.go(to, format!("settled: {why}"))
+            }
             Judged::Other(next) => next,
         }
     }
@@ -304,8 +345,10 @@ impl Moment<'_> {
                 self.turn_back(why)
             }
             _ if self.is_late() => {
+                let whole = self.record.relocation.traffic.is_whole();
+                let given = if whole { "all traffic" } else { "its part of the traffic" };
                 let why = format!(
-                    "the source on {source} could not be stopped: {}. Left: {target} was given all traffic; the replica on \
+                    "the source on {source} could not be stopped: {}. Left: {target} was given {given}; the replica on \
                      {source} gets none but may still run. Remedy: stop it by hand",
                     self.seen.last_error()
                 );
@@ -316,6 +359,14 @@ impl Moment<'_> {
             _ => self.wait(format!("an answer whether the replica on {target} is ready")),
         }
     }
+}
+
+/// The weights of a pair, or that they are not known.
+pub(super) fn weights_in_words(weights: Option<PairWeights>) -> String {
+    weights.map_or_else(
+        || "not known".to_owned(),
+        |pair| format!("{} for the source and {} for the target", pair.source, pair.target),
+    )
 }
 
 /// What the gate means for a state.

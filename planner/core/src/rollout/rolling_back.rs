@@ -2,7 +2,10 @@
 //!
 //! The source is started again when it stopped answering, and until it answers the traffic stays on the target as long as
 //! that one is ready: turning back must never be worse than where it turned.
-use super::{Action, Next, Phase, Stage, State, machine::Moment};
+use super::{
+    Action, Next, Phase, Stage, State,
+    machine::{Moment, weights_in_words},
+};
 
 pub(super) fn shift(at: &Moment<'_>, from: Phase, aborted: bool) -> Next {
     let (source, target) = (&at.record.relocation.from, &at.record.relocation.to);
@@ -16,7 +19,7 @@ pub(super) fn shift(at: &Moment<'_>, from: Phase, aborted: bool) -> Next {
              stopped, and the weights are {}. Remedy: see that one of the two answers and has the traffic, then stop the other",
             readiness(at.seen.source_ready),
             at.seen.last_error(),
-            weights(at),
+            weights_in_words(at.seen.weights),
         );
         return Next::Transition { to: State::Failed, why };
     }
@@ -82,24 +85,17 @@ fn source_lost(at: &Moment<'_>, from: Phase, aborted: bool) -> Option<Next> {
     let why = if at.seen.source_ready == Some(false) {
         format!("the source on {} stopped answering", at.record.relocation.from)
     } else if at.seen.weights.is_some() && !at.has_weights(0) {
-        format!("the weights were changed by someone else: {}", weights(at))
+        format!("the weights were changed by someone else: {}", weights_in_words(at.seen.weights))
     } else {
         return None;
     };
     Some(Next::Transition { to: State::RollingBack { from, stage: Stage::Shift, aborted }, why })
 }
 
-fn readiness(ready: Option<bool>) -> &'static str {
+pub(super) fn readiness(ready: Option<bool>) -> &'static str {
     match ready {
         Some(true) => "ready",
         Some(false) => "not ready",
         None => "could not be asked",
     }
-}
-
-fn weights(at: &Moment<'_>) -> String {
-    at.seen.weights.map_or_else(
-        || "not known".to_owned(),
-        |w| format!("{} for the source and {} for the target", w.source, w.target),
-    )
 }

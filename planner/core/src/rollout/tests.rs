@@ -10,7 +10,47 @@ use crate::{
 };
 use proptest::prelude::*;
 
-fn relocation(ramp_percent: Vec<u8>) -> Move {
+mod shifts;
+
+/// What is carried out.
+#[derive(Clone, Debug)]
+struct Task {
+    ramp: Vec<u8>,
+    traffic: Traffic,
+    /// Only traffic goes, to a replica that runs already.
+    shift: bool,
+}
+
+impl Task {
+    fn whole(ramp: &[u8]) -> Self {
+        Self { ramp: ramp.to_vec(), traffic: Traffic::WHOLE, shift: false }
+    }
+}
+
+/// Whole moves, moves that take a part of the weight along, and shifts of a part or of all of it.
+fn task() -> impl Strategy<Value = Task> {
+    let ramp = prop_oneof![
+        Just(vec![10, 25, 50, 100]),
+        Just(vec![100]),
+        Just(vec![50]),
+        Just(vec![]),
+        Just(vec![0, 7, 255])
+    ];
+    let moved = (1_u32..=200, 1_u32..=100)
+        .prop_map(|(weight, percent)| Traffic::of_replica(weight, percent))
+        .prop_filter("a moved replica keeps some weight", |traffic| traffic.after.target > 0);
+    let shifted = (2_u32..=200, 0_u32..=200, 1_u32..=100)
+        .prop_map(|(source, target, percent)| Traffic::shifted(PairWeights { source, target }, percent))
+        .prop_filter("a shift gives something", |traffic| traffic.after != traffic.before);
+    let kind = prop_oneof![
+        Just((Traffic::WHOLE, false)),
+        moved.prop_map(|traffic| (traffic, false)),
+        shifted.prop_map(|traffic| (traffic, true))
+    ];
+    (ramp, kind).prop_map(|(ramp, (traffic, shift))| Task { ramp, traffic, shift })
+}
+
+fn relocation(task: &Task) -> Move {
     Move {
         workload: WorkloadId::from("cart"),
         service: ServiceId::from("cart"),
@@ -31,22 +71,22 @@ fn relocation(ramp_percent: Vec<u8>) -> Move {
             on_behalf_of: None,
             cause: crate::plan::Cause::OwnNode,
         },
-        ramp_percent,
-        traffic: Traffic::WHOLE,
-        shift_to: None,
+        ramp_percent: task.ramp.clone(),
+        traffic: task.traffic,
+        shift_to: task.shift.then(|| ReplicaId::from("cart@h2")),
         after: Vec::new(),
         then: Vec::new(),
     }
 }
 
-fn record(limits: &Limits, ramp: Vec<u8>) -> RolloutRecord {
+fn record(limits: &Limits, task: &Task) -> RolloutRecord {
     let plan = Plan {
         id: PlanId::from("plan-1"),
         parent: None,
         generation: 1,
         made_at: Timestamp::from_unix_ms(0),
         input_digest: String::new(),
-        moves: vec![relocation(ramp.clone())],
+        moves: vec![relocation(task)],
         later: Vec::new(),
         effects: Vec::new(),
         costs: None,
@@ -61,7 +101,7 @@ fn record(limits: &Limits, ramp: Vec<u8>) -> RolloutRecord {
     RolloutRecord::new(
         RolloutId::from("plan-1.0"),
         &plan,
-        relocation(ramp),
+        relocation(task),
         trial,
         limits,
         Timestamp::from_unix_ms(0),
@@ -133,17 +173,18 @@ struct World {
     target_started: bool,
     target_answers: bool,
     weights: PairWeights,
+    traffic: Traffic,
 }
 
 impl World {
-    fn new() -> Self {
-        let weights = Traffic::WHOLE.at(0);
+    fn new(task: &Task) -> Self {
         Self {
             source_started: true,
             source_answers: true,
-            target_started: false,
-            target_answers: false,
-            weights,
+            target_started: task.shift,
+            target_answers: task.shift,
+            weights: task.traffic.before,
+            traffic: task.traffic,
         }
     }
 
@@ -154,7 +195,7 @@ impl World {
             Action::StartSource => (self.source_started, self.source_answers) = (true, true),
             Action::StopTarget => (self.target_started, self.target_answers) = (false, false),
             Action::StopSource => (self.source_started, self.source_answers) = (false, false),
-            Action::SetTraffic { target_percent } => self.weights = Traffic::WHOLE.at(target_percent),
+            Action::SetTraffic { target_percent } => self.weights = self.traffic.at(target_percent),
         }
     }
 
@@ -258,7 +299,21 @@ impl Run {
 
     /// Carries out an action; `false` when the executor was killed by it.
     fn act(&mut self, action: Action, seen: &Observation, turn: &Turn) -> Result<bool, TestCaseError> {
+        let Move { traffic, shift_to, .. } = &self.record.relocation;
+        let sets = matches!(action, Action::SetTraffic { .. });
+        prop_assert!(
+            sets || shift_to.is_none(),
+            "a shift starts and stops nothing, but it was to {action:?}"
+        );
         match action {
+            Action::SetTraffic { target_percent } if target_percent > 0 && shift_to.is_some() => {
+                prop_assert_eq!(seen.target_ready, Some(true), "traffic for a target that is not ready");
+                let needed = traffic.after.source > 0 || target_percent < 100;
+                prop_assert!(
+                    !needed || seen.source_ready != Some(false),
+                    "traffic of a source that is not ready"
+                );
+            }
             Action::SetTraffic { target_percent } if target_percent > 0 => {
                 prop_assert_eq!(seen.target_ready, Some(true), "traffic for a target that is not ready");
             }
@@ -267,7 +322,7 @@ impl Run {
             }
             Action::StopSource => {
                 prop_assert_eq!(seen.target_ready, Some(true));
-                prop_assert_eq!(seen.weights, Some(Traffic::WHOLE.at(100)));
+                prop_assert_eq!(seen.weights, Some(traffic.after));
                 prop_assert_eq!(self.record.state, State::Settling { retiring: true });
                 let settled = self
                     .record
@@ -278,7 +333,7 @@ impl Run {
             }
             Action::StopTarget => {
                 prop_assert_eq!(seen.source_ready, Some(true));
-                prop_assert_eq!(seen.weights, Some(Traffic::WHOLE.at(0)));
+                prop_assert_eq!(seen.weights, Some(traffic.before));
             }
             Action::Prepare | Action::StartTarget | Action::StartSource => {}
         }
@@ -305,10 +360,10 @@ impl Run {
     }
 }
 
-fn start(ramp: Vec<u8>) -> Run {
+fn start(task: &Task) -> Run {
     let limits = Limits::default();
-    let record = record(&limits, ramp);
-    Run { record, limits, world: World::new(), now: Timestamp::from_unix_ms(0), attempt: None }
+    let record = record(&limits, task);
+    Run { record, limits, world: World::new(task), now: Timestamp::from_unix_ms(0), attempt: None }
 }
 
 /// What must be true once it is over. `kind` says that no mishap of the world itself was among the turns.
@@ -324,17 +379,23 @@ fn check_end(run: &Run, kind: bool) -> Result<(), TestCaseError> {
         "weights for a stopped target in {state}"
     );
     prop_assert!(world.source_started || world.target_started);
+    let shift = run.record.relocation.is_shift();
+    prop_assert!(!shift || (world.source_started && world.target_started), "a shift stopped something");
     match state {
         State::Succeeded => {
-            prop_assert!(world.target_started && !world.source_started);
+            prop_assert!(world.target_started && (shift || !world.source_started));
             if kind {
-                prop_assert_eq!(world.weights, Traffic::WHOLE.at(100));
+                prop_assert_eq!(world.weights, world.traffic.after);
             }
         }
         State::RolledBack | State::Aborted => {
-            prop_assert!(world.source_started && !world.target_started, "{:?}", run.record.history);
+            prop_assert!(
+                world.source_started && (shift || !world.target_started),
+                "{:?}",
+                run.record.history
+            );
             if kind {
-                prop_assert_eq!(world.weights, Traffic::WHOLE.at(0));
+                prop_assert_eq!(world.weights, world.traffic.before);
             }
         }
         _ => prop_assert!(run.record.why().contains("Remedy: "), "{}", run.record.why()),
@@ -348,11 +409,9 @@ proptest! {
     #[test]
     fn keeps_its_promises_whatever_happens(
         turns in prop::collection::vec(turn(), 0..120),
-        ramp in prop_oneof![
-            Just(vec![10, 25, 50, 100]), Just(vec![100]), Just(vec![50]), Just(vec![]), Just(vec![0, 7, 255])
-        ],
+        task in task(),
     ) {
-        let mut run = start(ramp);
+        let mut run = start(&task);
         for turn in &turns {
             run.take(turn)?;
         }
@@ -368,8 +427,9 @@ proptest! {
         turns in prop::collection::vec(turn(), 0..60),
         action in 6_u8..8,
         blind in any::<bool>(),
+        task in task(),
     ) {
-        let mut run = start(vec![10, 50, 100]);
+        let mut run = start(&task);
         for turn in &turns {
             run.take(turn)?;
         }
@@ -391,7 +451,7 @@ fn path(run: &Run) -> Vec<String> {
 
 #[test]
 fn the_calm_run_goes_through_every_state_in_order() {
-    let mut run = start(vec![10, 25, 50, 100]);
+    let mut run = start(&Task::whole(&[10, 25, 50, 100]));
     for _ in 0..20 {
         run.take(&Turn { passes_ms: 30_000, ..calm() }).unwrap();
     }
@@ -413,9 +473,14 @@ fn the_calm_run_goes_through_every_state_in_order() {
     assert_eq!(run.record.history[1].why, "the trial was waived by policy p: no staging mesh");
 }
 
-/// Takes calm turns until the state is reached.
+/// Takes calm turns of a whole move until the state is reached.
 fn reach(wanted: State) -> Run {
-    let mut run = start(vec![50, 100]);
+    reach_of(&Task::whole(&[50, 100]), wanted)
+}
+
+/// Takes calm turns until the state is reached.
+fn reach_of(task: &Task, wanted: State) -> Run {
+    let mut run = start(task);
     run.limits.dwell_ms = 1;
     for _ in 0..100_000 {
         if run.record.state == wanted {
@@ -502,7 +567,7 @@ fn a_failure_names_what_is_left_and_the_remedy() {
 #[test]
 fn the_next_move_of_a_plan_waits_for_the_one_before_it() {
     let (limits, late) = (Limits::default(), Timestamp::from_unix_ms(10_000_000));
-    let record = record(&limits, vec![100]);
+    let record = record(&limits, &Task::whole(&[100]));
     let ask = |predecessor, now| {
         let seen = Observation {
             predecessor: Some(predecessor),

@@ -51,6 +51,17 @@ fn what_was_begun_counts_and_says_how_it_ended() {
             Some((true, false, 6)),
         ),
         ("stopped by an operator", &["pending", "trial", "reserving", "aborted"], Some((false, false, 3))),
+        (
+            "a shift that was judged",
+            &["pending", "trial", "ramping", "settling", "succeeded"],
+            Some((false, true, 4)),
+        ),
+        ("a shift in one step", &["pending", "trial", "settling", "succeeded"], Some((false, true, 3))),
+        (
+            "a shift that went back",
+            &["pending", "trial", "ramping", "rolling_back", "rolled_back"],
+            Some((true, false, 4)),
+        ),
         ("no way back", &["pending", "trial", "reserving", "surging", "failed"], Some((true, false, 4))),
         (
             "arrived",
@@ -63,5 +74,46 @@ fn what_was_begun_counts_and_says_how_it_ended() {
         let got =
             past.first().map(|past| (past.failed, !past.then.is_empty(), past.ended_at.unix_ms() / 60_000));
         assert_eq!(got, *want, "case: {name}");
+    }
+}
+
+#[test]
+fn only_moves_tell_how_long_a_move_takes() {
+    let moved = rollout(&[
+        "pending",
+        "trial",
+        "reserving",
+        "surging",
+        "ramping",
+        "draining",
+        "settling",
+        "succeeded",
+    ]);
+    let want = BTreeMap::from([(WorkloadId::from("cart"), 5 * 60_000)]);
+    assert_eq!(durations(std::slice::from_ref(&moved), 60_000), want, "from the wait to draining");
+    let mut shift = rollout(&["pending", "trial", "ramping", "settling", "succeeded"]);
+    shift.relocation.shift_to = Some("cart@b".into());
+    assert_eq!(durations(std::slice::from_ref(&shift), 60_000), BTreeMap::new());
+    assert_eq!(durations(&[moved, shift], 60_000), want, "the newer shift does not count");
+}
+
+#[test]
+fn a_shift_cuts_the_history_like_a_move() {
+    /// States, and from when to when the traffic was shared, in minutes.
+    type Case = (&'static [&'static str], Option<(i64, i64)>);
+    let cases: &[Case] = &[
+        (&["pending", "trial", "aborted"], None),
+        (&["pending", "trial", "ramping", "settling", "succeeded"], Some((2, 4))),
+        (&["pending", "trial", "settling", "succeeded"], Some((2, 3))),
+        (&["pending", "trial", "ramping", "rolling_back", "rolled_back"], Some((2, 4))),
+    ];
+    let minutes = |minutes: i64| Timestamp::from_unix_ms(60_000 * minutes);
+    let cart = ServiceId::from("cart");
+    for (states, want) in cases {
+        let shift = [rollout(states)];
+        let want = want.map(|(from, to)| (minutes(from), minutes(to)));
+        let got = moves_of(&shift, &cart).first().map(|moved| (moved.from, moved.to));
+        assert_eq!(got, want, "{states:?}");
+        assert_eq!(last_change(&shift, &cart), want.map(|(_, to)| to), "{states:?}");
     }
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::rollout::{GateSource, ReportError, Reporter, RolloutPorts, RolloutSettings, Rollouts, Validator};
 use async_trait::async_trait;
 use foremesh_core::{
+    plan::{PairWeights, Traffic},
     rollout::{RolloutRecord, State, Validity, gate::GateSample},
     trial::TestedPlan,
     units::Quantile,
@@ -45,8 +46,35 @@ impl Reporter for Others {
     }
 }
 
-fn plan() -> TestedPlan {
+/// What is carried out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Task {
+    Whole,
+    /// Half of the weight goes with the replica.
+    Part,
+    /// Half of the traffic goes to a replica that runs already.
+    Shift,
+}
+
+impl Task {
+    fn traffic(self) -> Traffic {
+        match self {
+            Self::Whole => Traffic::WHOLE,
+            Self::Part => Traffic::of_replica(100, 50),
+            Self::Shift => Traffic::shifted(PairWeights { source: 100, target: 100 }, 50),
+        }
+    }
+}
+
+fn weights_of(pair: PairWeights) -> BTreeMap<ReplicaId, u32> {
+    let mut all = weights(&[("cart@h1", pair.source), ("cart@h2", pair.target)]);
+    all.retain(|_, weight| *weight > 0);
+    all
+}
+
+fn plan(task: Task) -> TestedPlan {
     let relocation = json!({
+        "traffic": task.traffic(), "shift_to": (task == Task::Shift).then_some("cart@h2"),
         "workload": "cart", "service": "cart", "replica": "cart@h1", "from": "h1", "to": "h2",
         "reason": {
             "policy": "p", "rule": "latency", "quantile": 0.99, "objective_ms": 50.0, "breach_at": 0,
@@ -84,11 +112,15 @@ async fn planner(fixture: &Fixture, clock: &ManualClock, target_fails: bool) -> 
 }
 
 /// The whole move with a new planner at every look; returns the states that were seen.
-async fn killed_all_along(target_fails: bool) -> (RolloutRecord, Vec<String>) {
+async fn killed_all_along(task: Task, target_fails: bool) -> (RolloutRecord, Vec<String>) {
     let fixture = Fixture::new();
     let clock = ManualClock::new(Timestamp::from_unix_ms(0));
-    let (_, rollouts) = planner(&fixture, &clock, target_fails).await;
-    let id = rollouts.start(&plan()).await.unwrap().remove(0);
+    let (platform, rollouts) = planner(&fixture, &clock, target_fails).await;
+    if task == Task::Shift {
+        platform.place(&cart(), &NodeId::from("h2")).await.unwrap();
+        platform.set_weights(&service(), &weights_of(task.traffic().before)).await.unwrap();
+    }
+    let id = rollouts.start(&plan(task)).await.unwrap().remove(0);
     let mut seen = vec!["Pending".to_owned()];
     for look in 1..500 {
         let (platform, rollouts) = planner(&fixture, &clock, target_fails).await;
@@ -104,12 +136,15 @@ async fn killed_all_along(target_fails: bool) -> (RolloutRecord, Vec<String>) {
             seen.push(record.state.to_string());
         }
         if record.state.is_last() {
-            let serves = if record.state == State::Succeeded { "cart@h2" } else { "cart@h1" };
-            assert_eq!(platform.weights(&service()).await.unwrap(), weights(&[(serves, 100)]));
+            let arrived = record.state == State::Succeeded;
+            let (ends, serves) =
+                if arrived { (task.traffic().after, "cart@h2") } else { (task.traffic().before, "cart@h1") };
+            assert_eq!(platform.weights(&service()).await.unwrap(), weights_of(ends));
             let snapshot = platform.snapshot().await.unwrap();
             let replicas: Vec<_> =
                 snapshot.workloads[&cart()].replicas.iter().map(|(id, r)| (id.as_str(), r.ready)).collect();
-            assert_eq!(replicas, [(serves, true)]);
+            let stays = if task == Task::Shift { vec!["cart@h1", "cart@h2"] } else { vec![serves] };
+            assert_eq!(replicas, stays.into_iter().map(|replica| (replica, true)).collect::<Vec<_>>());
             return (record, seen);
         }
         clock.set(Timestamp::from_unix_ms(look * 5_000));
@@ -118,9 +153,22 @@ async fn killed_all_along(target_fails: bool) -> (RolloutRecord, Vec<String>) {
 }
 
 #[tokio::test]
-async fn a_move_succeeds_although_the_planner_is_killed_in_every_state() {
-    let (record, seen) = killed_all_along(false).await;
+async fn a_shift_succeeds_or_goes_back_although_the_planner_is_killed_in_every_state() {
+    let (record, seen) = killed_all_along(Task::Shift, false).await;
+    assert_eq!(seen, ["Pending", "Trial", "Ramping(0)", "Ramping(1)", "Settling", "Succeeded"]);
     assert_eq!(record.state, State::Succeeded, "{:#?}", record.history);
+    let (record, seen) = killed_all_along(Task::Shift, true).await;
+    assert_eq!(seen, ["Pending", "Trial", "Ramping(0)", "RollingBack(shift, from Ramping)", "RolledBack"]);
+    assert_eq!(record.state, State::RolledBack, "{:#?}", record.history);
+}
+
+#[tokio::test]
+async fn a_move_succeeds_although_the_planner_is_killed_in_every_state() {
+    let (part, passed) = killed_all_along(Task::Part, false).await;
+    assert_eq!(part.state, State::Succeeded, "{:#?}", part.history);
+    let (record, seen) = killed_all_along(Task::Whole, false).await;
+    assert_eq!(record.state, State::Succeeded, "{:#?}", record.history);
+    assert_eq!(passed, seen, "a part of the weight takes the same way");
     let states = [
         "Pending",
         "Trial",
@@ -138,7 +186,7 @@ async fn a_move_succeeds_although_the_planner_is_killed_in_every_state() {
 
 #[tokio::test]
 async fn a_move_to_a_failing_target_is_rolled_back_although_the_planner_is_killed_in_every_state() {
-    let (record, seen) = killed_all_along(true).await;
+    let (record, seen) = killed_all_along(Task::Whole, true).await;
     assert_eq!(record.state, State::RolledBack, "{:#?}", record.history);
     let back = &seen[4..];
     let states = [

@@ -1,4 +1,8 @@
 use super::*;
+use foremesh_core::{
+    ids::ReplicaId,
+    plan::{PairWeights, Traffic},
+};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -72,6 +76,32 @@ async fn a_journal_of_the_first_version_is_brought_up_to_date() {
     assert_eq!(journal.unfinished().await.unwrap().len(), 2, "the audit has neither's change of state");
     let counts = journal.counts().await.unwrap();
     assert_eq!(counts, [("Succeeded".to_owned(), 1), ("Trial".to_owned(), 1)]);
+}
+
+/// What the planner before weights wrote is a move with all that the replica has, and is written again as it was.
+#[tokio::test]
+async fn a_record_without_weights_is_read_as_a_whole_move() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = journal(folder.path(), &[rollout(1, "shop", 50, false)]).await;
+    let old = r#"{"id":"plan-1.0","plan":"plan-1","generation":1,"after":null,"move":{"workload":"shop","service":"shop","replica":"shop@a","from":"a","to":"b","reason":{"policy":"p","rule":"slow","quantile":0.99,"objective_ms":250.0,"breach_at":9,"breach_probability":0.9,"stay_ms":400.0,"move_ms":40.0,"model":"last_value","lead_ms":5},"ramp_percent":[50,100]},"trial":{"trial":"waived","by":"ops","reason":"no staging mesh","at":5},"prediction":null,"target":"shop@b","state":{"name":"ramping","step":0},"entered_at":50,"deadline":59,"attempt":0,"history":[{"at":50,"from":{"name":"surging"},"to":{"name":"ramping","step":0},"why":"it is ready"}]}"#;
+    let update = "UPDATE rollouts SET record = ?1";
+    journal.open.lock().unwrap().connection.execute(update, [old]).unwrap();
+    let record = journal.get(&RolloutId::new("plan-1.0")).await.unwrap().unwrap().record;
+    assert!(record.relocation.traffic.is_whole() && !record.relocation.is_shift());
+    assert_eq!(record.relocation.traffic.at(50), PairWeights { source: 50, target: 50 });
+    assert_eq!(serde_json::to_string(&record).unwrap(), old);
+}
+
+#[tokio::test]
+async fn weights_and_the_target_of_a_shift_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut shift = rollout(1, "shop", 50, false);
+    shift.relocation.traffic = Traffic::shifted(PairWeights { source: 100, target: 80 }, 25);
+    shift.relocation.shift_to = Some(ReplicaId::new("shop@b"));
+    shift.target.clone_from(&shift.relocation.shift_to);
+    drop(journal(folder.path(), std::slice::from_ref(&shift)).await);
+    let again = Journal::open(&folder.path().join("rollouts.db")).unwrap();
+    assert_eq!(again.get(&shift.id).await.unwrap().unwrap().record, shift);
 }
 
 #[tokio::test]

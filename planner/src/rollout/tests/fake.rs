@@ -39,6 +39,15 @@ pub(super) const FAULTS: [Fault; 5] =
 /// A call: the state that the rollout was in, and what was called.
 pub(super) type Call = (String, &'static str);
 
+/// What a gate asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Sampled {
+    pub(super) state: String,
+    pub(super) node: NodeId,
+    pub(super) from: Timestamp,
+    pub(super) to: Timestamp,
+}
+
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) running: BTreeSet<NodeId>,
@@ -54,6 +63,8 @@ pub(super) struct World {
     /// Requests and failures of the target.
     pub(super) target_sample: Option<(u64, u64)>,
     pub(super) reports: Vec<(String, usize, State)>,
+    /// Windows that the gate asked for.
+    pub(super) samples: Vec<Sampled>,
     /// Promises that were broken.
     pub(super) violations: Vec<String>,
 }
@@ -83,6 +94,7 @@ impl Fake {
             validity: Some(Validity::Holds),
             target_sample: Some((1000, 0)),
             reports: Vec::new(),
+            samples: Vec::new(),
             violations: Vec::new(),
         };
         Self { world: Arc::new(Mutex::new(world)), crashed: Arc::new(Notify::new()), clock }
@@ -230,6 +242,11 @@ impl GateSource for Fake {
         to: Timestamp,
     ) -> Option<GateSample> {
         assert!(from < to);
+        {
+            let mut world = self.world();
+            let state = world.state.clone();
+            world.samples.push(Sampled { state, node: node.clone(), from, to });
+        }
         let of_target = node.as_str() != "h1";
         let sampled = self.call(if of_target { "sample target" } else { "sample source" }, |world| {
             let (requests, server_errors) = if of_target { world.target_sample? } else { (1000, 0) };
