@@ -121,6 +121,19 @@ async fn a_slow_target_gives_its_share_back() {
     conclude(mesh, &[HOME, TARGET], &[(HOME, 100), (TARGET, 100)]).await;
 }
 
+/// Nobody hands it a plan: the planner sees that one of two hosts will be full, and takes the traffic off it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_planner_takes_traffic_off_a_host_that_will_be_full() {
+    let mut mesh = Mesh::prepare_on("auto", &[HOME, TARGET]).await;
+    mesh.planner.start().await;
+    mesh.start_load().await;
+    let ended = mesh.planner.ends(WITHIN).await;
+    assert_eq!((&ended["state"], &ended["kind"]), (&json!("Succeeded"), &json!("shift")), "{ended:#}");
+    assert_eq!(ended["summary"], "shop: 100 % of the traffic of shop@host-a from host-a to host-b");
+    assert_shares(&mesh, &[(HOME, 0.0), (TARGET, 1.0)]).await;
+    conclude(mesh, &[HOME, TARGET], &[(TARGET, 200)]).await;
+}
+
 /// An operator stops it in the middle.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_gets_even_shares_back() {
