@@ -5,6 +5,7 @@ mod accuracy;
 mod decisions;
 mod events;
 mod forecasts;
+mod graph;
 mod health;
 mod nodes;
 mod payload;
@@ -113,6 +114,7 @@ fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(accuracy::list))
         .routes(routes!(services::history))
         .routes(routes!(routes::list))
+        .routes(routes!(graph::graph))
         .routes(routes!(nodes::list))
         .routes(routes!(nodes::proxies))
         .routes(routes!(signals::list))

@@ -1,5 +1,5 @@
 //! What developers, dashboards and probes get from a planner that has learnt.
-use crate::rig::{Mesh, Planner, SERVICE, outbound, post, until};
+use crate::rig::{HOME, Mesh, Planner, SERVICE, outbound, post, until};
 use foremesh_demo::unix_ms;
 use foremesh_summary::{CONTENT_TYPE, PUSH_PATH, encode, wire::WindowSummary};
 use std::{collections::BTreeSet, time::Duration};
@@ -8,7 +8,7 @@ const WITHIN: Duration = Duration::from_secs(30);
 const PROBLEM: &str = "application/problem+json";
 
 /// Every path that a planner serves, with a method and a request that it understands.
-const SERVED: [(&str, &str, &str); 38] = [
+const SERVED: [(&str, &str, &str); 40] = [
     ("get", "/api/v1/services", "/api/v1/services"),
     ("get", "/api/v1/services/{id}", "/api/v1/services/shop"),
     ("get", "/api/v1/services/{id}/forecast", "/api/v1/services/shop/forecast"),
@@ -19,6 +19,8 @@ const SERVED: [(&str, &str, &str); 38] = [
     ("get", "/api/v1/plans", "/api/v1/plans"),
     ("get", "/api/v1/plans/{id}", "/api/v1/plans/none"),
     ("get", "/api/v1/plans/{id}/record", "/api/v1/plans/none/record"),
+    ("post", "/api/v1/plans/{id}/approve", "/api/v1/plans/none/approve"),
+    ("get", "/api/v1/graph", "/api/v1/graph"),
     ("get", "/api/v1/decisions", "/api/v1/decisions"),
     ("get", "/api/v1/decisions/last", "/api/v1/decisions/last"),
     ("get", "/api/v1/decisions/services/{id}", "/api/v1/decisions/services/shop"),
@@ -66,6 +68,7 @@ async fn a_planner_that_has_learnt_answers() {
     })
     .await;
     health(planner).await;
+    distances(planner).await;
     forecasts(planner).await;
     problems(planner).await;
     metrics(planner).await;
@@ -73,6 +76,23 @@ async fn a_planner_that_has_learnt_answers() {
     let report = mesh.end_load().await;
     mesh.assert_all_observed_but(&report, "batch").await;
     assert!(mesh.planner.stop().await.success());
+}
+
+/// The edge's proxy and that of the host saw the same calls: what they differ by is the way, and here that is short.
+async fn distances(planner: &Planner) {
+    until("the distance from the edge to the host to be known", WITHIN, async || {
+        let graph = planner.json("/api/v1/graph").await?;
+        let known = graph["nodes"].as_array().into_iter().flatten().find(|distance| {
+            (distance["from"].as_str(), distance["to"].as_str()) == (Some("edge"), Some(HOME))
+        });
+        let known = known.ok_or_else(|| format!("{graph:#}"))?;
+        let number = |name: &str| known[name].as_f64().unwrap_or(f64::NAN);
+        let (mean_ms, error_ms) = (number("mean_ms"), number("error_ms"));
+        assert!((0.0..20.0).contains(&mean_ms) && (0.0..20.0).contains(&error_ms), "{known}");
+        println!("the edge is {mean_ms:.3} ms from {HOME}, give or take {error_ms:.3}");
+        Ok(())
+    })
+    .await;
 }
 
 async fn health(planner: &Planner) {

@@ -4,10 +4,13 @@
 //! All of it is fitted outside of a decision, from histories, and is part of the decision's inputs as plain numbers, so
 //! that a decision can be made again from its record.
 mod graph;
+mod outcome;
+mod paired;
 mod proximity;
 mod record;
 
 pub use graph::{CallCount, Served};
+pub use paired::{CallTimes, samples};
 pub use proximity::DistanceSample;
 
 use crate::ids::{NodeId, ServiceId, WorkloadId, Zone};

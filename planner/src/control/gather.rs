@@ -20,6 +20,7 @@ pub(super) async fn gather(
     parts.observed.write().await.refresh(now).await?;
 
     let rollouts = parts.rollouts.recent(now.plus_ms(-moves::REMEMBERED_MS)).await?;
+    let learned = learning.at(parts, &snapshot, &rollouts, now).await;
     let past_moves = moves::past_moves(&rollouts);
     let in_flight = moves::in_flight(&rollouts);
     let move_duration_ms = moves::durations(&rollouts, settings.pending_ms);
@@ -46,7 +47,6 @@ pub(super) async fn gather(
     parts.calendars.set_learned(made.effects.clone());
 
     let look_ahead_ms = settings.step.times(settings.horizon_steps);
-    let learned = learning.at(parts, &snapshot, now).await;
     let inputs = OwnedInputs {
         now,
         snapshot,

@@ -1,15 +1,16 @@
-//! What traffic has taught: CPU per request of each workload, and who calls whom. Fitted now and then, not in each pass.
-//!
-//! Distances between nodes stay unknown: the caller's proxy does not say which node answered, and the callee's not which
-//! node asked. A zone is known of the measuring proxy only, for the same reason.
+//! What traffic and past moves have taught: CPU per request of each workload, who calls whom, how far nodes are from one
+//! another, and how wrong the twin was. What is read from the store is fitted now and then, not in each pass.
 use super::Parts;
-use crate::store::RangeQuery;
+use crate::store::{RangeQuery, SeriesStep, StoreError};
 use foremesh_core::{
     gauge::GaugeMetric,
     history::Metric,
-    ids::{ServiceId, WorkloadId},
+    ids::{NodeId, ServiceId, WorkloadId},
     inputs::Measured,
-    learned::{CallCount, CallGraph, Demand, Learned, Served},
+    learned::{
+        CallCount, CallGraph, CallTimes, Demand, Learned, Proximity, Served, TwinOutcome, TwinRecord, samples,
+    },
+    rollout::{RolloutRecord, State},
     time::Timestamp,
     topology::{Snapshot, Workload},
     twin::demand,
@@ -19,6 +20,9 @@ use std::collections::BTreeMap;
 
 /// Time between two fits, in milliseconds: what is fitted to a day changes slowly.
 const EVERY_MS: i64 = 5 * 60_000;
+
+/// Steps between two fits as long as nothing is known of who calls whom.
+const EVERY_STEPS: usize = 10;
 
 /// How far back calls are counted, in milliseconds: graphs change with each deployment.
 const CALLS_MS: i64 = 15 * 60_000;
@@ -32,18 +36,62 @@ pub(super) struct Learning {
 
 impl Learning {
     /// What is known at `now`, fitted again when the last fit is old.
-    pub(super) async fn at(&mut self, parts: &Parts, snapshot: &Snapshot, now: Timestamp) -> Learned {
-        if self.at.is_none_or(|last| now.ms_since(last) >= EVERY_MS || now < last) {
+    pub(super) async fn at(
+        &mut self,
+        parts: &Parts,
+        snapshot: &Snapshot,
+        rollouts: &[RolloutRecord],
+        now: Timestamp,
+    ) -> Learned {
+        let knows = !self.learned.graph.0.is_empty() || !self.learned.proximity.nodes.is_empty();
+        let soon_ms = parts.store.levels().base().step.times(EVERY_STEPS);
+        let every_ms = if knows { EVERY_MS } else { EVERY_MS.min(soon_ms) };
+        if self.at.is_none_or(|last| now.ms_since(last) >= every_ms || now < last) {
             self.at = Some(now);
             self.learned.demand = demands(parts, snapshot).await;
-            // A mesh that is too large to be read at once, or a store that does not answer: the last graph holds.
-            match calls(parts, snapshot, now).await {
-                Ok(graph) => self.learned.graph = graph,
-                Err(error) => tracing::debug!(%error, "calls between services could not be counted"),
+            // A mesh that is too large to be read at once, or a store that does not answer: what was learned last holds.
+            match seen(parts, now).await {
+                Ok(steps) => {
+                    self.learned.graph = calls(parts, snapshot, &steps).await;
+                    self.learned.proximity = distances(snapshot, &steps);
+                }
+                Err(error) => tracing::debug!(%error, "calls between services could not be read"),
             }
         }
+        self.learned.twin = outcomes(parts, snapshot, rollouts).await;
         self.learned.clone()
     }
+}
+
+/// What came of the moves that are over, the newest first. A service with several replicas is left out: what was predicted is
+/// about the one that moved, and what is measured about all of them.
+async fn outcomes(parts: &Parts, snapshot: &Snapshot, rollouts: &[RolloutRecord]) -> TwinRecord {
+    let observed = parts.observed.read().await;
+    let outcome = |record: &RolloutRecord| {
+        let (planned, prediction) = (&record.relocation, record.prediction.as_ref()?);
+        let alone = snapshot.workloads.get(&planned.workload)?.replicas.len() == 1;
+        let over =
+            record.history.last().filter(|_| record.state == State::Succeeded && !planned.is_shift())?.at;
+        let metric = Metric::latency(planned.reason.quantile.get()).filter(|_| alone)?;
+        TwinOutcome::of(prediction, over, &observed.service(&planned.service)?.series(metric))
+    };
+    TwinRecord { moves: rollouts.iter().rev().filter_map(outcome).collect() }
+}
+
+/// How far nodes are from one another, from the calls of the newest minutes.
+fn distances(snapshot: &Snapshot, steps: &[SeriesStep]) -> Proximity {
+    let times = |step: &SeriesStep| CallTimes {
+        start: step.start,
+        by_caller: step.key.direction == Direction::Outbound,
+        caller: step.key.caller.clone(),
+        callee: ServiceId::new(step.key.callee.as_str()),
+        node: NodeId::new(step.key.node.as_str()),
+        calls: step.counts.finished(),
+        sum_ms: step.counts.sum_us as f64 / 1e3,
+    };
+    let times: Vec<CallTimes> = steps.iter().map(times).collect();
+    let zones = snapshot.nodes.iter().filter_map(|(id, node)| Some((id.clone(), node.zone.clone()?)));
+    Proximity::fit(&samples(&times), &zones.collect())
 }
 
 /// CPU per request of each workload that alone answers for its service: of several, who got which requests is not known.
@@ -77,17 +125,17 @@ async fn demands(parts: &Parts, snapshot: &Snapshot) -> BTreeMap<WorkloadId, Dem
         .collect()
 }
 
-/// Calls of the newest minutes, as counted by the callers' proxies, else by the callees' that know who calls.
-async fn calls(
-    parts: &Parts,
-    snapshot: &Snapshot,
-    now: Timestamp,
-) -> Result<CallGraph, crate::store::StoreError> {
+/// What all proxies saw in the newest minutes.
+async fn seen(parts: &Parts, now: Timestamp) -> Result<Vec<SeriesStep>, StoreError> {
     let query = RangeQuery { from: now.plus_ms(-CALLS_MS), to: now, ..RangeQuery::default() };
-    let steps = parts.store.range(query).await?;
+    parts.store.range(query).await
+}
+
+/// Who calls whom, as counted by the callers' proxies, else by the callees' that know who calls.
+async fn calls(parts: &Parts, snapshot: &Snapshot, steps: &[SeriesStep]) -> CallGraph {
     let mut requests: BTreeMap<ServiceId, [u64; 2]> = BTreeMap::new();
     let mut counts: BTreeMap<(ServiceId, ServiceId), [u64; 2]> = BTreeMap::new();
-    for step in &steps {
+    for step in steps {
         let side = usize::from(step.key.direction == Direction::Outbound);
         let callee = ServiceId::new(step.key.callee.as_str());
         let finished = step.counts.finished();
@@ -112,5 +160,5 @@ async fn calls(
         let median_ms = measured.and_then(|measured| measured.latency(0.5));
         (service, Served { requests: inbound.max(outbound), median_ms })
     });
-    Ok(CallGraph::fit(&counts, &served.collect()))
+    CallGraph::fit(&counts, &served.collect())
 }
