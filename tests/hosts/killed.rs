@@ -17,7 +17,7 @@ const FAULT_MS: u64 = 600;
 async fn on_the_way_on(state: &str) {
     let mut mesh = Mesh::start().await;
     let id = kill_in(&mut mesh, state).await;
-    let ended = mesh.planner.ends(WITHIN).await;
+    let ended = mesh.planner.ends_of(&id, WITHIN).await;
     let end = ended["state"].as_str().unwrap_or_default().to_owned();
     // The gap in what was observed may make the plan doubtful; then nothing was done yet, and nothing is.
     let may_give_up = state == "Pending";
@@ -66,8 +66,7 @@ async fn conclude(mut mesh: Mesh, states: &[&str], id: &str, place: &str) {
     let report = mesh.end_load().await;
     let audit = mesh.planner.audit().await;
     assert_resumed(&audit, id, states);
-    let first =
-        mesh.planner.relocations().await.expect("relocations are listed").pop().expect("there is one");
+    let first = mesh.planner.ends_of(id, WITHIN).await;
     assert_on_record(&mesh, &audit, &first).await;
     mesh.assert_all_observed(&report).await;
     assert!(mesh.planner.stop().await.success(), "the planner ends in order");

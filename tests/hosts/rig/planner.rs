@@ -104,8 +104,17 @@ impl Planner {
     pub(crate) async fn reaches(&self, state: &str, deadline: Duration) -> Value {
         until(&format!("the relocation to be {state}"), deadline, async || {
             let all = self.relocations().await?;
-            let Some(first) = all.last() else { return Err(self.why_nothing().await) };
+            let Some(first) = followed(&all) else { return Err(self.why_nothing().await) };
             if first["state"] == state { Ok(first.clone()) } else { Err(format!("it is {first:#}")) }
+        })
+        .await
+    }
+
+    /// Waits until this relocation is over, and gives it.
+    pub(crate) async fn ends_of(&self, id: &str, deadline: Duration) -> Value {
+        until(&format!("relocation {id} to be over"), deadline, async || {
+            let one = self.json(&format!("/api/v1/relocations/{id}")).await?;
+            if one["over"] == true { Ok(one) } else { Err(format!("it is {one:#}")) }
         })
         .await
     }
@@ -114,7 +123,7 @@ impl Planner {
     pub(crate) async fn ends(&self, deadline: Duration) -> Value {
         until("the relocation to be over", deadline, async || {
             let all = self.relocations().await?;
-            let Some(first) = all.last() else { return Err(self.why_nothing().await) };
+            let Some(first) = followed(&all) else { return Err(self.why_nothing().await) };
             if first["over"] == true { Ok(first.clone()) } else { Err(format!("it is {first:#}")) }
         })
         .await
@@ -143,4 +152,14 @@ impl Planner {
         all.reverse();
         all
     }
+}
+
+/// Of relocations, the newest first, the oldest of which anything was done, else the newest: where a machine is so busy that
+/// what is measured leaves a plan in doubt, it is called off before its turn comes, and made anew.
+fn followed(all: &[Value]) -> Option<&Value> {
+    let called_off = |one: &&Value| {
+        let changes = one["history"].as_array().map_or(&[][..], |changes| changes);
+        one["state"] == "Aborted" && changes.len() == 1 && changes[0]["from"] == "Pending"
+    };
+    all.iter().rev().find(|one| !called_off(one)).or(all.first())
 }
