@@ -95,7 +95,7 @@ impl Traces {
         let read = |name: &str| fs::read_to_string(cluster.state().join(name)).ok();
         let id = |text: String| text.split(' ').next()?.parse().ok();
         let (keeper, sandbox): (u32, u32) = (id(read("keeper")?)?, id(read("sandbox")?)?);
-        let group = read("group")?.trim().to_owned();
+        let group = cluster.group();
         let mut processes = BTreeSet::new();
         let mut names = Vec::new();
         for folder in groups(&group) {

@@ -73,6 +73,17 @@ impl Cluster {
         &self.state
     }
 
+    /// The name of its control groups.
+    ///
+    /// # Panics
+    /// When it is not up.
+    pub fn group(&self) -> String {
+        let file = self.state.join("group");
+        let text =
+            std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        text.trim().to_owned()
+    }
+
     /// Starts it, bound to this process.
     pub async fn up(&self, options: &[&str]) -> Result<String, String> {
         self.up_with(std::process::id(), options).await
@@ -148,6 +159,16 @@ impl Cluster {
         let mut command = Command::new(root().join("scripts/testbed"));
         command.args(argv).env("TESTBED_STATE", &self.state).kill_on_drop(true);
         command
+    }
+}
+
+impl Drop for Cluster {
+    // A drop cannot await. The shared one is never dropped: it ends with its owner, this process.
+    fn drop(&mut self) {
+        let mut down = std::process::Command::new(root().join("scripts/testbed"));
+        if let Err(error) = down.arg("down").env("TESTBED_STATE", &self.state).status() {
+            eprintln!("the testbed in {} is left behind: {error}", self.state.display());
+        }
     }
 }
 
