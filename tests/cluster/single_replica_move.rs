@@ -35,6 +35,11 @@ async fn no_request_fails() {
     let options = ["--rate", &RATE.to_string(), "--seconds", &LOAD_SECONDS.to_string()];
     let mut load = Load::start(&space, &client, &url, &options, Duration::from_secs(90));
     let mover = Mover { space: &space, client: &client };
+    until("the load to be on its way", SOON, async || {
+        let served = space.served(&old).await?;
+        if served > RATE { Ok(()) } else { Err(format!("{served} requests are served")) }
+    })
+    .await;
     let began = Instant::now();
     let new = mover.surge(&old).await;
     let ready = began.elapsed();
@@ -42,6 +47,7 @@ async fn no_request_fails() {
         mover.route(100 - share, share).await;
         sleep(AT_EACH_SHARE).await;
     }
+    let by_old = space.served(&old).await.unwrap_or_else(|error| panic!("{error}"));
     mover.retire(&old, &new).await;
     mover.leave().await;
     let moved = began.elapsed();
@@ -61,6 +67,12 @@ async fn no_request_fails() {
         result["failed"],
         result["latency_ms"]["p50"],
         result["latency_ms"]["p99"]
+    );
+    let by_new = space.served(&new).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(
+        result["ok"],
+        by_old + by_new,
+        "served once each: {by_old} by the source, {by_new} by the target"
     );
     assert_eq!(result["failed"], 0, "{:#}", result["failures"]);
     assert!(result["ok"].as_u64() >= Some(RATE * LOAD_SECONDS - 1), "{result:#}");
@@ -144,9 +156,7 @@ impl Mover<'_> {
 
     async fn knows_route(&self, what: &str, is_so: impl Fn(&str) -> bool) {
         self.space
-            .sidecar_until(self.client, "config_dump?resource=dynamic_route_configs", what, |dump| {
-                is_so(&dump.split_whitespace().collect::<String>())
-            })
+            .sidecar_until(self.client, "config_dump?resource=dynamic_route_configs", what, is_so)
             .await;
     }
 

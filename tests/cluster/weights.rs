@@ -36,7 +36,6 @@ async fn ninety_to_ten_between_two_subsets() {
     space.apply(&routes.to_string()).await;
     space
         .sidecar_until(&client, "config_dump?resource=dynamic_route_configs", "the weights", |dump| {
-            let dump: String = dump.split_whitespace().collect();
             dump.contains(&format!("|v2|{host}\",\"weight\":10"))
         })
         .await;
@@ -71,9 +70,7 @@ async fn served(space: &Namespace) -> [u64; 2] {
     let mut counts = [0; 2];
     for (count, version) in counts.iter_mut().zip(["v1", "v2"]) {
         let pod = space.pod(&format!("app=web,version={version}")).await;
-        let answer =
-            space.cluster().call(&pod.admin("/counts")).await.unwrap_or_else(|error| panic!("{error}"));
-        *count = answer["body"]["served"].as_u64().unwrap_or_else(|| panic!("no count in {answer}"));
+        *count = space.served(&pod).await.unwrap_or_else(|error| panic!("{error}"));
     }
     counts
 }
