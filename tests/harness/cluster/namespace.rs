@@ -108,8 +108,7 @@ impl Namespace {
 
     /// What the sidecar of a pod tells on its admin port, such as `clusters`; JSON without white space.
     ///
-    /// It is asked from the container beside it: a command in the sidecar's own would use the sidecar's CPU, which is
-    /// limited, and requests on their way would wait for it.
+    /// It is asked from the container beside it: a command in the sidecar's own takes CPU from the requests on their way.
     pub async fn sidecar(&self, pod: &str, path: &str) -> Result<String, String> {
         let answer = self.call_from(pod, &format!("http://127.0.0.1:15000/{path}")).await?;
         if answer["status"] != 200 {
