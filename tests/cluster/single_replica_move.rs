@@ -68,13 +68,13 @@ async fn no_request_fails() {
         result["latency_ms"]["p50"],
         result["latency_ms"]["p99"]
     );
+    assert_eq!(result["failed"], 0, "{:#}", result["failures"]);
     let by_new = space.served(&new).await.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(
         result["ok"],
         by_old + by_new,
         "served once each: {by_old} by the source, {by_new} by the target"
     );
-    assert_eq!(result["failed"], 0, "{:#}", result["failures"]);
     assert!(result["ok"].as_u64() >= Some(RATE * LOAD_SECONDS - 1), "{result:#}");
 }
 

@@ -40,7 +40,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).with_ansi(false).init();
     let args = Args::parse();
     let threads = if let Command::Serve(serve) = &args.command { serve.threads } else { 8 };
     // Requests that burn CPU are the blocking threads of this runtime.
