@@ -10,6 +10,7 @@
 //! Nothing is mocked. Every process and task ends when its owner is dropped, also when a test fails. What is missing on
 //! a machine fails a test with the remedy; no test is skipped.
 pub mod backend;
+pub mod cluster;
 pub mod load;
 pub mod lossy;
 pub mod place;
@@ -20,6 +21,7 @@ pub mod stored;
 pub mod wait;
 
 pub use backend::Backend;
+pub use cluster::{Cluster, Namespace, WorkloadSpec};
 pub use load::{Fleet, Sent};
 pub use lossy::LossyProxy;
 pub use place::Place;

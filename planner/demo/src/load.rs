@@ -48,6 +48,8 @@ pub struct LoadSpec {
     pub from: Duration,
     /// When the load ends, from the start of the first day; `None` runs until [`LoadHandle::stop`].
     pub until: Option<Duration>,
+    /// How many requests are sent before the load ends; `None` bounds it by time only.
+    pub requests: Option<u64>,
     /// Most connections at a time; a request that finds all of them busy waits, and its latency counts on.
     pub connections: usize,
     /// How long after it was due a request may take; then it has failed.
@@ -69,6 +71,7 @@ impl LoadSpec {
             day_start_unix_ms: clock::unix_ms(),
             from: Duration::ZERO,
             until: None,
+            requests: None,
             connections: 512,
             request_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(10),
@@ -171,8 +174,9 @@ async fn drive(
         tokio::spawn(publish(Arc::clone(&recorder), windows, instant_of(first_window + 1.0), first_window));
     let mut requests = JoinSet::new();
     let until = spec.until.map_or(f64::INFINITY, |until| until.as_secs_f64());
+    let mut left = spec.requests.unwrap_or(u64::MAX);
     for due in ArrivalTimes::new(spec.rate, spec.arrivals, spec.seed, spec.from.as_secs_f64()) {
-        if due >= until || *stopped.borrow() {
+        if due >= until || left == 0 || *stopped.borrow() {
             break;
         }
         if due < started_in_day {
@@ -184,6 +188,7 @@ async fn drive(
             // An error means that the handle is gone, which stops the load as well.
             _ = stopped.wait_for(|stopped| *stopped) => break,
         }
+        left -= 1;
         recorder.offered();
         requests.spawn(Arc::clone(&target).send(due));
         while requests.try_join_next().is_some() {}

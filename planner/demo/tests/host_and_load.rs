@@ -94,6 +94,18 @@ async fn every_request_is_answered_and_counted_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_load_ends_after_its_number_of_requests() {
+    let host = Running::start(HostArgs::new("host-a", 2_000)).await;
+    let settings = settings(0.1);
+    host.agent.start("shop", settings).await.unwrap();
+    wait_until_ready(&host.agent, "shop").await;
+    let spec = LoadSpec { requests: Some(37), ..LoadSpec::constant(loopback(settings.port), 500.0) };
+    let (_, report) = run_load(spec).await;
+    assert_eq!((report.totals.offered, report.totals.ok), (37, 37));
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_stops_finishes_its_requests() {
     let host = Running::start(HostArgs::new("host-a", 2_000)).await;
     let settings = settings(1.0);
