@@ -75,7 +75,7 @@ pub(super) struct Outcome {
 }
 
 impl Distance {
-    fn new(from: impl ToString, to: impl ToString, distance: &learned::Distance) -> Self {
+    fn new(from: &impl ToString, to: &impl ToString, distance: &learned::Distance) -> Self {
         let learned::Distance { mean_ms, error_ms, calls } = *distance;
         Self { from: from.to_string(), to: to.to_string(), mean_ms, error_ms, calls }
     }

@@ -125,11 +125,13 @@ mod tests {
         }
     }
 
+    /// Nodes of caller and callee, and milliseconds between them.
+    type Pairs = &'static [(&'static str, &'static str, f64)];
+
     #[test]
     fn only_what_is_clear_is_put_together() {
         let asked = |caller, node, calls, ms| times(true, caller, node, calls, ms);
         let answered = |caller, node, calls, ms| times(false, caller, node, calls, ms);
-        type Pairs = &'static [(&'static str, &'static str, f64)];
         let cases: [(&str, Vec<CallTimes>, Pairs); 9] = [
             (
                 "two named ends",
