@@ -38,6 +38,13 @@ pub(crate) struct Goes<'a> {
     pub(crate) shift: bool,
 }
 
+/// Gives the edge its endpoints, as a planner does when it starts.
+pub(crate) async fn give_endpoints(files: &Files) {
+    let settings = Settings::read(&files.settings).expect("the settings can be read");
+    let hosts = settings.read_hosts().expect("the hosts file can be read");
+    HostsPlatform::open(hosts, &files.state, Clock::System).await.expect("the platform opens");
+}
+
 /// Leaves a plan in the journal of a planner that does not run, with nothing done yet.
 pub(crate) async fn hand_over(files: &Files, goes: Goes<'_>) {
     let settings = Settings::read(&files.settings).expect("the settings can be read");

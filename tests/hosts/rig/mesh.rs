@@ -1,5 +1,6 @@
 //! One mesh under test: hosts, proxies, load, planner.
 use super::{
+    executor::give_endpoints,
     files,
     past::{self, PAST_EPOCH},
     place::{Turn, foremesh_binary},
@@ -29,6 +30,8 @@ const REQUESTS_PER_SECOND: f64 = 200.0;
 const SETTINGS: ServiceSettings =
     ServiceSettings { port: 0, demand_ms: 2.5, variation: 0.5, startup_ms: 200 };
 const READY_WITHIN: Duration = Duration::from_secs(30);
+/// How long the load runs before the planner looks, so that hosts are as busy as they were.
+const WARM: Duration = Duration::from_millis(1_500);
 const PUSH_INTERVAL_MS: u64 = 200;
 
 /// A running mesh. Everything in it dies when it is dropped.
@@ -52,9 +55,17 @@ struct Probes {
 impl Mesh {
     /// A mesh with a planner that predicts a breach on [`HOME`] and may move the service, under load.
     pub(crate) async fn start() -> Self {
-        let mut mesh = Self::prepare("auto").await;
-        mesh.planner.start().await;
+        Self::start_on(&[HOME]).await
+    }
+
+    /// The same with a replica on each of these hosts. The load runs before the planner looks for the first time, as it did
+    /// in the past: hosts that are idle for a moment would be a change that leaves the forecast in doubt.
+    pub(crate) async fn start_on(homes: &[&str]) -> Self {
+        let mut mesh = Self::prepare_on("auto", homes).await;
+        give_endpoints(mesh.planner.files()).await;
         mesh.start_load().await;
+        mesh.run_for(WARM).await;
+        mesh.planner.start().await;
         mesh
     }
 

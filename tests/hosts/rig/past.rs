@@ -35,6 +35,8 @@ const STEPS: i64 = 300;
 pub(super) const PAST_EPOCH: u64 = 1;
 /// Requests of one step.
 const REQUESTS: u64 = 100;
+/// CPU that the service uses of its host.
+const SERVICE_MILLICORES: f64 = 500.0;
 
 /// Writes the past of `service` on `home` up to `end`, beside hosts that were idle.
 pub(crate) async fn write(state: &Path, service: &str, home: &str, idle: &[&str], end_unix_ms: u64) {
@@ -51,17 +53,22 @@ pub(crate) async fn write(state: &Path, service: &str, home: &str, idle: &[&str]
         store.append(Summary { message, body, received: start.plus_ms(STEP_MS) })
     });
     try_join_all(summaries).await.expect("the past is accepted");
-    let gauge = |node: &str, at: Timestamp, value: f64| Gauge {
+    let gauge = |node: &str, metric: GaugeMetric, at: Timestamp, value: f64| Gauge {
         subject: GaugeSubject::Node(NodeId::new(node)),
-        metric: GaugeMetric::CpuUsedMillicores,
+        metric,
         source: GaugeSource::Platform,
         at,
         value,
     };
     let gauges = starts.iter().flat_map(|start| {
         let used = if is_slow(*start, end) { 1_990.0 } else { 500.0 };
-        let idle = idle.iter().map(|node| gauge(node, *start, 0.0));
-        idle.chain([gauge(home, *start, used)])
+        // All that and what it is without the service, as a planner keeps them.
+        let both = move |node: &str, used: f64, besides: f64| {
+            [(GaugeMetric::CpuUsedMillicores, used), (GaugeMetric::CpuBackgroundMillicores, besides)]
+                .map(|(metric, value)| gauge(node, metric, *start, value))
+        };
+        let idle = idle.iter().flat_map(move |node| both(node, 0.0, 0.0));
+        idle.chain(both(home, used, used - SERVICE_MILLICORES))
     });
     store.append_gauges(gauges.collect()).await.expect("the past is accepted");
     store.flush(end).await.expect("the past can be merged");
