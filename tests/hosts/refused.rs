@@ -262,7 +262,7 @@ async fn state_that_is_not_for_this_planner_is_left_alone() {
     }
 
     fs::create_dir_all(&state).expect("directories can be made");
-    write_past(&state, "shop", "host-a", &[], unix_ms()).await;
+    write_past(&state, "shop", ("host-a", 1.0), &[], unix_ms()).await;
     let says =
         ["level 0 of the store", "has steps of 500 ms, but the settings ask for 60000 ms; set the step back"];
     assert_does_not_start(&settings, "another step", &says).await;

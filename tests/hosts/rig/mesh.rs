@@ -82,7 +82,8 @@ impl Mesh {
             world.start_service(home, SETTINGS, READY_WITHIN).await.expect("the service starts");
         }
         let files = files::write(world.layout(), &SETTINGS, mode, homes);
-        past::write(&files.state, SERVICE, HOME, &[TARGET, SPARE], unix_ms()).await;
+        let share = 1.0 / homes.len() as f64;
+        past::write(&files.state, SERVICE, (HOME, share), &[TARGET, SPARE], unix_ms()).await;
         let planner = Planner::new(files, world.layout().planner);
         Self { planner, world, load: None, probes: Probes::default(), _turn: turn }
     }

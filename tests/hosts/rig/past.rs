@@ -35,11 +35,17 @@ const STEPS: i64 = 300;
 pub(super) const PAST_EPOCH: u64 = 1;
 /// Requests of one step.
 const REQUESTS: u64 = 100;
-/// CPU that the service uses of its host.
+/// CPU that the service uses in all.
 const SERVICE_MILLICORES: f64 = 500.0;
 
-/// Writes the past of `service` on `home` up to `end`, beside hosts that were idle.
-pub(crate) async fn write(state: &Path, service: &str, home: &str, idle: &[&str], end_unix_ms: u64) {
+/// Writes the past of `service` up to `end`, of which `home` served a share, beside hosts that were idle.
+pub(crate) async fn write(
+    state: &Path,
+    service: &str,
+    (home, share): (&str, f64),
+    idle: &[&str],
+    end_unix_ms: u64,
+) {
     let step = Step::from_ms(STEP_MS).expect("the step is positive");
     let settings = StoreSettings::from_base(step);
     let path = state.join("series.db");
@@ -68,7 +74,7 @@ pub(crate) async fn write(state: &Path, service: &str, home: &str, idle: &[&str]
                 .map(|(metric, value)| gauge(node, metric, *start, value))
         };
         let idle = idle.iter().flat_map(move |node| both(node, 0.0, 0.0));
-        idle.chain(both(home, used, used - SERVICE_MILLICORES))
+        idle.chain(both(home, used, used - share * SERVICE_MILLICORES))
     });
     store.append_gauges(gauges.collect()).await.expect("the past is accepted");
     store.flush(end).await.expect("the past can be merged");
