@@ -125,6 +125,7 @@ async fn a_slow_target_gives_its_share_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_planner_takes_traffic_off_a_host_that_will_be_full() {
     let mesh = Mesh::start_on(&[HOME, TARGET]).await;
+    mesh.planner.reaches("Settling", WITHIN).await;
     let ended = mesh.planner.ends(WITHIN).await;
     assert_eq!((&ended["state"], &ended["kind"]), (&json!("Succeeded"), &json!("shift")), "{ended:#}");
     assert_eq!(ended["summary"], "shop: 100 % of the traffic of shop@host-a from host-a to host-b");
