@@ -25,7 +25,7 @@ pub(crate) use time_text::{parse as parse_time, rfc3339};
 pub use what_if::WhatIfAnswer;
 
 use crate::{
-    approvals::Approvals, audit::Audit, calendar::Calendars, clock::Clock, metrics::Metrics,
+    approvals::Approvals, audit::Audit, calendar::Calendars, causes::chain, clock::Clock, metrics::Metrics,
     observed::SharedObserved, problem::Problem, published::Published, published::View,
     regressors::Regressors, rollout::Rollouts, signals::status::Statuses, store::SeriesStore,
 };
@@ -81,6 +81,11 @@ impl ApiState {
             Problem::unavailable(format!("there is no decision yet, because {why}; ask again in a moment"))
         })
     }
+}
+
+/// What the planner itself could not do.
+fn fault(error: &dyn std::error::Error) -> Problem {
+    Problem::internal(chain(error))
 }
 
 #[derive(OpenApi)]

@@ -27,7 +27,7 @@ use crate::{
     ids::ServiceId,
     inputs::Inputs,
     plan::{Costs, Effect, Move, Rejection, Unlisted},
-    policy::{PredictedLatency, RelocationPolicy, Rule, Trigger},
+    policy::{Mode, PredictedLatency, RelocationPolicy, Rule, Trigger},
     time::Timestamp,
     twin::{MeshModel, ReplicaIx, ServiceIx},
 };
@@ -149,8 +149,7 @@ fn prepare<'r, 'm, 'a>(
     chosen: Chosen<'_>,
     staying: &mut Vec<(ServiceId, NothingBecause)>,
 ) -> (MeshSpace<'m, 'a>, Vec<Case<'r, 'a>>) {
-    let mode = risks.iter().map(|risk| risk.policy.mode).min().unwrap_or(crate::policy::Mode::Auto);
-    let mut space = MeshSpace::new(inputs, mesh, mode, chosen);
+    let mut space = space_with(inputs, mesh, risks, chosen);
     let mut cases: Vec<Case<'r, 'a>> = Vec::new();
     for risk in risks {
         if let Some(service) = mesh.service_ix(risk.service) {
@@ -163,17 +162,34 @@ fn prepare<'r, 'm, 'a>(
             Err(why) => staying.push((risk.service.clone(), why)),
         }
     }
+    weightiest_first(&space, &mut cases);
+    space.set_aims(cases.iter().map(Case::aim).collect());
+    space.set_first(cases.iter().flat_map(|case| case.units.keys().copied()).collect());
+    (space, cases)
+}
+
+/// A mesh with moves that stand already, in which nothing is moved that no policy as far-reaching as those of the risks is
+/// about.
+fn space_with<'m, 'a>(
+    inputs: &Inputs<'a>,
+    mesh: &'m MeshModel,
+    risks: &[Risk<'a>],
+    chosen: Chosen<'_>,
+) -> MeshSpace<'m, 'a> {
+    let mode = risks.iter().map(|risk| risk.policy.mode).min().unwrap_or(Mode::Auto);
+    MeshSpace::new(inputs, mesh, mode, chosen)
+}
+
+/// In the order in which services are dealt with: by the priority of their policies, then by what is at stake.
+fn weightiest_first(space: &MeshSpace<'_, '_>, cases: &mut [Case<'_, '_>]) {
     cases.sort_by(|a, b| {
         let by_priority = b.risk.policy.priority.cmp(&a.risk.policy.priority);
-        let by_weight = b.staying(&space).total_cmp(&a.staying(&space));
+        let by_weight = b.staying(space).total_cmp(&a.staying(space));
         by_priority
             .then(by_weight)
             .then(a.risk.at().cmp(&b.risk.at()))
             .then(a.risk.service.cmp(b.risk.service))
     });
-    space.set_aims(cases.iter().map(Case::aim).collect());
-    space.set_first(cases.iter().flat_map(|case| case.units.keys().copied()).collect());
-    (space, cases)
 }
 
 /// The space that [`place`] searches for these risks, before anything is moved: for comparing the search with others.

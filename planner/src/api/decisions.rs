@@ -1,5 +1,5 @@
 //! What was decided, and why.
-use super::{ApiState, query::Query, time_text::rfc3339};
+use super::{ApiState, fault, query::Query, time_text::rfc3339};
 use crate::{audit::Entry, problem::Problem};
 use axum::{
     Json,
@@ -208,8 +208,4 @@ pub(super) async fn list(
 ) -> Result<Json<Trail>, Problem> {
     let entries = state.audit.newest(None, page.before, page.limit()).map_err(|e| fault(&e))?;
     Ok(Json(Trail { entries: entries.into_iter().map(AuditEntry::from).collect() }))
-}
-
-fn fault(error: &crate::audit::AuditError) -> Problem {
-    Problem::internal(crate::causes::chain(error))
 }

@@ -1,5 +1,5 @@
 //! Plans: which were made, what became of them, and a human's yes to one that waits.
-use super::{ApiState, payload, query::Query, time_text::rfc3339};
+use super::{ApiState, fault, payload, query::Query, time_text::rfc3339};
 use crate::{
     approvals::{ApproveError, plan_in},
     audit::{Entry, Kind},
@@ -289,8 +289,4 @@ fn problem(error: &ApproveError) -> Problem {
             Problem::internal(chain(error))
         }
     }
-}
-
-fn fault(error: &dyn std::error::Error) -> Problem {
-    Problem::internal(chain(error))
 }

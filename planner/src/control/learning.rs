@@ -1,5 +1,5 @@
 //! What traffic and past moves have taught: CPU per request of each workload, who calls whom, how far nodes are from one
-//! another, and how wrong the twin was. What is read from the store is fitted now and then, not in each pass.
+//! another, and how wrong the twin was. It is fitted now and then, not in each pass.
 use super::Parts;
 use crate::store::{RangeQuery, SeriesStep, StoreError};
 use foremesh_core::{
@@ -49,6 +49,7 @@ impl Learning {
         if self.at.is_none_or(|last| now.ms_since(last) >= every_ms || now < last) {
             self.at = Some(now);
             self.learned.demand = demands(parts, snapshot).await;
+            self.learned.twin = outcomes(parts, snapshot, rollouts).await;
             // A mesh that is too large to be read at once, or a store that does not answer: what was learned last holds.
             match seen(parts, now).await {
                 Ok(steps) => {
@@ -58,7 +59,6 @@ impl Learning {
                 Err(error) => tracing::debug!(%error, "calls between services could not be read"),
             }
         }
-        self.learned.twin = outcomes(parts, snapshot, rollouts).await;
         self.learned.clone()
     }
 }

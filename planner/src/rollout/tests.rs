@@ -79,6 +79,14 @@ impl Bench {
         self.crashes += 1;
     }
 
+    /// Nobody is there for hours; then a planner starts again.
+    async fn restart_after_hours(&mut self) {
+        advance(Duration::from_secs(6 * 3600)).await;
+        let elapsed = i64::try_from(self.begun.elapsed().as_millis()).unwrap();
+        self.fake.clock.set(Timestamp::from_unix_ms(START_MS + elapsed));
+        self.restart().await;
+    }
+
     /// One look at all rollouts, or a crash; then time passes.
     async fn turn(&mut self) {
         let crashed = tokio::select! {
@@ -365,10 +373,7 @@ async fn a_planner_that_was_down_for_hours_goes_on() {
         }
         bench.rollouts.start(&tested(1, &["cart"])).await.unwrap();
         bench.run_until(state).await;
-        advance(Duration::from_secs(6 * 3600)).await;
-        let elapsed = i64::try_from(bench.begun.elapsed().as_millis()).unwrap();
-        bench.fake.clock.set(Timestamp::from_unix_ms(START_MS + elapsed));
-        bench.restart().await;
+        bench.restart_after_hours().await;
         let record = bench.run_to_end().await.remove(0);
         assert_eq!(record.state, ends, "down in {state}: {:#?}", record.history);
         check_end(&record, &bench.fake, state);

@@ -37,9 +37,7 @@ pub(super) fn place<'a>(
             chosen = told(&scored_with, with);
         }
     }
-    let moves = chosen.moves.len();
-    parts::add(inputs, mesh, risks, before, &mut chosen);
-    if chosen.moves.len() > moves {
+    if parts::add(inputs, mesh, risks, before, &mut chosen) {
         return told(&Weighed::of(inputs, mesh, risks, before, &chosen.moves), chosen);
     }
     chosen

@@ -150,10 +150,7 @@ async fn a_shift_survives_restarts_and_hours_without_a_planner() {
             bench.fake.world().target_sample = Some((1000, 400));
         }
         bench.run_until(state).await;
-        advance(Duration::from_secs(6 * 3600)).await;
-        let elapsed = i64::try_from(bench.begun.elapsed().as_millis()).unwrap();
-        bench.fake.clock.set(Timestamp::from_unix_ms(START_MS + elapsed));
-        bench.restart().await;
+        bench.restart_after_hours().await;
         let record = bench.run_to_end().await.remove(0);
         assert_eq!(record.state, ends, "down in {state}: {:#?}", record.history);
         check(&record, &bench.fake, state);

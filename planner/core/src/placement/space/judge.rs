@@ -141,8 +141,7 @@ impl MeshSpace<'_, '_> {
         })
     }
 
-    /// Highest share of a node's CPU that may be in use with more of a replica's requests on it: the limit, or what is in use
-    /// anyway.
+    /// Highest share of a node's CPU that may be in use with more of a replica's requests on it.
     pub(in crate::placement) fn most_for(&self, unit: ReplicaIx, node: NodeIx) -> f64 {
         let service = self.mesh.service(self.service_of(unit));
         let (_, described) = self.layout.node(NodeIndex(node));

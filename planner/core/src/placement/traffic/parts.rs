@@ -3,9 +3,8 @@ use super::permitted;
 use crate::{
     ids::ReplicaId,
     inputs::Inputs,
-    placement::{Chosen, MeshSpace, Placement, Risk, case::Case, search::Space, told},
+    placement::{Chosen, MeshSpace, Placement, Risk, case::Case, search::Space, space_with, told},
     plan::{Cause, Move, Traffic},
-    policy::Mode,
     topology::Replica,
     twin::{MeshModel, NodeIx, ReplicaIx, UPPER},
 };
@@ -26,22 +25,22 @@ struct Way {
     part: u32,
 }
 
-/// Adds such moves for services that are still at risk with those of the placement.
+/// Adds such moves for services that are still at risk with those of the placement; whether there were any.
 pub(super) fn add<'a>(
     inputs: &Inputs<'a>,
     mesh: &MeshModel,
     risks: &[Risk<'a>],
     before: &[Move],
     placement: &mut Placement,
-) {
-    let mode = risks.iter().map(|risk| risk.policy.mode).min().unwrap_or(Mode::Auto);
+) -> bool {
     let open = |risk: &&Risk<'a>| {
         risk.worst_ms().is_some()
             && placement.later.iter().all(|later| later.service != *risk.service)
             && mesh.service_ix(risk.service).is_some_and(|service| mesh.replicas_of(service).count() > 1)
     };
+    let moves = placement.moves.len();
     let open: Vec<&Risk<'a>> = risks.iter().filter(open).take(SERVICES).collect();
-    let space = |moves: &[Move]| MeshSpace::new(inputs, mesh, mode, Chosen { before, beside: moves });
+    let space = |beside: &[Move]| space_with(inputs, mesh, risks, Chosen { before, beside });
     let mut with = None;
     for risk in open {
         let space = with.get_or_insert_with(|| space(&placement.moves));
@@ -61,6 +60,7 @@ pub(super) fn add<'a>(
         with = None;
     }
     placement.rejected.sort_by(|a, b| a.workload.cmp(&b.workload).then(a.node.cmp(&b.node)));
+    placement.moves.len() > moves
 }
 
 /// The way that cures the service and costs least.

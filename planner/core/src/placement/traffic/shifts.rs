@@ -3,11 +3,10 @@ use super::permitted;
 use crate::{
     ids::ServiceId,
     inputs::Inputs,
-    placement::{Chosen, MeshSpace, NothingBecause, Risk, case::Case},
+    placement::{Chosen, MeshSpace, NothingBecause, Risk, case::Case, space_with, weightiest_first},
     plan::{Move, PairWeights, Traffic},
-    policy::Mode,
     topology::NodeState,
-    twin::{MeshModel, NodeIx, ReplicaIx, UPPER},
+    twin::{MeshModel, ReplicaIx, UPPER},
 };
 use std::collections::BTreeSet;
 
@@ -29,14 +28,6 @@ pub(super) struct Shifted {
     pub(super) staying: Vec<(ServiceId, NothingBecause)>,
 }
 
-/// One way to relieve a replica.
-#[derive(Clone, Copy, Debug)]
-struct Shift {
-    from: ReplicaIx,
-    to: ReplicaIx,
-    traffic: Traffic,
-}
-
 /// Looks for one shift for each service at risk that has several replicas, the weightiest first.
 pub(super) fn shifts<'a>(
     inputs: &Inputs<'a>,
@@ -44,28 +35,21 @@ pub(super) fn shifts<'a>(
     risks: &[Risk<'a>],
     before: &[Move],
 ) -> Shifted {
-    let mode = risks.iter().map(|risk| risk.policy.mode).min().unwrap_or(Mode::Auto);
-    let mut space = MeshSpace::new(inputs, mesh, mode, Chosen { before, beside: &[] });
+    let mut space = space_with(inputs, mesh, risks, Chosen { before, beside: &[] });
     let cases = risks.iter().filter(|risk| risk.worst_ms().is_some()).filter_map(|risk| {
         let service = mesh.service_ix(risk.service)?;
         Case::looked_at(&space, risk, service).ok()
     });
     let mut cases: Vec<Case<'_, 'a>> = cases.collect();
-    let staying: Vec<f64> = cases.iter().map(|case| case.staying(&space)).collect();
-    let mut order: Vec<usize> = (0..cases.len()).collect();
-    order.sort_by(|a, b| {
-        let priority = cases[*b].risk.policy.priority.cmp(&cases[*a].risk.policy.priority);
-        priority.then(staying[*b].total_cmp(&staying[*a])).then(a.cmp(b))
-    });
+    weightiest_first(&space, &mut cases);
     let mut shifted = Shifted::default();
-    for at in order {
-        let case = &mut cases[at];
-        if case.cured(&space).is_some() {
-            continue;
+    for case in &cases {
+        if case.cured(&space).is_none()
+            && let Some(best) = best(&mut space, case, &shifted.moves)
+        {
+            space.evaluation.carry_out(&best);
+            shifted.moves.push(best);
         }
-        let Some(best) = best(&mut space, case, &shifted.moves) else { continue };
-        shifted.moves.push(planned(&mut space, case, best));
-        apply(&mut space, best.from, best.to, best.traffic.after);
     }
     for case in cases.iter().filter(|_| !shifted.moves.is_empty()) {
         if case.cured(&space).is_none() {
@@ -84,21 +68,21 @@ pub(super) fn shifts<'a>(
 }
 
 /// The shift that cures the service and costs least, if one does.
-fn best(space: &mut MeshSpace<'_, '_>, case: &Case<'_, '_>, chosen: &[Move]) -> Option<Shift> {
-    let mut best: Option<(f64, Shift)> = None;
+fn best(space: &mut MeshSpace<'_, '_>, case: &Case<'_, '_>, chosen: &[Move]) -> Option<Move> {
+    let mut best: Option<(f64, Move)> = None;
     for (from, to) in pairs(space, case) {
-        let weights = [from, to].map(|end| space.weight_of(end));
-        let before = PairWeights { source: weights[0], target: weights[1] };
+        let before = PairWeights { source: space.weight_of(from), target: space.weight_of(to) };
+        let mut shift = planned(space, case, (from, to));
+        if before.source == 0 || !permitted(space, case.risk, &shift, chosen) {
+            continue;
+        }
         for part in PARTS {
-            let shift = Shift { from, to, traffic: Traffic::shifted(before, part) };
-            let planned = planned(space, case, shift);
-            if before.source == 0 || !permitted(space, case.risk, &planned, chosen) {
-                continue;
-            }
-            let Some(change) = change(space, case, shift) else { continue };
-            let change = change + space.disruption_of(&planned);
-            if change < 0.0 && best.is_none_or(|(least, _)| change < least) {
-                best = Some((change, shift));
+            shift.traffic = Traffic::shifted(before, part);
+            let Some((change, move_ms)) = tried(space, case, (from, to), &shift) else { continue };
+            if change < 0.0 && best.as_ref().is_none_or(|(least, _)| change < *least) {
+                let mut found = shift.clone();
+                found.reason.move_ms = move_ms;
+                best = Some((change, found));
             }
         }
     }
@@ -135,39 +119,38 @@ fn serves(space: &MeshSpace<'_, '_>, unit: ReplicaIx) -> bool {
     ready && stays && known && !space.moves_already(unit)
 }
 
-/// Change of the cost without that of the shift itself; `None` when it may not be or cures nobody.
-fn change(space: &mut MeshSpace<'_, '_>, case: &Case<'_, '_>, shift: Shift) -> Option<f64> {
-    let Shift { from, to, traffic } = shift;
+/// Change of the cost and the latency in milliseconds that the service comes to; `None` when the shift may not be or cures
+/// nobody.
+fn tried(
+    space: &mut MeshSpace<'_, '_>,
+    case: &Case<'_, '_>,
+    (from, to): (ReplicaIx, ReplicaIx),
+    shift: &Move,
+) -> Option<(f64, f64)> {
     let node = space.evaluation().node_of(to);
+    let disruption = space.disruption_of(shift);
     let before = space.swayed();
     let touched: Vec<_> = space.evaluation.touched(from, node).collect();
-    apply(space, from, to, traffic.after);
+    apply(space, (from, to), shift.traffic.after);
     let most = space.most_for(to, node);
     let fits = space.evaluation().highest_use(node, UPPER) <= most
-        && touched.iter().all(|service| space.spares(*service))
-        && case.cured(space).is_some();
+        && touched.iter().all(|service| space.spares(*service));
+    let cured = case.cured(space).filter(|_| fits);
     let change = space.swayed() - before;
-    apply(space, from, to, traffic.before);
-    fits.then_some(change)
+    apply(space, (from, to), shift.traffic.before);
+    cured.map(|move_ms| (change + disruption, move_ms))
 }
 
-fn apply(space: &mut MeshSpace<'_, '_>, from: ReplicaIx, to: ReplicaIx, weights: PairWeights) {
+fn apply(space: &mut MeshSpace<'_, '_>, (from, to): (ReplicaIx, ReplicaIx), weights: PairWeights) {
     space.evaluation.weigh(from, f64::from(weights.source));
     space.evaluation.weigh(to, f64::from(weights.target));
 }
 
-fn planned(space: &mut MeshSpace<'_, '_>, case: &Case<'_, '_>, shift: Shift) -> Move {
-    let node = |space: &MeshSpace<'_, '_>, unit| -> NodeIx { space.evaluation().node_of(unit) };
-    let (from, to) = (node(space, shift.from), node(space, shift.to));
-    let expected_ms = {
-        apply(space, shift.from, shift.to, shift.traffic.after);
-        let ms = case.expected_ms(space);
-        apply(space, shift.from, shift.to, shift.traffic.before);
-        ms
-    };
-    let mut planned = case.planned(space, shift.from, (from, to), expected_ms);
-    planned.traffic = shift.traffic;
-    planned.shift_to = Some(space.mesh.replica(shift.to).1.clone());
+/// A shift between two replicas, without how much.
+fn planned(space: &MeshSpace<'_, '_>, case: &Case<'_, '_>, (from, to): (ReplicaIx, ReplicaIx)) -> Move {
+    let node = |unit| space.evaluation().node_of(unit);
+    let mut planned = case.planned(space, from, (node(from), node(to)), f64::INFINITY);
+    planned.shift_to = Some(space.mesh.replica(to).1.clone());
     // A shift starts nothing, so it takes no longer than a move of something that is there at once.
     planned.reason.lead_ms =
         space.inputs.settings.default_move_duration_ms.min(space.inputs.duration_of(&planned.workload));

@@ -2,9 +2,8 @@
 use crate::{
     ids::ServiceId,
     inputs::Inputs,
-    placement::{Chosen, Cost, MeshSpace, Risk, case::Case, told},
+    placement::{Chosen, Cost, MeshSpace, Risk, case::Case, space_with, told},
     plan::{Costs, Effect, Move},
-    policy::Mode,
     twin::{MeshModel, ServiceIx},
 };
 
@@ -25,8 +24,7 @@ impl<'m, 'a> Weighed<'m, 'a> {
         before: &[Move],
         moves: &[Move],
     ) -> Self {
-        let mode = risks.iter().map(|risk| risk.policy.mode).min().unwrap_or(Mode::Auto);
-        let space = |beside| MeshSpace::new(inputs, mesh, mode, Chosen { before, beside });
+        let space = |beside| space_with(inputs, mesh, risks, Chosen { before, beside });
         let (with, without) = (space(moves), space(&[]));
         let breach = |risk: &&Risk<'a>| risk.trigger.breach().is_some();
         let cured = |risk: &Risk<'a>| {
