@@ -208,11 +208,11 @@ impl Workload {
 
     /// Part of the workload's traffic that one of its replicas gets, 0 to 1. Even parts when no replica has a weight.
     pub fn share_of(&self, replica: &Replica) -> f64 {
-        let all: u32 = self.replicas.values().map(|replica| replica.weight).sum();
+        let all: u64 = self.replicas.values().map(|replica| u64::from(replica.weight)).sum();
         if all == 0 {
             return 1.0 / self.replicas.len().max(1) as f64;
         }
-        f64::from(replica.weight) / f64::from(all)
+        f64::from(replica.weight) / all as f64
     }
 }
 

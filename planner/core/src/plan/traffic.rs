@@ -40,14 +40,15 @@ impl Traffic {
     pub const fn of_replica(weight: u32, percent: u32) -> Self {
         Self {
             before: PairWeights { source: weight, target: 0 },
-            after: PairWeights { source: 0, target: weight * percent / 100 },
+            after: PairWeights { source: 0, target: part_of(weight, percent) },
         }
     }
 
     /// The source gives a share of its weight, in percent, to a target that runs already.
     pub const fn shifted(before: PairWeights, percent: u32) -> Self {
-        let given = before.source * percent / 100;
-        let after = PairWeights { source: before.source - given, target: before.target + given };
+        let given = part_of(before.source, percent);
+        let after =
+            PairWeights { source: before.source - given, target: before.target.saturating_add(given) };
         Self { before, after }
     }
 
@@ -74,7 +75,12 @@ impl Default for Traffic {
 /// Rounded towards the beginning, so that a ramp never gives more than it says.
 const fn between(from: u32, to: u32, percent: u8) -> u32 {
     let percent = if percent > 100 { 100 } else { percent as u32 };
-    if to >= from { from + (to - from) * percent / 100 } else { from - (from - to) * percent / 100 }
+    if to >= from { from + part_of(to - from, percent) } else { from - part_of(from - to, percent) }
+}
+
+/// At most all of it. Weights that somebody wrote by hand may be as large as they can be stored.
+const fn part_of(weight: u32, percent: u32) -> u32 {
+    (weight as u64 * percent as u64 / 100) as u32
 }
 
 #[cfg(test)]
@@ -95,6 +101,7 @@ mod tests {
             ("a part on a smaller node", Traffic::of_replica(100, 50), 100, pair(0, 50)),
             ("the way to it", Traffic::of_replica(100, 50), 25, pair(75, 12)),
             ("a replica that had half", Traffic::of_replica(50, 100), 25, pair(38, 12)),
+            ("as much as can be stored", Traffic::of_replica(u32::MAX, 100), 50, pair(1 << 31, u32::MAX / 2)),
         ];
         for (name, traffic, percent, want) in cases {
             assert_eq!(traffic.at(percent), want, "case: {name}");

@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 /// Weights of all replicas of one service.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Weights {
-    sum: u32,
-    replicas: u32,
+    sum: u64,
+    replicas: u64,
 }
 
 impl Weights {
     pub(super) const fn add(&mut self, weight: u32) {
-        self.sum += weight;
+        self.sum += weight as u64;
         self.replicas += 1;
     }
 
