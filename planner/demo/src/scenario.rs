@@ -50,7 +50,8 @@ impl Scenario {
     ///
     /// `shop` needs 2.5 core-milliseconds per request, so its load of 160 to 480 requests per second takes 0.4 to 1.2
     /// cores. At the peak the neighbour on `host-a` leaves 1.1 of 2.0 cores: the queue grows until the load falls
-    /// again, and is empty long before the next day. `host-b` has room; `host-c` has too few cores even when empty.
+    /// again, and is empty long before the next day. `host-b` has room, also for the rush in the history with which
+    /// that queue is worked off; `host-c` has too few cores even when empty.
     pub fn demo(day: Duration) -> Self {
         let host = |name: &str, zone: &str, capacity_millicores: u32, seed: u64| HostSpec {
             zone: zone.to_owned(),
@@ -69,7 +70,7 @@ impl Scenario {
             service: "shop".to_owned(),
             home: "host-a".to_owned(),
             settings: ServiceSettings { port: 0, demand_ms: 2.5, variation: 0.5, startup_ms: 500 },
-            hosts: vec![crowded, host("host-b", "zone-1", 2_000, 12), host("host-c", "zone-2", 900, 13)],
+            hosts: vec![crowded, host("host-b", "zone-1", 4_000, 12), host("host-c", "zone-2", 900, 13)],
             rate: Profile { period: day, base: 160.0, peak: 480.0, centre: 0.5, shape: Shape::Cosine },
             objective_ms: 250.0,
             seed: 2026,

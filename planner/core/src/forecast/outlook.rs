@@ -14,6 +14,12 @@ use serde::{Deserialize, Serialize};
 /// Models that have less than this share of the whole horizon are left out of the forecast's `model`.
 const NAMED: f64 = 0.1;
 
+/// A history of this share of another one's length is about as long.
+const ABOUT: f64 = 0.8;
+
+/// So many seasons of values are enough beside any longer history.
+const ENOUGH_SEASONS: f64 = 7.0;
+
 /// One step of a forecast.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ForecastStep {
@@ -70,6 +76,14 @@ pub struct Exhaustion {
 }
 
 impl Forecast {
+    /// Whether it rests on a history about as long as that of another one, or on so many seasons that more say little new.
+    pub fn knows_as_long_as(&self, other: &Self) -> bool {
+        match (self.seasons, other.seasons) {
+            (Some(own), Some(other)) => own >= ENOUGH_SEASONS.min(ABOUT * other),
+            _ => self.backtest_origins as f64 >= ABOUT * other.backtest_origins as f64,
+        }
+    }
+
     /// A forecast of what is known: every level is the value itself, and there is one path. For series whose future is
     /// written down, and for comparing decisions with those of perfect foresight.
     pub fn certain(subject: &str, metric: &str, made_at: Timestamp, step: Step, values: &[f64]) -> Self {

@@ -49,6 +49,16 @@ fn each_reason_follows_from_one_change() {
             "no breach is predicted: 15.3 ms at worst against 250.0 ms, probability of a breach 0.01",
         ),
         (
+            "a background that has been as low as it is for days",
+            |w| w.background("a", |_| 200.0, 180),
+            "the cause is not the node: by the use of the nodes it would reach 15.1 ms, but 403.8 ms are forecast",
+        ),
+        (
+            "a background of a few steps beside days of the node",
+            |w| w.background("a", |_| 200.0, 6),
+            "cart to b",
+        ),
+        (
             "mode observe",
             |w| w.policies = vec![policy(&json!({"mode": "observe"}))],
             "policy `shop` only says what it sees: its mode is observe",

@@ -100,6 +100,12 @@ impl World {
         self.nodes.insert(name.into(), forecast_of(name, "cpu_used_millicores", &history(180, used)));
     }
 
+    /// What has been in use on a node besides its replicas, as seen for so many steps.
+    pub(crate) fn background(&mut self, name: &str, used: Daily, steps: usize) {
+        let forecast = forecast_of(name, "cpu_background_millicores", &history(steps, used));
+        self.background.insert(name.into(), forecast);
+    }
+
     /// Adds a service with one workload of one replica, or replaces it.
     pub(crate) fn service(&mut self, shape: &ServiceShape) {
         let replica = Replica::new(shape.node.into(), true);

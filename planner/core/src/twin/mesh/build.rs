@@ -226,7 +226,7 @@ impl MeshModel {
     }
 
     /// What is on nodes besides the known replicas: as forecast, or what the node's forecast leaves without them. A
-    /// replica of unknown load is in the node's forecast only.
+    /// replica of unknown load is in the node's forecast only, and so is what came before the background was measured.
     fn find_background(&mut self, inputs: &Inputs<'_>) {
         let mut whole = vec![true; self.nodes.len()];
         for replica in &self.replicas {
@@ -236,6 +236,8 @@ impl MeshModel {
         let mut given = vec![false; self.nodes.len()];
         for (node, id) in self.node_ids.iter().enumerate() {
             let forecast = inputs.background.get(id).and_then(|forecast| forecast.as_ref().ok());
+            let all = inputs.nodes.get(id).and_then(|forecast| forecast.as_ref().ok());
+            let forecast = forecast.filter(|besides| all.is_none_or(|all| besides.knows_as_long_as(all)));
             let lanes = forecast.filter(|_| whole[node]).and_then(|forecast| self.window.fullest(forecast));
             if let Some(lanes) = lanes
                 && self.nodes[node].capacity > 0.0
