@@ -1,0 +1,155 @@
+//! Watches: each keeps what is needed of one kind of object, and knows how fresh it is.
+mod heard;
+mod store;
+
+pub(crate) use heard::Heard;
+
+use crate::{
+    Clock,
+    error::{ClusterError, in_full, remedy},
+    objects::{Keep, Kind, Manifest},
+};
+use foremesh_core::time::Timestamp;
+use futures::StreamExt;
+use kube::{
+    Api, Client,
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Config, watcher},
+    },
+};
+use std::{pin::pin, sync::Arc, time::Duration};
+use store::{Failure, Store};
+use tokio::task::JoinSet;
+
+/// Seconds after which a watch is ended and taken up again where it was. So an idle watch is heard of that often, and a
+/// connection that died in silence is found.
+const WATCH_SECONDS: u32 = 30;
+
+/// Time in which a streamed list must be complete. A server that does not know them may answer as if it did, and then
+/// never says that the list is complete.
+const STREAMED_LIST_DEADLINE: Duration = Duration::from_secs(60);
+
+/// A watch of one kind in all namespaces.
+#[derive(Debug)]
+pub(crate) struct Watch<T> {
+    store: Arc<Store<T>>,
+    kind: Kind,
+    since: Timestamp,
+}
+
+/// What a watch holds.
+#[derive(Debug)]
+pub(crate) struct Held<T> {
+    pub(crate) objects: Vec<Arc<T>>,
+    /// When the API server was last heard of it.
+    pub(crate) at: Timestamp,
+}
+
+impl<T: Keep> Watch<T> {
+    /// Starts a watch, as one of these tasks.
+    pub(crate) fn start(client: &Client, clock: &Clock, tasks: &mut JoinSet<()>) -> Self {
+        let store = Arc::new(Store::default());
+        let api = Api::all_with(client.clone(), &T::KIND);
+        tasks.spawn(follow(api, Arc::clone(&store), Arc::clone(clock)));
+        Self { store, kind: T::KIND, since: clock() }
+    }
+
+    /// What it holds, if that is complete and fresh.
+    ///
+    /// # Errors
+    /// Names the watch, what is wrong, and since when.
+    pub(crate) fn held(&self, heard: &Heard, now: Timestamp, stale_after: Duration) -> Result<Held<T>, ClusterError> {
+        let error = |what: String, failure: Option<Failure>| {
+            let object = format!("watch of {}", self.kind.plural);
+            match failure {
+                Some(Failure { since, error, remedy }) => {
+                    let seconds = now.ms_since(since) / 1000;
+                    ClusterError::new(object, format!("{what}, and it fails since {seconds} s: {error}"), remedy)
+                }
+                None => {
+                    ClusterError::new(object, what, "check that the API server answers and is not overloaded")
+                }
+            }
+        };
+        let held = self.store.held();
+        let last = heard.last(&self.kind.path());
+        let (Some(objects), Some(at)) = (held.objects, last) else {
+            let seconds = now.ms_since(self.since) / 1000;
+            return Err(error(format!("its first list is not complete after {seconds} s"), held.failure));
+        };
+        if let Some(lost) = held.lost {
+            return Err(error(lost, held.failure));
+        }
+        let age_ms = now.ms_since(at);
+        if i128::from(age_ms) > i128::try_from(stale_after.as_millis()).unwrap_or(i128::MAX) {
+            return Err(error(format!("nothing was heard of it for {} s", age_ms / 1000), held.failure));
+        }
+        Ok(Held { objects, at })
+    }
+}
+
+/// Follows one kind for ever. The list is streamed where the server can: it then never holds all of it at once.
+async fn follow<T: Keep>(api: Api<Manifest<T::Spec, T::Status>>, store: Arc<Store<T>>, clock: Clock) {
+    let config = Config::default().timeout(WATCH_SECONDS);
+    let streamed = events(api.clone(), config.clone().streaming_lists(), &store, &clock, true);
+    let wait = async {
+        tokio::time::sleep(STREAMED_LIST_DEADLINE).await;
+        if store.is_listed() {
+            // It works: the other branch goes on for ever.
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = streamed => {}
+        () = wait => {}
+    }
+    tracing::debug!(kind = T::KIND.plural, "the server does not stream lists; they are read in pages");
+    events(api, config, &store, &clock, false).await;
+}
+
+/// Takes in events; ends only when lists are to be streamed and the server refuses that.
+async fn events<T: Keep>(
+    api: Api<Manifest<T::Spec, T::Status>>,
+    config: Config,
+    store: &Store<T>,
+    clock: &Clock,
+    streamed: bool,
+) {
+    let mut events = pin!(watcher(api, config).default_backoff());
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(event) => store.take(event),
+            Err(error) => {
+                if streamed && refuses_streamed_lists(&error) {
+                    return;
+                }
+                note(store, &error, clock());
+            }
+        }
+    }
+}
+
+fn note<T: Keep>(store: &Store<T>, error: &watcher::Error, now: Timestamp) {
+    let text = in_full(error);
+    let (remedy, unread) = match error {
+        watcher::Error::InitialListFailed(source) | watcher::Error::WatchStartFailed(source) => {
+            (remedy(source, T::KIND.plural), false)
+        }
+        // The watch goes on after an object that cannot be read, and what is held is wrong from then on.
+        watcher::Error::WatchFailed(source) => {
+            (remedy(source, T::KIND.plural), matches!(source, kube::Error::SerdeError(_)))
+        }
+        _ => ("check that the API server answers and is not overloaded".to_owned(), false),
+    };
+    tracing::debug!(kind = T::KIND.plural, error = text, "watch failed; it is taken up again");
+    store.fail(Failure { since: now, error: text, remedy }, unread);
+}
+
+/// Servers that do not know streamed lists, or have them turned off, call the request invalid.
+fn refuses_streamed_lists(error: &watcher::Error) -> bool {
+    matches!(
+        error,
+        watcher::Error::WatchStartFailed(kube::Error::Api(status)) if matches!(status.code, 400 | 422)
+    )
+}

@@ -1,0 +1,187 @@
+//! What a watch holds.
+use crate::objects::{Keep, Manifest};
+use foremesh_core::time::Timestamp;
+use kube::runtime::watcher::Event;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// Objects of one kind by their uid, kept small; a list replaces all of them at once when it is complete.
+#[derive(Debug)]
+pub(super) struct Store<T>(Mutex<State<T>>);
+
+#[derive(Debug)]
+struct State<T> {
+    objects: HashMap<Box<str>, Arc<T>>,
+    /// Of a list that is not complete yet.
+    coming: HashMap<Box<str>, Arc<T>>,
+    listed: bool,
+    /// Why what is held is wrong until the next list.
+    lost: Option<String>,
+    failure: Option<Failure>,
+}
+
+/// What went wrong with a watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    /// When it began.
+    pub(super) since: Timestamp,
+    pub(super) error: String,
+    pub(super) remedy: String,
+}
+
+/// All that a store knows.
+#[derive(Debug)]
+pub(super) struct Held<T> {
+    /// `None` before the first complete list.
+    pub(super) objects: Option<Vec<Arc<T>>>,
+    pub(super) lost: Option<String>,
+    /// What went wrong since the last event.
+    pub(super) failure: Option<Failure>,
+}
+
+impl<T> Default for Store<T> {
+    fn default() -> Self {
+        Self(Mutex::new(State {
+            objects: HashMap::new(),
+            coming: HashMap::new(),
+            listed: false,
+            lost: None,
+            failure: None,
+        }))
+    }
+}
+
+impl<T: Keep> Store<T> {
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in an event.
+    pub(super) fn take(&self, event: Event<Manifest<T::Spec, T::Status>>) {
+        let keep = |manifest| {
+            let object = T::keep(manifest);
+            (object.meta().uid.as_str().into(), Arc::new(object))
+        };
+        // What is needed is taken out before the lock is.
+        match event {
+            Event::Init => self.state().coming = HashMap::new(),
+            Event::InitApply(manifest) => {
+                let (uid, object) = keep(manifest);
+                self.state().coming.insert(uid, object);
+            }
+            Event::InitDone => {
+                let mut state = self.state();
+                state.objects = std::mem::take(&mut state.coming);
+                state.objects.shrink_to_fit();
+                state.listed = true;
+                state.lost = None;
+                state.failure = None;
+            }
+            Event::Apply(manifest) => {
+                let (uid, object) = keep(manifest);
+                let mut state = self.state();
+                state.objects.insert(uid, object);
+                state.failure = None;
+            }
+            Event::Delete(manifest) => {
+                let (uid, _): (Box<str>, Arc<T>) = keep(manifest);
+                let mut state = self.state();
+                state.objects.remove(&uid);
+                state.failure = None;
+            }
+        }
+    }
+
+    /// Notes what went wrong. `unread` says that a change was missed by it.
+    pub(super) fn fail(&self, failure: Failure, unread: bool) {
+        let mut state = self.state();
+        if unread && state.lost.is_none() {
+            state.lost = Some(format!("an object of it could not be read ({})", failure.error));
+        }
+        // It fails since it began to.
+        let since = state.failure.as_ref().map_or(failure.since, |first| first.since);
+        state.failure = Some(Failure { since, ..failure });
+    }
+
+    pub(super) fn is_listed(&self) -> bool {
+        self.state().listed
+    }
+
+    pub(super) fn held(&self) -> Held<T> {
+        let state = self.state();
+        Held {
+            objects: state.listed.then(|| state.objects.values().cloned().collect()),
+            lost: state.lost.clone(),
+            failure: state.failure.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objects::Service;
+    use serde_json::json;
+
+    fn service(name: &str) -> Manifest<<Service as Keep>::Spec, <Service as Keep>::Status> {
+        serde_json::from_value(json!({"metadata": {"name": name, "uid": name}, "spec": {}})).unwrap()
+    }
+
+    fn names(store: &Store<Service>) -> Option<Vec<String>> {
+        let mut names: Vec<String> =
+            store.held().objects?.iter().map(|service| service.meta.name.clone()).collect();
+        names.sort();
+        Some(names)
+    }
+
+    fn failure(at: i64) -> Failure {
+        Failure { since: Timestamp::from_unix_ms(at), error: format!("error {at}"), remedy: String::new() }
+    }
+
+    #[test]
+    fn a_list_counts_when_it_is_complete_and_replaces_what_was_held() {
+        let store = Store::<Service>::default();
+        store.take(Event::Init);
+        store.take(Event::InitApply(service("a")));
+        assert_eq!(names(&store), None, "half a list is no list");
+        store.take(Event::InitDone);
+        store.take(Event::Apply(service("b")));
+        store.take(Event::Apply(service("b")));
+        assert_eq!(names(&store).unwrap(), ["a", "b"]);
+        store.take(Event::Delete(service("a")));
+        assert_eq!(names(&store).unwrap(), ["b"]);
+        store.take(Event::Init);
+        store.take(Event::InitApply(service("c")));
+        assert_eq!(names(&store).unwrap(), ["b"], "the last complete list stands until the next is complete");
+        store.take(Event::InitDone);
+        assert_eq!(names(&store).unwrap(), ["c"]);
+    }
+
+    #[test]
+    fn a_failure_lasts_from_its_first_error_to_the_next_event() {
+        let store = Store::<Service>::default();
+        store.take(Event::Init);
+        store.take(Event::InitDone);
+        store.fail(failure(1), false);
+        store.fail(failure(2), false);
+        let failed = store.held().failure.unwrap();
+        assert_eq!((failed.since, failed.error.as_str()), (Timestamp::from_unix_ms(1), "error 2"));
+        store.take(Event::Apply(service("a")));
+        assert_eq!(store.held().failure, None);
+    }
+
+    #[test]
+    fn an_object_that_could_not_be_read_is_lost_until_the_next_list() {
+        let store = Store::<Service>::default();
+        store.take(Event::Init);
+        store.take(Event::InitDone);
+        store.fail(failure(1), true);
+        store.take(Event::Apply(service("a")));
+        assert_eq!(store.held().lost.unwrap(), "an object of it could not be read (error 1)");
+        store.take(Event::Init);
+        store.take(Event::InitDone);
+        assert_eq!(store.held().lost, None);
+    }
+}
