@@ -4,8 +4,8 @@ use crate::{
     error::in_full,
     mapping,
     objects::{
-        Budget, Claim, Deployment, Namespace, Node, Objects, PersistentVolume, Pod, Quota, ReplicaSet, Scaler,
-        Service, StatefulSet,
+        Budget, Claim, Deployment, Namespace, Node, Objects, PersistentVolume, Pod, Quota, ReplicaSet,
+        Scaler, Service, StatefulSet,
     },
     watch::{Heard, Watch},
 };
@@ -30,7 +30,10 @@ pub struct Cluster {
 
 impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cluster").field("settings", &self.settings).field("usage", &self.usage).finish_non_exhaustive()
+        f.debug_struct("Cluster")
+            .field("settings", &self.settings)
+            .field("usage", &self.usage)
+            .finish_non_exhaustive()
     }
 }
 
@@ -109,7 +112,8 @@ impl Cluster {
 
     /// Nodes by their addresses, for sources that name a node by its address. An address of several nodes is left out.
     pub fn addresses(&self) -> BTreeMap<String, NodeId> {
-        let Ok(nodes) = self.watches.nodes.held(&self.heard, (self.clock)(), self.settings.stale_after) else {
+        let Ok(nodes) = self.watches.nodes.held(&self.heard, (self.clock)(), self.settings.stale_after)
+        else {
             return BTreeMap::new();
         };
         let mut found: BTreeMap<String, Option<NodeId>> = BTreeMap::new();
@@ -170,6 +174,7 @@ fn unusable(settings: &ClusterSettings, error: &(dyn std::error::Error + 'static
         Some(path) => format!("kubeconfig {}", path.display()),
         None => "kubeconfig".to_owned(),
     };
-    let remedy = "name a file that `kubectl --kubeconfig` can work with, or run in the cluster with an account";
+    let remedy =
+        "name a file that `kubectl --kubeconfig` can work with, or run in the cluster with an account";
     ClusterError::new(object, in_full(error), remedy)
 }

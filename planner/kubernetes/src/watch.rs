@@ -59,13 +59,22 @@ impl<T: Keep> Watch<T> {
     ///
     /// # Errors
     /// Names the watch, what is wrong, and since when.
-    pub(crate) fn held(&self, heard: &Heard, now: Timestamp, stale_after: Duration) -> Result<Held<T>, ClusterError> {
+    pub(crate) fn held(
+        &self,
+        heard: &Heard,
+        now: Timestamp,
+        stale_after: Duration,
+    ) -> Result<Held<T>, ClusterError> {
         let error = |what: String, failure: Option<Failure>| {
             let object = format!("watch of {}", self.kind.plural);
             match failure {
                 Some(Failure { since, error, remedy }) => {
                     let seconds = now.ms_since(since) / 1000;
-                    ClusterError::new(object, format!("{what}, and it fails since {seconds} s: {error}"), remedy)
+                    ClusterError::new(
+                        object,
+                        format!("{what}, and it fails since {seconds} s: {error}"),
+                        remedy,
+                    )
                 }
                 None => {
                     ClusterError::new(object, what, "check that the API server answers and is not overloaded")

@@ -20,9 +20,10 @@ pub(super) fn bind(workload: &mut Workload, rules: &Rules, world: &World<'_>) ->
         return Ok(());
     }
     // One of several conditions, or one on names: what holds for the nodes that there are.
-    let right = world.nodes.iter().filter(|(name, node)| {
-        terms.iter().any(|term| term.matches(name, &node.meta.labels))
-    });
+    let right = world
+        .nodes
+        .iter()
+        .filter(|(name, node)| terms.iter().any(|term| term.matches(name, &node.meta.labels)));
     workload.allowed_nodes = right.map(|(name, _)| NodeId::new(*name)).collect();
     if workload.allowed_nodes.is_empty() {
         // No names would mean any node.

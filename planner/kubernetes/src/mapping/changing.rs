@@ -16,10 +16,7 @@ pub(super) fn of_deployment(deployment: &Deployment) -> Option<String> {
         return Some("its controller has not taken up its newest spec".to_owned());
     }
     if status.updated_replicas < wanted {
-        return Some(format!(
-            "{} of {wanted} replicas are of its newest version",
-            status.updated_replicas
-        ));
+        return Some(format!("{} of {wanted} replicas are of its newest version", status.updated_replicas));
     }
     if status.replicas > status.updated_replicas {
         let old = status.replicas - status.updated_replicas;

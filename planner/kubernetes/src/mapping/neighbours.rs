@@ -122,7 +122,8 @@ impl Selected {
     /// Why the model cannot say it: its conditions are between whole workloads.
     fn unsayable(&self) -> Option<String> {
         let partly = self.partly.as_ref();
-        let partly = partly.map(|workload| format!("a selector of some replicas of `{workload}` and not of all"));
+        let partly =
+            partly.map(|workload| format!("a selector of some replicas of `{workload}` and not of all"));
         let besides = || {
             let pod = self.besides.as_ref()?;
             Some(format!("a selector that selects pod `{pod}`, which is not managed"))
@@ -169,15 +170,4 @@ fn select(
         }
     }
     found
-}
-
-#[cfg(test)]
-mod tests {
-    use foremesh_core::topology::TopologyKey;
-
-    /// The stricter of two is taken by their order.
-    #[test]
-    fn a_zone_comes_after_a_node() {
-        assert!(TopologyKey::Zone > TopologyKey::Node);
-    }
 }

@@ -62,7 +62,11 @@ fn state(written: &Written, has_cpu: bool) -> NodeState {
     if ready.status != "True" {
         let why = [ready.reason.as_str(), ready.message.as_str()];
         let why: Vec<&str> = why.into_iter().filter(|text| !text.is_empty()).collect();
-        return NodeState::Unreachable(format!("its condition Ready is {}: {}", ready.status, why.join(", ")));
+        return NodeState::Unreachable(format!(
+            "its condition Ready is {}: {}",
+            ready.status,
+            why.join(", ")
+        ));
     }
     if written.meta.terminating {
         return NodeState::Unreachable("it is being deleted".to_owned());

@@ -67,9 +67,10 @@ fn places(
     if let Some(zones) = zones_alone(terms) {
         return Ok((zones, BTreeSet::new()));
     }
-    let reaches = world.nodes.iter().filter(|(name, node)| {
-        terms.iter().any(|term| term.matches(name, &node.meta.labels))
-    });
+    let reaches = world
+        .nodes
+        .iter()
+        .filter(|(name, node)| terms.iter().any(|term| term.matches(name, &node.meta.labels)));
     let nodes: BTreeSet<String> = reaches.map(|(name, _)| (*name).to_owned()).collect();
     if nodes.is_empty() {
         // No names would mean every node.

@@ -20,12 +20,7 @@ use std::collections::BTreeSet;
 const ONLY_ONE: &str = "it is a member of a stateful set, whose name no second one can have";
 
 /// The workload that a controller makes.
-pub(super) fn workload(
-    world: &World<'_>,
-    index: usize,
-    answered: &Answered<'_>,
-    usage: &Usage,
-) -> Workload {
+pub(super) fn workload(world: &World<'_>, index: usize, answered: &Answered<'_>, usage: &Usage) -> Workload {
     let controller = &world.controllers[index];
     let (service, unclear) = service(world, index, answered);
     let mut workload = Workload::new(service);
@@ -40,7 +35,8 @@ pub(super) fn workload(
     ask(&mut workload, &controller.replicas);
     workload.scheduling.changing = changing::of(controller);
     workload.scheduling.no_surge = (controller.kind == "StatefulSet").then(|| ONLY_ONE.to_owned());
-    workload.scheduling.host_ports = controller.replicas.iter().flat_map(|pod| &pod.host_ports).copied().collect();
+    workload.scheduling.host_ports =
+        controller.replicas.iter().flat_map(|pod| &pod.host_ports).copied().collect();
     workload.scheduling.budgets = limits::budgets(controller, world);
     workload.scheduling.quotas = limits::quotas(controller, world);
     match limits::autoscaler(controller, world) {

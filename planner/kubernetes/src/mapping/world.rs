@@ -63,8 +63,11 @@ type Neighbourhoods<'o> = HashMap<&'o str, Vec<Alike<'o>>>;
 
 impl<'o> World<'o> {
     pub(super) fn new(objects: &'o Objects, conventions: &'o Conventions) -> Self {
-        let namespaces: BTreeMap<&str, &Meta> =
-            objects.namespaces.iter().map(|namespace| (namespace.meta.name.as_str(), &namespace.meta)).collect();
+        let namespaces: BTreeMap<&str, &Meta> = objects
+            .namespaces
+            .iter()
+            .map(|namespace| (namespace.meta.name.as_str(), &namespace.meta))
+            .collect();
         let mut world = Self {
             conventions,
             nodes: objects.nodes.iter().map(|node| (node.meta.name.as_str(), &**node)).collect(),

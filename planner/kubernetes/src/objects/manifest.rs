@@ -25,7 +25,11 @@ impl Kind {
     /// Path of all objects of the kind on the API server.
     pub(crate) fn path(&self) -> String {
         let Self { group, version, plural, .. } = self;
-        if group.is_empty() { format!("/api/{version}/{plural}") } else { format!("/apis/{group}/{version}/{plural}") }
+        if group.is_empty() {
+            format!("/api/{version}/{plural}")
+        } else {
+            format!("/apis/{group}/{version}/{plural}")
+        }
     }
 }
 
@@ -160,12 +164,8 @@ macro_rules! kept {
         impl crate::objects::Keep for $name {
             type Spec = $spec;
             type Status = $status;
-            const KIND: crate::objects::Kind = crate::objects::Kind {
-                group: $group,
-                version: $version,
-                kind: $kind,
-                plural: $plural,
-            };
+            const KIND: crate::objects::Kind =
+                crate::objects::Kind { group: $group, version: $version, kind: $kind, plural: $plural };
 
             fn keep(manifest: crate::objects::Manifest<$spec, $status>) -> Self {
                 Self::of(manifest)

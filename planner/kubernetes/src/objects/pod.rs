@@ -68,7 +68,8 @@ impl Keep for Pod {
     fn keep(mut manifest: Manifest<PodSpec, PodStatus>) -> Self {
         let meta = manifest.meta();
         let (spec, status) = (manifest.spec, manifest.status);
-        let ports = spec.containers.iter().chain(&spec.init_containers).flat_map(|container| &container.ports);
+        let ports =
+            spec.containers.iter().chain(&spec.init_containers).flat_map(|container| &container.ports);
         let host_ports = ports.map(|port| port.host_port).filter(|port| *port > 0).collect();
         let requested =
             Requested::of(&spec.containers, &spec.init_containers, &spec.resources, &spec.overhead);

@@ -61,7 +61,8 @@ impl Requested {
         overhead: &Amounts,
     ) -> Self {
         let pod = |which: fn(&Resources) -> &Amounts, name: &str| {
-            let amount = |container: &Container| which(&container.resources).get(name).map(|amount| amount.get());
+            let amount =
+                |container: &Container| which(&container.resources).get(name).map(|amount| amount.get());
             let own = which(whole).get(name).map(|amount| amount.get());
             let most = own.or_else(|| most(containers, init, amount))?;
             Some(most + overhead.get(name).map_or(0.0, |amount| amount.get()))

@@ -1,10 +1,6 @@
 //! What binds a pod to places and to other pods. Preferences are left out: the scheduler may ignore them, and so does a
 //! move.
-use super::{
-    NodeTerm, Selector,
-    manifest::or_default,
-    storage::NodeTerms,
-};
+use super::{NodeTerm, Selector, manifest::or_default, storage::NodeTerms};
 use foremesh_core::topology::{Effect, Toleration};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,7 +83,8 @@ impl Rules {
     ) -> Self {
         let mut unknown = BTreeSet::new();
         if !matches!(placement.scheduler, "" | "default-scheduler") {
-            unknown.insert(format!("scheduler `{}` places it, whose rules are not known", placement.scheduler));
+            unknown
+                .insert(format!("scheduler `{}` places it, whose rules are not known", placement.scheduler));
         }
         if placement.claims_devices {
             unknown.insert("it claims devices, which are not known".to_owned());
@@ -107,7 +104,10 @@ impl Rules {
                     mounts.insert(Mount::Claim(format!("{}-{}", placement.pod, volume.name)));
                 }
                 VolumeKind::Unknown(kind) => {
-                    unknown.insert(format!("volume `{}` is of kind {kind}, whose places are not known", volume.name));
+                    unknown.insert(format!(
+                        "volume `{}` is of kind {kind}, whose places are not known",
+                        volume.name
+                    ));
                 }
             }
         }
@@ -211,8 +211,8 @@ impl WrittenVolume {
         let Some((kind, source)) = self.source.iter().next() else { return VolumeKind::Anywhere };
         match kind.as_str() {
             // Made anew for each pod, or served over the network to every node.
-            "emptyDir" | "configMap" | "secret" | "projected" | "downwardAPI" | "csi" | "image" | "gitRepo"
-            | "nfs" | "cephfs" | "glusterfs" => VolumeKind::Anywhere,
+            "emptyDir" | "configMap" | "secret" | "projected" | "downwardAPI" | "csi" | "image"
+            | "gitRepo" | "nfs" | "cephfs" | "glusterfs" => VolumeKind::Anywhere,
             "hostPath" => VolumeKind::HostPath,
             "ephemeral" => VolumeKind::OwnClaim,
             "persistentVolumeClaim" => {

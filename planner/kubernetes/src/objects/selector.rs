@@ -24,11 +24,7 @@ impl Selector {
 
 /// The condition that a label has one value.
 pub(crate) fn equals(key: &str, value: &str) -> Requirement {
-    Requirement {
-        key: key.to_owned(),
-        operator: Operator::In,
-        values: BTreeSet::from([value.to_owned()]),
-    }
+    Requirement { key: key.to_owned(), operator: Operator::In, values: BTreeSet::from([value.to_owned()]) }
 }
 
 #[derive(Deserialize)]

@@ -97,7 +97,9 @@ where
         let heard = self.heard.clone();
         async move {
             let Ok(answer) = tokio::time::timeout(ANSWER_DEADLINE, answer).await else {
-                return Err(format!("the API server did not begin to answer within {ANSWER_DEADLINE:?}").into());
+                return Err(
+                    format!("the API server did not begin to answer within {ANSWER_DEADLINE:?}").into()
+                );
             };
             let answer = answer.map_err(Into::into)?;
             let note: Note = if answer.status().is_success() {
