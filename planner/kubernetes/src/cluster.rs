@@ -1,4 +1,7 @@
 //! A cluster that is watched.
+#[cfg(test)]
+mod tests;
+
 use crate::{
     Clock, ClusterError, ClusterSettings, MetricsApi, UsageSource,
     error::in_full,
@@ -11,7 +14,7 @@ use crate::{
 };
 use foremesh_core::{ids::NodeId, time::Timestamp, topology::Snapshot};
 use kube::{
-    Config,
+    Client, Config,
     client::ClientBuilder,
     config::{KubeConfigOptions, Kubeconfig},
 };
@@ -64,23 +67,28 @@ impl Cluster {
         let heard = Heard::new(Arc::clone(&clock));
         let builder = ClientBuilder::try_from(config).map_err(|error| unusable(&settings, &error))?;
         let client = builder.with_layer(&heard).build();
+        Ok(Self::watch(&client, heard, settings, clock))
+    }
+
+    /// Watches through a client that is listened to.
+    fn watch(client: &Client, heard: Heard, settings: ClusterSettings, clock: Clock) -> Self {
         let usage = Box::new(MetricsApi::new(client.clone()));
         let mut tasks = JoinSet::new();
         let watches = Watches {
-            nodes: Watch::start(&client, &clock, &mut tasks),
-            pods: Watch::start(&client, &clock, &mut tasks),
-            deployments: Watch::start(&client, &clock, &mut tasks),
-            replica_sets: Watch::start(&client, &clock, &mut tasks),
-            stateful_sets: Watch::start(&client, &clock, &mut tasks),
-            services: Watch::start(&client, &clock, &mut tasks),
-            budgets: Watch::start(&client, &clock, &mut tasks),
-            scalers: Watch::start(&client, &clock, &mut tasks),
-            claims: Watch::start(&client, &clock, &mut tasks),
-            volumes: Watch::start(&client, &clock, &mut tasks),
-            quotas: Watch::start(&client, &clock, &mut tasks),
-            namespaces: Watch::start(&client, &clock, &mut tasks),
+            nodes: Watch::start(client, &clock, &mut tasks),
+            pods: Watch::start(client, &clock, &mut tasks),
+            deployments: Watch::start(client, &clock, &mut tasks),
+            replica_sets: Watch::start(client, &clock, &mut tasks),
+            stateful_sets: Watch::start(client, &clock, &mut tasks),
+            services: Watch::start(client, &clock, &mut tasks),
+            budgets: Watch::start(client, &clock, &mut tasks),
+            scalers: Watch::start(client, &clock, &mut tasks),
+            claims: Watch::start(client, &clock, &mut tasks),
+            volumes: Watch::start(client, &clock, &mut tasks),
+            quotas: Watch::start(client, &clock, &mut tasks),
+            namespaces: Watch::start(client, &clock, &mut tasks),
         };
-        Ok(Self { settings, clock, heard, watches, usage, _tasks: tasks })
+        Self { settings, clock, heard, watches, usage, _tasks: tasks }
     }
 
     /// Takes CPU in use from somewhere else.

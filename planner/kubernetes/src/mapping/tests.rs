@@ -1,5 +1,6 @@
 //! Each rule with a manifest that has it, against a small shop of two workloads on three nodes.
 mod bound;
+mod large;
 mod limits;
 mod neighbours;
 mod nodes;

@@ -44,9 +44,9 @@ impl Quantity {
         self.0
     }
 
-    /// Cores in thousandths.
+    /// Cores in thousandths, whole ones exactly: nothing finer than a billionth of a core is ever written.
     pub(crate) fn millicores(self) -> f64 {
-        self.0 * 1e3
+        (self.0 * 1e9).round() / 1e6
     }
 }
 

@@ -60,12 +60,16 @@ impl Requested {
         whole: &Resources,
         overhead: &Amounts,
     ) -> Self {
+        // In millicores and bytes, which are whole numbers, so that sums do not depend on their order.
+        let read = |amounts: &Amounts, name: &str| {
+            let amount = amounts.get(name)?;
+            Some(if name == CPU { amount.millicores() } else { amount.get() })
+        };
         let pod = |which: fn(&Resources) -> &Amounts, name: &str| {
-            let amount =
-                |container: &Container| which(&container.resources).get(name).map(|amount| amount.get());
-            let own = which(whole).get(name).map(|amount| amount.get());
+            let amount = |container: &Container| read(which(&container.resources), name);
+            let own = read(which(whole), name);
             let most = own.or_else(|| most(containers, init, amount))?;
-            Some(most + overhead.get(name).map_or(0.0, |amount| amount.get()))
+            Some(most + read(overhead, name).unwrap_or(0.0))
         };
         let limited = |name: &str| {
             let has = |container: &&Container| container.resources.limits.contains_key(name);
@@ -76,9 +80,9 @@ impl Requested {
         let every = containers.iter().chain(init).map(|container| &container.resources).chain([whole]);
         let others = every.flat_map(|resources| resources.requests.keys());
         Self {
-            cpu: pod(|resources| &resources.requests, CPU).map(|cores| cores * 1e3),
+            cpu: pod(|resources| &resources.requests, CPU),
             memory: pod(|resources| &resources.requests, MEMORY),
-            cpu_limit: limited(CPU).map(|cores| cores * 1e3),
+            cpu_limit: limited(CPU),
             memory_limit: limited(MEMORY),
             others: others.filter(|name| *name != CPU && *name != MEMORY).cloned().collect(),
         }

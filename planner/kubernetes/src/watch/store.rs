@@ -1,21 +1,22 @@
 //! What a watch holds.
-use crate::objects::{Keep, Manifest};
+use crate::objects::{Keep, Manifest, Meta};
 use foremesh_core::time::Timestamp;
 use kube::runtime::watcher::Event;
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Objects of one kind by their uid, kept small; a list replaces all of them at once when it is complete.
+/// Objects of one kind, ordered by namespace and name, so that equal clusters give equal snapshots. A list replaces all of
+/// them at once when it is complete.
 #[derive(Debug)]
 pub(super) struct Store<T>(Mutex<State<T>>);
 
 #[derive(Debug)]
 struct State<T> {
-    objects: HashMap<Box<str>, Arc<T>>,
+    objects: BTreeMap<Box<str>, Arc<T>>,
     /// Of a list that is not complete yet.
-    coming: HashMap<Box<str>, Arc<T>>,
+    coming: BTreeMap<Box<str>, Arc<T>>,
     listed: bool,
     /// Why what is held is wrong until the next list.
     lost: Option<String>,
@@ -44,8 +45,8 @@ pub(super) struct Held<T> {
 impl<T> Default for Store<T> {
     fn default() -> Self {
         Self(Mutex::new(State {
-            objects: HashMap::new(),
-            coming: HashMap::new(),
+            objects: BTreeMap::new(),
+            coming: BTreeMap::new(),
             listed: false,
             lost: None,
             failure: None,
@@ -62,33 +63,33 @@ impl<T: Keep> Store<T> {
     pub(super) fn take(&self, event: Event<Manifest<T::Spec, T::Status>>) {
         let keep = |manifest| {
             let object = T::keep(manifest);
-            (object.meta().uid.as_str().into(), Arc::new(object))
+            let Meta { namespace, name, .. } = object.meta();
+            (format!("{namespace}/{name}").into_boxed_str(), Arc::new(object))
         };
         // What is needed is taken out before the lock is.
         match event {
-            Event::Init => self.state().coming = HashMap::new(),
+            Event::Init => self.state().coming = BTreeMap::new(),
             Event::InitApply(manifest) => {
-                let (uid, object) = keep(manifest);
-                self.state().coming.insert(uid, object);
+                let (key, object) = keep(manifest);
+                self.state().coming.insert(key, object);
             }
             Event::InitDone => {
                 let mut state = self.state();
                 state.objects = std::mem::take(&mut state.coming);
-                state.objects.shrink_to_fit();
                 state.listed = true;
                 state.lost = None;
                 state.failure = None;
             }
             Event::Apply(manifest) => {
-                let (uid, object) = keep(manifest);
+                let (key, object) = keep(manifest);
                 let mut state = self.state();
-                state.objects.insert(uid, object);
+                state.objects.insert(key, object);
                 state.failure = None;
             }
             Event::Delete(manifest) => {
-                let (uid, _): (Box<str>, Arc<T>) = keep(manifest);
+                let (key, _) = keep(manifest);
                 let mut state = self.state();
-                state.objects.remove(&uid);
+                state.objects.remove(&key);
                 state.failure = None;
             }
         }
@@ -130,10 +131,7 @@ mod tests {
     }
 
     fn names(store: &Store<Service>) -> Option<Vec<String>> {
-        let mut names: Vec<String> =
-            store.held().objects?.iter().map(|service| service.meta.name.clone()).collect();
-        names.sort();
-        Some(names)
+        Some(store.held().objects?.iter().map(|service| service.meta.name.clone()).collect())
     }
 
     fn failure(at: i64) -> Failure {
@@ -147,9 +145,12 @@ mod tests {
         store.take(Event::InitApply(service("a")));
         assert_eq!(names(&store), None, "half a list is no list");
         store.take(Event::InitDone);
-        store.take(Event::Apply(service("b")));
-        store.take(Event::Apply(service("b")));
-        assert_eq!(names(&store).unwrap(), ["a", "b"]);
+        for name in ["d", "b", "c", "b"] {
+            store.take(Event::Apply(service(name)));
+        }
+        assert_eq!(names(&store).unwrap(), ["a", "b", "c", "d"], "in the order of their names");
+        store.take(Event::Delete(service("c")));
+        store.take(Event::Delete(service("d")));
         store.take(Event::Delete(service("a")));
         assert_eq!(names(&store).unwrap(), ["b"]);
         store.take(Event::Init);
