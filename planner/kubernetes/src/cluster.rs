@@ -60,6 +60,11 @@ impl Cluster {
     /// Starts to watch a cluster, with CPU in use from `metrics.k8s.io`. It does not wait for the first lists: until they
     /// are complete a snapshot is an error.
     ///
+    /// Its account must be able to list and watch, in all namespaces: nodes, pods, namespaces, services,
+    /// persistentvolumes, persistentvolumeclaims, resourcequotas, deployments, replicasets and statefulsets (`apps`),
+    /// poddisruptionbudgets (`policy`), horizontalpodautoscalers (`autoscaling`); and to list nodes and pods of
+    /// `metrics.k8s.io`.
+    ///
     /// # Errors
     /// When it is not known how to reach the cluster. That it cannot be reached is what [`Self::snapshot`] says.
     pub async fn connect(settings: ClusterSettings, clock: Clock) -> Result<Self, ClusterError> {
@@ -75,18 +80,18 @@ impl Cluster {
         let usage = Box::new(MetricsApi::new(client.clone()));
         let mut tasks = JoinSet::new();
         let watches = Watches {
-            nodes: Watch::start(client, &clock, &mut tasks),
-            pods: Watch::start(client, &clock, &mut tasks),
-            deployments: Watch::start(client, &clock, &mut tasks),
-            replica_sets: Watch::start(client, &clock, &mut tasks),
-            stateful_sets: Watch::start(client, &clock, &mut tasks),
-            services: Watch::start(client, &clock, &mut tasks),
-            budgets: Watch::start(client, &clock, &mut tasks),
-            scalers: Watch::start(client, &clock, &mut tasks),
-            claims: Watch::start(client, &clock, &mut tasks),
-            volumes: Watch::start(client, &clock, &mut tasks),
-            quotas: Watch::start(client, &clock, &mut tasks),
-            namespaces: Watch::start(client, &clock, &mut tasks),
+            nodes: Watch::start(client, &heard, &clock, &mut tasks),
+            pods: Watch::start(client, &heard, &clock, &mut tasks),
+            deployments: Watch::start(client, &heard, &clock, &mut tasks),
+            replica_sets: Watch::start(client, &heard, &clock, &mut tasks),
+            stateful_sets: Watch::start(client, &heard, &clock, &mut tasks),
+            services: Watch::start(client, &heard, &clock, &mut tasks),
+            budgets: Watch::start(client, &heard, &clock, &mut tasks),
+            scalers: Watch::start(client, &heard, &clock, &mut tasks),
+            claims: Watch::start(client, &heard, &clock, &mut tasks),
+            volumes: Watch::start(client, &heard, &clock, &mut tasks),
+            quotas: Watch::start(client, &heard, &clock, &mut tasks),
+            namespaces: Watch::start(client, &heard, &clock, &mut tasks),
         };
         Self { settings, clock, heard, watches, usage, _tasks: tasks }
     }

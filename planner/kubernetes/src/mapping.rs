@@ -37,9 +37,9 @@ pub(crate) fn snapshot(
     let world = World::new(objects, conventions);
     let mut snapshot = Snapshot::empty(taken_at);
     snapshot.nodes = nodes::nodes(&world, usage);
-    let answered = service::answered(&world);
+    let answering = service::Answering::new(&world);
     for index in 0..world.controllers.len() {
-        let workload = workload::workload(&world, index, &answered, usage);
+        let workload = workload::workload(&world, index, &answering, usage);
         snapshot.workloads.insert(world.controllers[index].id.clone(), workload);
     }
     snapshot

@@ -48,10 +48,10 @@ pub(crate) struct Held<T> {
 
 impl<T: Keep> Watch<T> {
     /// Starts a watch, as one of these tasks.
-    pub(crate) fn start(client: &Client, clock: &Clock, tasks: &mut JoinSet<()>) -> Self {
+    pub(crate) fn start(client: &Client, heard: &Heard, clock: &Clock, tasks: &mut JoinSet<()>) -> Self {
         let store = Arc::new(Store::default());
         let api = Api::all_with(client.clone(), &T::KIND);
-        tasks.spawn(follow(api, Arc::clone(&store), Arc::clone(clock)));
+        tasks.spawn(follow(api, Arc::clone(&store), heard.clone(), Arc::clone(clock)));
         Self { store, kind: T::KIND, since: clock() }
     }
 
@@ -68,7 +68,7 @@ impl<T: Keep> Watch<T> {
         let error = |what: String, failure: Option<Failure>| {
             let object = format!("watch of {}", self.kind.plural);
             match failure {
-                Some(Failure { since, error, remedy }) => {
+                Some(Failure { since, error, remedy, .. }) => {
                     let seconds = now.ms_since(since) / 1000;
                     ClusterError::new(
                         object,
@@ -83,25 +83,38 @@ impl<T: Keep> Watch<T> {
         };
         let held = self.store.held();
         let last = heard.last(&self.kind.path());
+        // A quiet watch that was taken up again has no event that would end its failure.
+        let failure = held.failure.filter(|failure| last.is_none_or(|last| last <= failure.last));
         let (Some(objects), Some(at)) = (held.objects, last) else {
             let seconds = now.ms_since(self.since) / 1000;
-            return Err(error(format!("its first list is not complete after {seconds} s"), held.failure));
+            return Err(error(format!("its first list is not complete after {seconds} s"), failure));
         };
         if let Some(lost) = held.lost {
-            return Err(error(lost, held.failure));
+            let object = format!("watch of {}", self.kind.plural);
+            return Err(ClusterError::new(
+                object,
+                lost,
+                "use a version of Kubernetes that Foremesh knows, or report it",
+            ));
         }
         let age_ms = now.ms_since(at);
         if i128::from(age_ms) > i128::try_from(stale_after.as_millis()).unwrap_or(i128::MAX) {
-            return Err(error(format!("nothing was heard of it for {} s", age_ms / 1000), held.failure));
+            return Err(error(format!("nothing was heard of it for {} s", age_ms / 1000), failure));
         }
         Ok(Held { objects, at })
     }
 }
 
 /// Follows one kind for ever. The list is streamed where the server can: it then never holds all of it at once.
-async fn follow<T: Keep>(api: Api<Manifest<T::Spec, T::Status>>, store: Arc<Store<T>>, clock: Clock) {
+async fn follow<T: Keep>(
+    api: Api<Manifest<T::Spec, T::Status>>,
+    store: Arc<Store<T>>,
+    heard: Heard,
+    clock: Clock,
+) {
+    let failed = |error: &watcher::Error| note(&store, error, clock(), heard.last(&T::KIND.path()));
     let config = Config::default().timeout(WATCH_SECONDS);
-    let streamed = events(api.clone(), config.clone().streaming_lists(), &store, &clock, true);
+    let streamed = events(api.clone(), config.clone().streaming_lists(), &store, failed, true);
     let wait = async {
         tokio::time::sleep(STREAMED_LIST_DEADLINE).await;
         if store.is_listed() {
@@ -114,7 +127,7 @@ async fn follow<T: Keep>(api: Api<Manifest<T::Spec, T::Status>>, store: Arc<Stor
         () = wait => {}
     }
     tracing::debug!(kind = T::KIND.plural, "the server does not stream lists; they are read in pages");
-    events(api, config, &store, &clock, false).await;
+    events(api, config, &store, failed, false).await;
 }
 
 /// Takes in events; ends only when lists are to be streamed and the server refuses that.
@@ -122,7 +135,7 @@ async fn events<T: Keep>(
     api: Api<Manifest<T::Spec, T::Status>>,
     config: Config,
     store: &Store<T>,
-    clock: &Clock,
+    failed: impl Fn(&watcher::Error),
     streamed: bool,
 ) {
     let mut events = pin!(watcher(api, config).default_backoff());
@@ -133,13 +146,13 @@ async fn events<T: Keep>(
                 if streamed && refuses_streamed_lists(&error) {
                     return;
                 }
-                note(store, &error, clock());
+                failed(&error);
             }
         }
     }
 }
 
-fn note<T: Keep>(store: &Store<T>, error: &watcher::Error, now: Timestamp) {
+fn note<T: Keep>(store: &Store<T>, error: &watcher::Error, now: Timestamp, heard: Option<Timestamp>) {
     let text = in_full(error);
     let (remedy, unread) = match error {
         watcher::Error::InitialListFailed(source) | watcher::Error::WatchStartFailed(source) => {
@@ -152,7 +165,7 @@ fn note<T: Keep>(store: &Store<T>, error: &watcher::Error, now: Timestamp) {
         _ => ("check that the API server answers and is not overloaded".to_owned(), false),
     };
     tracing::debug!(kind = T::KIND.plural, error = text, "watch failed; it is taken up again");
-    store.fail(Failure { since: now, error: text, remedy }, unread);
+    store.fail(Failure { since: now, last: now, error: text, remedy }, unread, heard);
 }
 
 /// Servers that do not know streamed lists, or have them turned off, call the request invalid.

@@ -44,7 +44,7 @@ pub(super) fn of(controller: &Controller<'_>) -> Option<String> {
         return Some(change.clone());
     }
     if controller.waiting > 0 {
-        return Some(format!("{} of its pods are on no node yet", controller.waiting));
+        return Some(format!("{} of its pods are on no node that is known", controller.waiting));
     }
     let (there, wanted) = (controller.replicas.len(), controller.wanted);
     (there != wanted as usize).then(|| format!("it has {there} replicas and is to have {wanted}"))

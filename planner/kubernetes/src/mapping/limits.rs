@@ -8,8 +8,7 @@ pub(super) fn budgets(controller: &Controller<'_>, world: &World<'_>) -> Vec<Dis
     let of_namespace = World::within(&world.budgets, &controller.meta.namespace);
     let about = of_namespace.iter().filter(|budget| {
         let selector = budget.spec.selector.as_ref();
-        selector
-            .is_some_and(|selector| controller.replicas.iter().any(|pod| selector.matches(&pod.meta.labels)))
+        selector.is_some_and(|selector| controller.labels.iter().any(|labels| selector.matches(labels)))
     });
     let budget = |written: &&&crate::objects::Budget| {
         let status = &written.status;

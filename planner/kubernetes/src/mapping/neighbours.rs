@@ -98,7 +98,7 @@ fn spread(rule: &SpreadRule, world: &World<'_>, own: usize) -> Result<Spread, St
 fn kept_away(world: &World<'_>, own: usize) -> Option<String> {
     let controller = &world.controllers[own];
     for (selector, keeper) in world.kept_away.get(controller.meta.namespace.as_str()).into_iter().flatten() {
-        if controller.replicas.iter().any(|pod| selector.matches(&pod.meta.labels)) {
+        if controller.labels.iter().any(|labels| selector.matches(labels)) {
             let (namespace, name) = (&keeper.meta.namespace, &keeper.meta.name);
             return Some(format!("pod `{namespace}/{name}`, which is not managed, must be away from it"));
         }

@@ -1,49 +1,60 @@
 //! What callers call a workload.
 use super::world::{Controller, World};
-use crate::objects::{Selector, Service};
+use crate::objects::Service;
 use foremesh_core::ids::ServiceId;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-/// Which workloads answer for each service.
-pub(super) type Answered<'o> = HashMap<(&'o str, &'o str), Vec<usize>>;
-
-/// Workloads by the services that select them.
-pub(super) fn answered<'o>(world: &World<'o>) -> Answered<'o> {
-    let mut answered: Answered<'o> = HashMap::new();
-    for (index, controller) in world.controllers.iter().enumerate() {
-        for service in selecting(world, controller) {
-            answered.entry((&service.meta.namespace, &service.meta.name)).or_default().push(index);
-        }
-    }
-    answered
+/// Services, and the workloads that answer for them.
+#[derive(Debug)]
+pub(super) struct Answering<'o> {
+    /// Services of each workload, ordered by name.
+    services: Vec<Vec<&'o Service>>,
+    /// Workloads of each service, by its namespace and name.
+    workloads: HashMap<(&'o str, &'o str), Vec<usize>>,
 }
 
-fn selecting<'s, 'o>(
-    world: &'s World<'o>,
-    controller: &'s Controller<'o>,
-) -> impl Iterator<Item = &'o Service> + 's {
+impl<'o> Answering<'o> {
+    pub(super) fn new(world: &World<'o>) -> Self {
+        let services: Vec<Vec<&Service>> =
+            world.controllers.iter().map(|controller| selecting(world, controller)).collect();
+        let mut workloads: HashMap<(&str, &str), Vec<usize>> = HashMap::new();
+        for (index, services) in services.iter().enumerate() {
+            for service in services {
+                workloads.entry((&service.meta.namespace, &service.meta.name)).or_default().push(index);
+            }
+        }
+        Self { services, workloads }
+    }
+}
+
+fn selecting<'o>(world: &World<'o>, controller: &Controller<'o>) -> Vec<&'o Service> {
     let services = World::within(&world.services, &controller.meta.namespace).iter().copied();
-    // A service without a selector has its endpoints from somewhere else.
-    services.filter(|service| !service.spec.selector.is_empty()).filter(|service| {
-        let selector = Selector::of_labels(&service.spec.selector);
-        controller.replicas.iter().any(|pod| selector.matches(&pod.meta.labels))
-    })
+    let selects = |service: &&Service| {
+        let selector = &service.spec.selector;
+        let all_of = |labels: &&&BTreeMap<String, String>| {
+            selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+        };
+        // A service without a selector has its endpoints from somewhere else.
+        !selector.is_empty() && controller.labels.iter().any(|labels| all_of(&labels))
+    };
+    let mut found: Vec<&Service> = services.filter(selects).collect();
+    found.sort_unstable_by(|a, b| a.meta.name.cmp(&b.meta.name));
+    found
 }
 
 /// The service that a workload answers for, as the proxies of its callers name it, and why it cannot be told apart.
 pub(super) fn service(
     world: &World<'_>,
     index: usize,
-    answered: &Answered<'_>,
+    answering: &Answering<'_>,
 ) -> (ServiceId, Option<String>) {
     let controller = &world.controllers[index];
-    let mut all: Vec<&Service> = selecting(world, controller).collect();
-    all.sort_unstable_by(|a, b| a.meta.name.cmp(&b.meta.name));
+    let all = &answering.services[index];
     let id = |name: &str| {
         let (namespace, domain) = (&controller.meta.namespace, &world.conventions.cluster_domain);
         ServiceId::new(format!("{name}.{namespace}.svc.{domain}"))
     };
-    let Some(chosen) = choose(&all, &controller.meta.name) else {
+    let Some(chosen) = choose(all, &controller.meta.name) else {
         let why = match all.first() {
             None => "no service selects its pods, so that nothing is measured of it".to_owned(),
             Some(_) => {
@@ -54,7 +65,7 @@ pub(super) fn service(
         let name = all.first().map_or(controller.meta.name.as_str(), |service| service.meta.name.as_str());
         return (id(name), Some(why));
     };
-    let beside = answered.get(&(chosen.meta.namespace.as_str(), chosen.meta.name.as_str()));
+    let beside = answering.workloads.get(&(chosen.meta.namespace.as_str(), chosen.meta.name.as_str()));
     let other = beside.into_iter().flatten().find(|other| **other != index);
     let why = other.map(|other| {
         let (service, other) = (&chosen.meta.name, &world.controllers[*other].id);

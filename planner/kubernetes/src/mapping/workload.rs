@@ -1,7 +1,7 @@
 //! One workload: its replicas, what they ask for, and what binds them.
 use super::{
     bound, changing, limits, neighbours, opt_out,
-    service::{Answered, service},
+    service::{Answering, service},
     volumes::volumes,
     world::{Controller, World},
 };
@@ -20,9 +20,14 @@ use std::collections::BTreeSet;
 const ONLY_ONE: &str = "it is a member of a stateful set, whose name no second one can have";
 
 /// The workload that a controller makes.
-pub(super) fn workload(world: &World<'_>, index: usize, answered: &Answered<'_>, usage: &Usage) -> Workload {
+pub(super) fn workload(
+    world: &World<'_>,
+    index: usize,
+    answering: &Answering<'_>,
+    usage: &Usage,
+) -> Workload {
     let controller = &world.controllers[index];
-    let (service, unclear) = service(world, index, answered);
+    let (service, unclear) = service(world, index, answering);
     let mut workload = Workload::new(service);
     let mut pinned: Vec<String> = opted_out(controller, world);
     match opt_out::tier(controller.meta) {

@@ -25,6 +25,8 @@ pub(super) struct Controller<'o> {
     pub(super) replicas: Vec<&'o Pod>,
     /// Its pods that are on no node that is known.
     pub(super) waiting: u32,
+    /// The labels that its replicas have; mostly all have the same.
+    pub(super) labels: Vec<&'o BTreeMap<String, String>>,
 }
 
 /// Pods of one owner with the same labels.
@@ -135,10 +137,9 @@ impl<'o> World<'o> {
     fn compare_labels(&mut self) {
         for (index, controller) in self.controllers.iter_mut().enumerate() {
             controller.replicas.sort_unstable_by(|a, b| a.meta.name.cmp(&b.meta.name));
-            let mut seen: Vec<&BTreeMap<String, String>> = Vec::new();
             for pod in &controller.replicas {
-                if !seen.contains(&&pod.meta.labels) {
-                    seen.push(&pod.meta.labels);
+                if !controller.labels.contains(&&pod.meta.labels) {
+                    controller.labels.push(&pod.meta.labels);
                     let alike = Alike { owner: Some(index), pod };
                     self.alike.entry(&controller.meta.namespace).or_default().push(alike);
                 }
@@ -215,6 +216,7 @@ fn controllers<'o>(
         change,
         replicas: Vec::new(),
         waiting: 0,
+        labels: Vec::new(),
     };
     let deployments = objects.deployments.iter().filter(|deployment| managed(&deployment.meta));
     let mut all: Vec<Controller<'o>> = deployments

@@ -28,6 +28,8 @@ struct State<T> {
 pub(super) struct Failure {
     /// When it began.
     pub(super) since: Timestamp,
+    /// When it went wrong the last time.
+    pub(super) last: Timestamp,
     pub(super) error: String,
     pub(super) remedy: String,
 }
@@ -95,14 +97,15 @@ impl<T: Keep> Store<T> {
         }
     }
 
-    /// Notes what went wrong. `unread` says that a change was missed by it.
-    pub(super) fn fail(&self, failure: Failure, unread: bool) {
+    /// Notes what went wrong. `unread` says that a change was missed by it, `heard` when the server last answered.
+    pub(super) fn fail(&self, failure: Failure, unread: bool, heard: Option<Timestamp>) {
         let mut state = self.state();
         if unread && state.lost.is_none() {
             state.lost = Some(format!("an object of it could not be read ({})", failure.error));
         }
-        // It fails since it began to.
-        let since = state.failure.as_ref().map_or(failure.since, |first| first.since);
+        // It fails since it began to, unless it has worked meanwhile.
+        let before = state.failure.as_ref().filter(|before| heard.is_none_or(|heard| heard <= before.last));
+        let since = before.map_or(failure.since, |before| before.since);
         state.failure = Some(Failure { since, ..failure });
     }
 
@@ -135,7 +138,8 @@ mod tests {
     }
 
     fn failure(at: i64) -> Failure {
-        Failure { since: Timestamp::from_unix_ms(at), error: format!("error {at}"), remedy: String::new() }
+        let (since, error) = (Timestamp::from_unix_ms(at), format!("error {at}"));
+        Failure { since, last: since, error, remedy: String::new() }
     }
 
     #[test]
@@ -165,10 +169,17 @@ mod tests {
         let store = Store::<Service>::default();
         store.take(Event::Init);
         store.take(Event::InitDone);
-        store.fail(failure(1), false);
-        store.fail(failure(2), false);
-        let failed = store.held().failure.unwrap();
-        assert_eq!((failed.since, failed.error.as_str()), (Timestamp::from_unix_ms(1), "error 2"));
+        let at = Timestamp::from_unix_ms;
+        for (failed, heard, since) in
+            [(10, None, 10), (20, Some(5), 10), (30, Some(25), 30), (40, Some(25), 30)]
+        {
+            store.fail(failure(failed), false, heard.map(at));
+            let held = store.held().failure.unwrap();
+            assert_eq!(
+                (held.since, held.last, held.error),
+                (at(since), at(failed), format!("error {failed}"))
+            );
+        }
         store.take(Event::Apply(service("a")));
         assert_eq!(store.held().failure, None);
     }
@@ -178,7 +189,7 @@ mod tests {
         let store = Store::<Service>::default();
         store.take(Event::Init);
         store.take(Event::InitDone);
-        store.fail(failure(1), true);
+        store.fail(failure(1), true, None);
         store.take(Event::Apply(service("a")));
         assert_eq!(store.held().lost.unwrap(), "an object of it could not be read (error 1)");
         store.take(Event::Init);

@@ -95,8 +95,8 @@ fn pods_that_end_or_wait_are_no_replicas() {
     for (change, changing) in [
         (gone, Some("it has 1 replicas and is to have 2")),
         (json!({"status": {"phase": "Failed"}}), Some("it has 1 replicas and is to have 2")),
-        (json!({"spec": {"nodeName": null}}), Some("1 of its pods are on no node yet")),
-        (json!({"spec": {"nodeName": "n9"}}), Some("1 of its pods are on no node yet")),
+        (json!({"spec": {"nodeName": null}}), Some("1 of its pods are on no node that is known")),
+        (json!({"spec": {"nodeName": "n9"}}), Some("1 of its pods are on no node that is known")),
         (json!({"metadata": {"labels": {"extra": "yes"}}}), None),
     ] {
         let mut shop = Shop::open();
