@@ -30,6 +30,9 @@ const WATCH_SECONDS: u32 = 30;
 /// never says that the list is complete.
 const STREAMED_LIST_DEADLINE: Duration = Duration::from_secs(60);
 
+/// Time until a list is read again of which something could not be read.
+const LIST_AGAIN: Duration = Duration::from_secs(30);
+
 /// A watch of one kind in all namespaces.
 #[derive(Debug)]
 pub(crate) struct Watch<T> {
@@ -114,58 +117,88 @@ async fn follow<T: Keep>(
 ) {
     let failed = |error: &watcher::Error| note(&store, error, clock(), heard.last(&T::KIND.path()));
     let config = Config::default().timeout(WATCH_SECONDS);
-    let streamed = events(api.clone(), config.clone().streaming_lists(), &store, failed, true);
-    let wait = async {
-        tokio::time::sleep(STREAMED_LIST_DEADLINE).await;
-        if store.is_listed() {
-            // It works: the other branch goes on for ever.
-            std::future::pending::<()>().await;
+    let mut streamed = true;
+    loop {
+        let ended = if streamed {
+            let wait = async {
+                tokio::time::sleep(STREAMED_LIST_DEADLINE).await;
+                if store.is_listed() {
+                    // It works: the other branch goes on.
+                    std::future::pending::<()>().await;
+                }
+            };
+            tokio::select! {
+                ended = events(api.clone(), config.clone().streaming_lists(), &store, failed, true) => ended,
+                () = wait => Ended::NotStreamed,
+            }
+        } else {
+            events(api.clone(), config.clone(), &store, failed, false).await
+        };
+        match ended {
+            Ended::NotStreamed => {
+                tracing::debug!(
+                    kind = T::KIND.plural,
+                    "the server does not stream lists; they are read in pages"
+                );
+                streamed = false;
+            }
+            Ended::Unread => tokio::time::sleep(LIST_AGAIN).await,
         }
-    };
-    tokio::select! {
-        () = streamed => {}
-        () = wait => {}
     }
-    tracing::debug!(kind = T::KIND.plural, "the server does not stream lists; they are read in pages");
-    events(api, config, &store, failed, false).await;
 }
 
-/// Takes in events; ends only when lists are to be streamed and the server refuses that.
+/// Why a watch must be begun anew.
+enum Ended {
+    /// The server does not stream lists.
+    NotStreamed,
+    /// A change was missed, which only a new list brings back.
+    Unread,
+}
+
+/// Takes in events until the watch must be begun anew.
 async fn events<T: Keep>(
     api: Api<Manifest<T::Spec, T::Status>>,
     config: Config,
     store: &Store<T>,
     failed: impl Fn(&watcher::Error),
     streamed: bool,
-) {
+) -> Ended {
     let mut events = pin!(watcher(api, config).default_backoff());
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => store.take(event),
             Err(error) => {
                 if streamed && refuses_streamed_lists(&error) {
-                    return;
+                    return Ended::NotStreamed;
                 }
                 failed(&error);
+                if is_unread(&error) {
+                    return Ended::Unread;
+                }
             }
         }
     }
+    // A watcher never ends by itself.
+    Ended::Unread
+}
+
+/// An event could not be read. The watcher would go on after it, and what is held would be wrong without a word. What
+/// cannot be read as an event is tried as a status, of which all fields may be missing, so it comes as an error of the
+/// API server as well.
+fn is_unread(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::WatchFailed(source) if !matches!(source, kube::Error::ReadEvents(_)))
 }
 
 fn note<T: Keep>(store: &Store<T>, error: &watcher::Error, now: Timestamp, heard: Option<Timestamp>) {
     let text = in_full(error);
-    let (remedy, unread) = match error {
-        watcher::Error::InitialListFailed(source) | watcher::Error::WatchStartFailed(source) => {
-            (remedy(source, T::KIND.plural), false)
-        }
-        // The watch goes on after an object that cannot be read, and what is held is wrong from then on.
-        watcher::Error::WatchFailed(source) => {
-            (remedy(source, T::KIND.plural), matches!(source, kube::Error::SerdeError(_)))
-        }
-        _ => ("check that the API server answers and is not overloaded".to_owned(), false),
+    let remedy = match error {
+        watcher::Error::InitialListFailed(source)
+        | watcher::Error::WatchStartFailed(source)
+        | watcher::Error::WatchFailed(source) => remedy(source, T::KIND.plural),
+        _ => "check that the API server answers and is not overloaded".to_owned(),
     };
     tracing::debug!(kind = T::KIND.plural, error = text, "watch failed; it is taken up again");
-    store.fail(Failure { since: now, last: now, error: text, remedy }, unread, heard);
+    store.fail(Failure { since: now, last: now, error: text, remedy }, is_unread(error), heard);
 }
 
 /// Servers that do not know streamed lists, or have them turned off, call the request invalid.

@@ -84,7 +84,7 @@ async fn a_server_that_is_away_makes_the_snapshot_an_error_that_says_since_when(
     after(60).await;
     let error = cluster.snapshot().await.unwrap_err();
     assert_eq!(error.object, "watch of nodes");
-    assert!(error.problem.starts_with("nothing was heard of it for 135 s, and it fails since "), "{error}");
+    assert!(error.problem.starts_with("nothing was heard of it for 145 s, and it fails since "), "{error}");
     assert!(error.problem.contains("did not begin to answer within 30s"), "{error}");
     server.silence(false);
     // The longest that a watch waits before it tries again, and half as much for chance.
@@ -118,7 +118,9 @@ async fn a_change_that_cannot_be_read_is_not_passed_over() {
     let error = cluster.snapshot().await.unwrap_err();
     assert_eq!(error.object, "watch of nodes");
     assert!(error.problem.starts_with("an object of it could not be read"), "{error}");
-    assert!(error.problem.contains("`250m`"), "{error}");
+    // The played server lists what was there before the change, so the next list is whole again.
+    after(35).await;
+    cluster.snapshot().await.expect("all can be read again");
 }
 
 #[tokio::test(start_paused = true)]

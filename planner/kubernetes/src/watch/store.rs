@@ -18,8 +18,10 @@ struct State<T> {
     /// Of a list that is not complete yet.
     coming: BTreeMap<Box<str>, Arc<T>>,
     listed: bool,
-    /// Why what is held is wrong until the next list.
+    /// Why what is held is wrong until the next list of which all could be read.
     lost: Option<String>,
+    /// All of the list that is not complete yet, or that was complete last, could be read.
+    clean: bool,
     failure: Option<Failure>,
 }
 
@@ -51,6 +53,7 @@ impl<T> Default for Store<T> {
             coming: BTreeMap::new(),
             listed: false,
             lost: None,
+            clean: true,
             failure: None,
         }))
     }
@@ -70,7 +73,11 @@ impl<T: Keep> Store<T> {
         };
         // What is needed is taken out before the lock is.
         match event {
-            Event::Init => self.state().coming = BTreeMap::new(),
+            Event::Init => {
+                let mut state = self.state();
+                state.coming = BTreeMap::new();
+                state.clean = true;
+            }
             Event::InitApply(manifest) => {
                 let (key, object) = keep(manifest);
                 self.state().coming.insert(key, object);
@@ -79,7 +86,7 @@ impl<T: Keep> Store<T> {
                 let mut state = self.state();
                 state.objects = std::mem::take(&mut state.coming);
                 state.listed = true;
-                state.lost = None;
+                state.lost = state.lost.take().filter(|_| !state.clean);
                 state.failure = None;
             }
             Event::Apply(manifest) => {
@@ -100,7 +107,8 @@ impl<T: Keep> Store<T> {
     /// Notes what went wrong. `unread` says that a change was missed by it, `heard` when the server last answered.
     pub(super) fn fail(&self, failure: Failure, unread: bool, heard: Option<Timestamp>) {
         let mut state = self.state();
-        if unread && state.lost.is_none() {
+        if unread {
+            state.clean = false;
             state.lost = Some(format!("an object of it could not be read ({})", failure.error));
         }
         // It fails since it began to, unless it has worked meanwhile.
@@ -192,6 +200,10 @@ mod tests {
         store.fail(failure(1), true, None);
         store.take(Event::Apply(service("a")));
         assert_eq!(store.held().lost.unwrap(), "an object of it could not be read (error 1)");
+        store.take(Event::Init);
+        store.fail(failure(2), true, None);
+        store.take(Event::InitDone);
+        assert_eq!(store.held().lost.unwrap(), "an object of it could not be read (error 2)");
         store.take(Event::Init);
         store.take(Event::InitDone);
         assert_eq!(store.held().lost, None);
