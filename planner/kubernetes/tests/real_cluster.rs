@@ -1,5 +1,7 @@
 //! Against a real API server: `KUBECONFIG=... cargo test -p foremesh-kubernetes --test real_cluster -- --ignored --nocapture`.
 //! It reads only.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use foremesh_core::{time::Timestamp, topology::Snapshot};
 use foremesh_kubernetes::{Clock, Cluster, ClusterSettings};
 use std::{sync::Arc, time::Duration};

@@ -1,7 +1,7 @@
 //! Nodes, and what runs on them besides.
 use super::{ZONE_LABEL, world::World};
 use crate::{
-    objects::{Node as Written, Pod, effect},
+    objects::{Node as Written, Pod, Quantity, effect},
     usage::Usage,
 };
 use foremesh_core::{
@@ -29,7 +29,7 @@ fn described(written: &Written) -> Option<Node> {
     let allocatable = &written.status.allocatable;
     let cpu = allocatable.cpu.and_then(|cpu| Millicores::new(cpu.millicores()).ok());
     let mut node = Node::new(cpu.or_else(|| Millicores::new(0.0).ok())?);
-    node.memory_bytes = allocatable.memory.map(|memory| memory.get());
+    node.memory_bytes = allocatable.memory.map(Quantity::get);
     node.replica_limit = allocatable.pods.map(|pods| pods.get() as u32);
     node.zone = written.meta.labels.get(ZONE_LABEL).map(|zone| Zone::new(zone.clone()));
     node.labels.clone_from(&written.meta.labels);

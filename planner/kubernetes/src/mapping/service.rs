@@ -55,14 +55,13 @@ pub(super) fn service(
         ServiceId::new(format!("{name}.{namespace}.svc.{domain}"))
     };
     let Some(chosen) = choose(all, &controller.meta.name) else {
-        let why = match all.first() {
-            None => "no service selects its pods, so that nothing is measured of it".to_owned(),
-            Some(_) => {
-                let names: Vec<&str> = all.iter().map(|service| service.meta.name.as_str()).collect();
-                format!("callers reach it by several services: {}", names.join(", "))
-            }
+        let names: Vec<&str> = all.iter().map(|service| service.meta.name.as_str()).collect();
+        let why = if names.is_empty() {
+            "no service selects its pods, so that nothing is measured of it".to_owned()
+        } else {
+            format!("callers reach it by several services: {}", names.join(", "))
         };
-        let name = all.first().map_or(controller.meta.name.as_str(), |service| service.meta.name.as_str());
+        let name = names.first().copied().unwrap_or(&controller.meta.name);
         return (id(name), Some(why));
     };
     let beside = answering.workloads.get(&(chosen.meta.namespace.as_str(), chosen.meta.name.as_str()));
