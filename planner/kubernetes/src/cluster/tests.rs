@@ -130,5 +130,6 @@ async fn changes_are_taken_in() {
     after(5).await;
     server.change("/api/v1/nodes", server::node("n3", "8", None));
     after(31).await;
-    assert_eq!(cluster.snapshot().await.unwrap().nodes[&NodeId::new("n3")].capacity.get(), 8000.0);
+    let capacity = cluster.snapshot().await.unwrap().nodes[&NodeId::new("n3")].capacity;
+    assert_eq!(capacity, foremesh_core::units::Millicores::new(8000.0).unwrap());
 }

@@ -9,6 +9,9 @@ fn node_affinity(terms: &Value) -> Value {
     }}})
 }
 
+/// A spec of the pods, the conditions on labels, the nodes by name, and why it is pinned.
+type Case = (Value, &'static [&'static str], &'static [&'static str], Option<&'static str>);
+
 #[test]
 fn nodes_are_selected_by_label_or_by_name() {
     let expression = |key: &str, operator: &str, values: &[&str]| json!({"key": key, "operator": operator, "values": values});
@@ -20,7 +23,7 @@ fn nodes_are_selected_by_label_or_by_name() {
         json!({"key": "gpu", "operator": "DoesNotExist"}),
         expression("cores", "Gt", &["3"]),
     ]);
-    let cases: Vec<(Value, &[&str], &[&str], Option<&str>)> = vec![
+    let cases: Vec<Case> = vec![
         (json!({"nodeSelector": {"disk": "ssd"}}), &["disk in (ssd)"], &[], None),
         (node_affinity(&json!([zone_b])), &["topology.kubernetes.io/zone in (b)"], &[], None),
         (
