@@ -1,0 +1,135 @@
+//! Watches against an API server that is played, in time that passes at once.
+mod server;
+
+use super::*;
+use server::Server;
+use std::time::Duration;
+use tower::Layer;
+
+/// Longer than anything here takes in real time.
+const DEADLINE: Duration = Duration::from_secs(3600);
+
+fn watched(server: &Server) -> Cluster {
+    let began = tokio::time::Instant::now();
+    let clock: Clock = Arc::new(move || {
+        let passed = i64::try_from(began.elapsed().as_millis()).unwrap();
+        Timestamp::from_unix_ms(1_000_000 + passed)
+    });
+    let heard = Heard::new(Arc::clone(&clock));
+    let client = Client::new(heard.layer(server.clone()), "default");
+    Cluster::watch(&client, heard, ClusterSettings::default(), clock)
+}
+
+async fn after(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_is_complete_or_an_error() {
+    for streams in [true, false] {
+        let server = Server::new(streams);
+        let cluster = watched(&server);
+        let early = cluster.snapshot().await.unwrap_err().to_string();
+        assert_eq!(
+            early,
+            "watch of nodes: its first list is not complete after 0 s; check that the API server answers and is \
+             not overloaded"
+        );
+        after(1).await;
+        let snapshot = cluster.snapshot().await.unwrap();
+        assert_eq!((snapshot.nodes.len(), snapshot.workloads.len()), (2, 1), "lists are streamed: {streams}");
+        let nodes: Vec<f64> = snapshot.nodes.values().map(|node| node.capacity.get()).collect();
+        assert_eq!(nodes, [4000.0, 2000.0]);
+        assert_eq!(cluster.addresses(), [("10.0.0.1".to_owned(), NodeId::new("n1"))].into());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_streams_no_end_of_its_lists_is_asked_for_pages() {
+    let server = Server::new(true);
+    server.never_ends_lists();
+    let cluster = watched(&server);
+    after(50).await;
+    assert!(cluster.snapshot().await.is_err());
+    after(15).await;
+    assert_eq!(cluster.snapshot().await.unwrap().nodes.len(), 2);
+}
+
+/// Nothing changes for hours, and the snapshot is never older than a watch may be quiet.
+#[tokio::test(start_paused = true)]
+async fn a_quiet_cluster_is_heard_of() {
+    let server = Server::new(true);
+    let cluster = watched(&server);
+    tokio::time::timeout(DEADLINE, async {
+        for _ in 0..50 {
+            after(61).await;
+            let now = (cluster.clock)();
+            let age = now.ms_since(cluster.snapshot().await.unwrap().taken_at);
+            assert!((0..=31_000).contains(&age), "the snapshot is {age} ms old");
+        }
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_away_makes_the_snapshot_an_error_that_says_since_when() {
+    let server = Server::new(true);
+    let cluster = watched(&server);
+    after(5).await;
+    cluster.snapshot().await.unwrap();
+    server.silence(true);
+    after(100).await;
+    cluster.snapshot().await.expect("it is not stale yet");
+    after(60).await;
+    let error = cluster.snapshot().await.unwrap_err();
+    assert_eq!(error.object, "watch of nodes");
+    assert!(error.problem.starts_with("nothing was heard of it for 145 s, and it fails since "), "{error}");
+    assert!(error.problem.contains("did not begin to answer within 30s"), "{error}");
+    server.silence(false);
+    // The longest that a watch waits before it tries again, and half as much for chance.
+    after(90).await;
+    cluster.snapshot().await.expect("it is back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_not_be_read_is_named_with_what_helps() {
+    let server = Server::new(true);
+    server.forbid("/api/v1/pods");
+    let cluster = watched(&server);
+    after(7).await;
+    let error = cluster.snapshot().await.unwrap_err();
+    assert_eq!(error.object, "watch of pods");
+    assert!(
+        error.problem.starts_with("its first list is not complete after 7 s, and it fails since "),
+        "{error}"
+    );
+    assert!(error.problem.contains("pods is forbidden"), "{error}");
+    assert_eq!(error.remedy, "let the planner's account list and watch pods in all namespaces");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_cannot_be_read_is_not_passed_over() {
+    let server = Server::new(true);
+    let cluster = watched(&server);
+    after(5).await;
+    server.change("/api/v1/nodes", server::node("n2", "lots", None));
+    after(31).await;
+    let error = cluster.snapshot().await.unwrap_err();
+    assert_eq!(error.object, "watch of nodes");
+    assert!(error.problem.starts_with("an object of it could not be read"), "{error}");
+    // The played server lists what was there before the change, so the next list is whole again.
+    after(35).await;
+    cluster.snapshot().await.expect("all can be read again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_are_taken_in() {
+    let server = Server::new(true);
+    let cluster = watched(&server);
+    after(5).await;
+    server.change("/api/v1/nodes", server::node("n3", "8", None));
+    after(31).await;
+    let capacity = cluster.snapshot().await.unwrap().nodes[&NodeId::new("n3")].capacity;
+    assert_eq!(capacity, foremesh_core::units::Millicores::new(8000.0).unwrap());
+}

@@ -1,0 +1,55 @@
+//! What could not be learnt of a cluster.
+
+/// Names what could not be read, why, and what a human can do about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{object}: {problem}; {remedy}")]
+pub struct ClusterError {
+    /// What was to be read.
+    pub object: String,
+    /// Why it was not.
+    pub problem: String,
+    /// What a human can do.
+    pub remedy: String,
+}
+
+impl ClusterError {
+    pub(crate) fn new(
+        object: impl Into<String>,
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self { object: object.into(), problem: problem.into(), remedy: remedy.into() }
+    }
+}
+
+/// What can be done when the API server refuses, or does not answer, a request for objects of a kind.
+pub(crate) fn remedy(error: &kube::Error, plural: &str) -> String {
+    match error {
+        kube::Error::Api(status) if status.code == 401 => {
+            "give the planner credentials that the API server accepts".to_owned()
+        }
+        kube::Error::Api(status) if status.code == 403 => {
+            format!("let the planner's account list and watch {plural} in all namespaces")
+        }
+        kube::Error::Api(status) if status.code == 404 => {
+            format!("use a version of Kubernetes whose API server serves {plural}")
+        }
+        _ => "check that the API server answers and can be reached from the planner".to_owned(),
+    }
+}
+
+/// An error and what caused it, as one line.
+pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // Some errors print their cause already.
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}

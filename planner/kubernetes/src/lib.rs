@@ -1,0 +1,24 @@
+//! The read side of a Kubernetes cluster: what runs where, and what binds it there, as the planner's
+//! [`Snapshot`](foremesh_core::topology::Snapshot).
+//!
+//! [`Cluster`] watches the cluster and keeps the few fields that matter. A snapshot is made of what the watches hold; one
+//! that is not complete or not fresh is an error that says which watch and since when, because a planner must not move
+//! anything by half a picture. What the planner's model cannot say of a workload pins it, with the reason.
+mod cluster;
+mod error;
+mod mapping;
+mod objects;
+mod settings;
+mod usage;
+mod watch;
+
+pub use cluster::Cluster;
+pub use error::ClusterError;
+pub use settings::{ClusterSettings, Conventions};
+pub use usage::{MetricsApi, Usage, UsageSource};
+
+use foremesh_core::time::Timestamp;
+use std::sync::Arc;
+
+/// Tells the time.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;

@@ -1,0 +1,210 @@
+//! Watches: each keeps what is needed of one kind of object, and knows how fresh it is.
+mod heard;
+mod store;
+
+pub(crate) use heard::Heard;
+
+use crate::{
+    Clock,
+    error::{ClusterError, in_full, remedy},
+    objects::{Keep, Kind, Manifest},
+};
+use foremesh_core::time::Timestamp;
+use futures::StreamExt;
+use kube::{
+    Api, Client,
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Config, watcher},
+    },
+};
+use std::{pin::pin, sync::Arc, time::Duration};
+use store::{Failure, Store};
+use tokio::task::JoinSet;
+
+/// Seconds after which a watch is ended and taken up again where it was. So an idle watch is heard of that often, and a
+/// connection that died in silence is found.
+const WATCH_SECONDS: u32 = 30;
+
+/// Time in which a streamed list must be complete. A server that does not know them may answer as if it did, and then
+/// never says that the list is complete.
+const STREAMED_LIST_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Time until a list is read again of which something could not be read.
+const LIST_AGAIN: Duration = Duration::from_secs(30);
+
+/// A watch of one kind in all namespaces.
+#[derive(Debug)]
+pub(crate) struct Watch<T> {
+    store: Arc<Store<T>>,
+    kind: Kind,
+    since: Timestamp,
+}
+
+/// What a watch holds.
+#[derive(Debug)]
+pub(crate) struct Held<T> {
+    pub(crate) objects: Vec<Arc<T>>,
+    /// When the API server was last heard of it.
+    pub(crate) at: Timestamp,
+}
+
+impl<T: Keep> Watch<T> {
+    /// Starts a watch, as one of these tasks.
+    pub(crate) fn start(client: &Client, heard: &Heard, clock: &Clock, tasks: &mut JoinSet<()>) -> Self {
+        let store = Arc::new(Store::default());
+        let api = Api::all_with(client.clone(), &T::KIND);
+        tasks.spawn(follow(api, Arc::clone(&store), heard.clone(), Arc::clone(clock)));
+        Self { store, kind: T::KIND, since: clock() }
+    }
+
+    /// What it holds, if that is complete and fresh.
+    ///
+    /// # Errors
+    /// Names the watch, what is wrong, and since when.
+    pub(crate) fn held(
+        &self,
+        heard: &Heard,
+        now: Timestamp,
+        stale_after: Duration,
+    ) -> Result<Held<T>, ClusterError> {
+        let error = |what: String, failure: Option<Failure>| {
+            let object = format!("watch of {}", self.kind.plural);
+            match failure {
+                Some(Failure { since, error, remedy, .. }) => {
+                    let seconds = now.ms_since(since) / 1000;
+                    ClusterError::new(
+                        object,
+                        format!("{what}, and it fails since {seconds} s: {error}"),
+                        remedy,
+                    )
+                }
+                None => {
+                    ClusterError::new(object, what, "check that the API server answers and is not overloaded")
+                }
+            }
+        };
+        let held = self.store.held();
+        let last = heard.last(&self.kind.path());
+        // A quiet watch that was taken up again has no event that would end its failure.
+        let failure = held.failure.filter(|failure| last.is_none_or(|last| last <= failure.last));
+        let (Some(objects), Some(at)) = (held.objects, last) else {
+            let seconds = now.ms_since(self.since) / 1000;
+            return Err(error(format!("its first list is not complete after {seconds} s"), failure));
+        };
+        if let Some(lost) = held.lost {
+            let object = format!("watch of {}", self.kind.plural);
+            return Err(ClusterError::new(
+                object,
+                lost,
+                "use a version of Kubernetes that Foremesh knows, or report it",
+            ));
+        }
+        let age_ms = now.ms_since(at);
+        if i128::from(age_ms) > i128::try_from(stale_after.as_millis()).unwrap_or(i128::MAX) {
+            return Err(error(format!("nothing was heard of it for {} s", age_ms / 1000), failure));
+        }
+        Ok(Held { objects, at })
+    }
+}
+
+/// Follows one kind for ever. The list is streamed where the server can: it then never holds all of it at once.
+async fn follow<T: Keep>(
+    api: Api<Manifest<T::Spec, T::Status>>,
+    store: Arc<Store<T>>,
+    heard: Heard,
+    clock: Clock,
+) {
+    let failed = |error: &watcher::Error| note(&store, error, clock(), heard.last(&T::KIND.path()));
+    let config = Config::default().timeout(WATCH_SECONDS);
+    let mut streamed = true;
+    loop {
+        let ended = if streamed {
+            let wait = async {
+                tokio::time::sleep(STREAMED_LIST_DEADLINE).await;
+                if store.is_listed() {
+                    // It works: the other branch goes on.
+                    std::future::pending::<()>().await;
+                }
+            };
+            tokio::select! {
+                ended = events(api.clone(), config.clone().streaming_lists(), &store, failed, true) => ended,
+                () = wait => Ended::NotStreamed,
+            }
+        } else {
+            events(api.clone(), config.clone(), &store, failed, false).await
+        };
+        match ended {
+            Ended::NotStreamed => {
+                tracing::debug!(
+                    kind = T::KIND.plural,
+                    "the server does not stream lists; they are read in pages"
+                );
+                streamed = false;
+            }
+            Ended::Unread => tokio::time::sleep(LIST_AGAIN).await,
+        }
+    }
+}
+
+/// Why a watch must be begun anew.
+enum Ended {
+    /// The server does not stream lists.
+    NotStreamed,
+    /// A change was missed, which only a new list brings back.
+    Unread,
+}
+
+/// Takes in events until the watch must be begun anew.
+async fn events<T: Keep>(
+    api: Api<Manifest<T::Spec, T::Status>>,
+    config: Config,
+    store: &Store<T>,
+    failed: impl Fn(&watcher::Error),
+    streamed: bool,
+) -> Ended {
+    let mut events = pin!(watcher(api, config).default_backoff());
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(event) => store.take(event),
+            Err(error) => {
+                if streamed && refuses_streamed_lists(&error) {
+                    return Ended::NotStreamed;
+                }
+                failed(&error);
+                if is_unread(&error) {
+                    return Ended::Unread;
+                }
+            }
+        }
+    }
+    // A watcher never ends by itself.
+    Ended::Unread
+}
+
+/// An event could not be read. The watcher would go on after it, and what is held would be wrong without a word. What
+/// cannot be read as an event is tried as a status, of which all fields may be missing, so it comes as an error of the
+/// API server as well.
+fn is_unread(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::WatchFailed(source) if !matches!(source, kube::Error::ReadEvents(_)))
+}
+
+fn note<T: Keep>(store: &Store<T>, error: &watcher::Error, now: Timestamp, heard: Option<Timestamp>) {
+    let text = in_full(error);
+    let remedy = match error {
+        watcher::Error::InitialListFailed(source)
+        | watcher::Error::WatchStartFailed(source)
+        | watcher::Error::WatchFailed(source) => remedy(source, T::KIND.plural),
+        _ => "check that the API server answers and is not overloaded".to_owned(),
+    };
+    tracing::debug!(kind = T::KIND.plural, error = text, "watch failed; it is taken up again");
+    store.fail(Failure { since: now, last: now, error: text, remedy }, is_unread(error), heard);
+}
+
+/// Servers that do not know streamed lists, or have them turned off, call the request invalid.
+fn refuses_streamed_lists(error: &watcher::Error) -> bool {
+    matches!(
+        error,
+        watcher::Error::WatchStartFailed(kube::Error::Api(status)) if matches!(status.code, 400 | 422)
+    )
+}
