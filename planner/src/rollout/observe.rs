@@ -13,6 +13,9 @@ use foremesh_core::{
 use std::future::Future;
 use tokio::time::timeout;
 
+/// How far back the past of a source is looked at, in milliseconds: before that it had another load.
+const LONGEST_PAST_MS: i64 = 3_600_000;
+
 /// One look at the world, for one rollout.
 pub(super) struct Look<'a> {
     pub(super) record: &'a RolloutRecord,
@@ -111,22 +114,36 @@ impl Look<'_> {
     /// Target and source in the same windows. Once the source has no traffic any more: against its past.
     async fn gate(&self) -> Option<GateVerdict> {
         let (relocation, since) = (&self.record.relocation, self.record.entered_at);
-        let baseline = match self.record.state {
-            State::Ramping { .. } => (since, self.settled_now()),
-            State::Settling { .. } if relocation.traffic.after.source > 0 => (since, self.settled_now()),
-            State::Draining | State::Settling { retiring: false } => {
-                let until = self.record.shifted_at().unwrap_or(since);
-                let length = self.settings.settle.max(self.settings.hold_per_step);
-                (until.plus_ms(-length), until)
+        let until = self.settled_now();
+        let source = async {
+            match self.record.state {
+                State::Ramping { .. } => Some(self.sample(&relocation.from, since, until).await),
+                State::Settling { .. } if relocation.traffic.after.source > 0 => {
+                    Some(self.sample(&relocation.from, since, until).await)
+                }
+                State::Draining | State::Settling { retiring: false } => Some(self.past_of_source().await),
+                _ => None,
             }
-            _ => return None,
         };
-        let (target, source) = tokio::join!(
-            self.sample(&relocation.to, since, self.settled_now()),
-            self.sample(&relocation.from, baseline.0, baseline.1)
-        );
+        let (target, source) = tokio::join!(self.sample(&relocation.to, since, until), source);
         let objective = (relocation.reason.quantile, relocation.reason.objective_ms);
-        Some(judge(target, source, objective, &self.settings.limits().gate))
+        Some(judge(target, source?, objective, &self.settings.limits().gate))
+    }
+
+    /// What the source did before the ramp, as far back as it takes: nothing is added to it any more, so with too little of
+    /// it no patience would ever bring a verdict.
+    async fn past_of_source(&self) -> Option<GateSample> {
+        let relocation = &self.record.relocation;
+        let until = self.record.shifted_at().unwrap_or(self.record.entered_at);
+        let needed = self.settings.limits().gate.needed(relocation.reason.quantile);
+        let mut length = self.settings.settle.max(self.settings.hold_per_step).max(1);
+        loop {
+            let seen = self.sample(&relocation.from, until.plus_ms(-length), until).await?;
+            if seen.requests >= needed || length >= LONGEST_PAST_MS {
+                return Some(seen);
+            }
+            length = length.saturating_mul(2).min(LONGEST_PAST_MS.max(length));
+        }
     }
 
     /// Whether the end that lost its traffic in this state was watched and had no request for long enough.

@@ -49,6 +49,13 @@ impl Default for GateLimits {
     }
 }
 
+impl GateLimits {
+    /// Requests that each end must have seen before its latency at a quantile can be judged.
+    pub fn needed(&self, quantile: Quantile) -> u64 {
+        self.min_samples.max((BEYOND_QUANTILE / (1.0 - quantile.get())).ceil() as u64).max(1)
+    }
+}
+
 /// What the gate says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -105,7 +112,7 @@ fn compare(
     if worse_by.at_least > 0.0 && difference > limits.error_margin {
         return (GateOutcome::FailErrors, format!("{error_words}: worse, with 99.9 % confidence"));
     }
-    let needed = limits.min_samples.max((BEYOND_QUANTILE / (1.0 - quantile.get())).ceil() as u64).max(1);
+    let needed = limits.needed(quantile);
     let seen = target.requests.min(baseline.requests);
     if seen < needed {
         let why = format!(

@@ -62,6 +62,8 @@ pub(super) struct World {
     pub(super) validity: Option<Validity>,
     /// Requests and failures of the target.
     pub(super) target_sample: Option<(u64, u64)>,
+    /// Requests of the source in each second before the ramp; without it there are always enough.
+    pub(super) source_rps: Option<i64>,
     pub(super) reports: Vec<(String, usize, State)>,
     /// Windows that the gate asked for.
     pub(super) samples: Vec<Sampled>,
@@ -93,6 +95,7 @@ impl Fake {
             broken: None,
             validity: Some(Validity::Holds),
             target_sample: Some((1000, 0)),
+            source_rps: None,
             reports: Vec::new(),
             samples: Vec::new(),
             violations: Vec::new(),
@@ -250,6 +253,9 @@ impl GateSource for Fake {
         let of_target = node.as_str() != "h1";
         let sampled = self.call(if of_target { "sample target" } else { "sample source" }, |world| {
             let (requests, server_errors) = if of_target { world.target_sample? } else { (1000, 0) };
+            let settling = !of_target && world.state == "Settling";
+            let few = world.source_rps.filter(|_| settling).map(|rps| rps * to.ms_since(from) / 1000);
+            let requests = few.map_or(requests, |few| u64::try_from(few).unwrap_or_default());
             // A replica without traffic has no requests, whatever it did before.
             let draining = world.state == "Draining" || world.state.starts_with("RollingBack(drain");
             let requests = if draining { 0 } else { requests };
