@@ -9,8 +9,12 @@ use crate::{
     control::{Control, ControlSettings, LatestInputs, Parts},
     forecasts::{ExpertsSettings, NetSettings, NetTraining},
     gates::StoreGates,
-    hosts::HostsPlatform,
+    hosts::{
+        HostsPlatform,
+        config::{Hosts, HostsFileError},
+    },
     ingest::{self, IngestSettings, IngestState, metrics::IngestMetrics},
+    kubernetes::Kubernetes,
     lock::{LockError, lock},
     metrics::Metrics,
     observed::{Observed, ObservedSettings},
@@ -20,7 +24,7 @@ use crate::{
     regressors::Regressors,
     retention::Retention,
     rollout::{RolloutPorts, Rollouts},
-    settings::{Caution, Settings, Span},
+    settings::{Caution, KubernetesSettings, Platform, Settings, Span},
     signals::{Signals, status::Statuses},
     store::{Level, Levels, SeriesStore, SqliteStore, StoreSettings, metrics::StoreMetrics},
 };
@@ -47,7 +51,7 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::read(&args.config)?;
     let policies = policies::read_all(&settings.policies)?;
     policies.iter().try_for_each(|policy| policies::check_horizon(policy, settings.horizon))?;
-    let hosts = settings.read_hosts()?;
+    let place = Place::read(&settings.platform)?;
     // What is wrong with a file must be known before anything is made.
     Calendars::check(&settings.calendars, false, Clock::System).await?;
     std::fs::create_dir_all(&settings.state_directory).with_context(|| {
@@ -61,16 +65,37 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let listener = TcpListener::bind(settings.listen).await.with_context(|| {
         format!("address {} cannot be listened on; stop what uses it, or change `listen`", settings.listen)
     })?;
-    let platform = HostsPlatform::open(hosts, &settings.state_directory, Clock::System).await?;
-    let ports = PlatformPorts {
-        inventory: Arc::new(platform.clone()),
-        relocator: Arc::new(platform.clone()),
-        traffic: Arc::new(platform),
-    };
+    let ports = place.open(&settings.state_directory).await?;
     let planner = Planner::start(Assembled::new(&settings, policies, ports, Clock::System).await?);
     tracing::info!(address = %settings.listen, "planner ready");
     planner.serve_until(listener, terminated()).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where services run, with its files read and nothing opened.
+enum Place<'a> {
+    Hosts(Hosts),
+    Kubernetes(&'a KubernetesSettings),
+}
+
+impl<'a> Place<'a> {
+    fn read(platform: &'a Platform) -> Result<Self, HostsFileError> {
+        match platform {
+            Platform::Hosts(file) => Ok(Self::Hosts(Hosts::read(file)?)),
+            Platform::Kubernetes(cluster) => Ok(Self::Kubernetes(cluster)),
+        }
+    }
+
+    async fn open(self, state_directory: &Path) -> anyhow::Result<PlatformPorts> {
+        Ok(match self {
+            Self::Hosts(hosts) => {
+                PlatformPorts::of(HostsPlatform::open(hosts, state_directory, Clock::System).await?)
+            }
+            Self::Kubernetes(cluster) => {
+                PlatformPorts::of(Kubernetes::connect(cluster, Clock::System).await?)
+            }
+        })
+    }
 }
 
 /// Refuses a state directory that another planner works with: two would make different decisions on the same hosts.
@@ -97,6 +122,17 @@ pub struct PlatformPorts {
     pub relocator: Arc<dyn Relocator>,
     /// Shares out traffic.
     pub traffic: Arc<dyn TrafficShifter>,
+}
+
+impl PlatformPorts {
+    /// All ports of one platform, whose clones share it.
+    fn of(platform: impl Inventory + Relocator + TrafficShifter + Clone + 'static) -> Self {
+        Self {
+            inventory: Arc::new(platform.clone()),
+            relocator: Arc::new(platform.clone()),
+            traffic: Arc::new(platform),
+        }
+    }
 }
 
 /// All parts, connected and not yet running: what [`Planner`] runs, and what tests drive step by step.
@@ -255,7 +291,8 @@ fn router(
         in_flight_bytes: settings.ingest.in_flight_bytes,
         ..IngestSettings::default()
     };
-    let ingest = IngestState::new(Arc::clone(&parts.store), parts.clock.clone(), metrics, limits);
+    let ingest = IngestState::new(Arc::clone(&parts.store), parts.clock.clone(), metrics, limits)
+        .named_by(Arc::clone(&parts.inventory));
     ingest::router(ingest).merge(api::router(state))
 }
 

@@ -1,13 +1,20 @@
 //! `foremesh check`: what would go wrong, found before it does.
 use crate::{
-    args::CheckArgs, calendar::Calendars, causes::chain, clock::Clock, hosts::HostsPlatform,
-    platform::Inventory as _, policies, settings::Settings,
+    args::CheckArgs,
+    calendar::Calendars,
+    causes::chain,
+    clock::Clock,
+    hosts::{HostsPlatform, config::Hosts},
+    kubernetes::Kubernetes,
+    platform::Inventory as _,
+    policies,
+    settings::{KubernetesSettings, Platform, Settings},
 };
 use foremesh_core::{
     policy::{Condition, Mode},
     topology::{NodeState, Snapshot},
 };
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -56,22 +63,64 @@ pub async fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     ok(&format!("settings `{}`", args.config.display()));
     check_policies(&settings, &mut report);
     check_calendars(&settings, args.offline, &mut report).await;
-    match settings.read_hosts() {
-        Err(error) => report.error(&chain(&error)),
-        Ok(hosts) => {
-            ok(&format!("hosts file `{}`", settings.hosts_file().display()));
-            if !args.offline {
-                match HostsPlatform::look(hosts, &settings.state_directory, Clock::System).await {
-                    Err(error) => report.error(&chain(&error)),
-                    Ok(platform) => match platform.snapshot().await {
-                        Ok(snapshot) => check_hosts(&snapshot, &mut report),
-                        Err(error) => report.error(&chain(&error)),
-                    },
-                }
-            }
-        }
+    match &settings.platform {
+        Platform::Hosts(file) => check_hosts_file(file, &settings, args.offline, &mut report).await,
+        Platform::Kubernetes(_) if args.offline => ok("platform `kubernetes`, not asked"),
+        Platform::Kubernetes(cluster) => check_cluster(cluster, &mut report).await,
     }
     Ok(report.exit())
+}
+
+async fn check_hosts_file(file: &Path, settings: &Settings, offline: bool, report: &mut Report) {
+    let hosts = match Hosts::read(file) {
+        Ok(hosts) => hosts,
+        Err(error) => return report.error(&chain(&error)),
+    };
+    ok(&format!("hosts file `{}`", file.display()));
+    if offline {
+        return;
+    }
+    match HostsPlatform::look(hosts, &settings.state_directory, Clock::System).await {
+        Err(error) => report.error(&chain(&error)),
+        Ok(platform) => match platform.snapshot().await {
+            Ok(snapshot) => check_hosts(&snapshot, report),
+            Err(error) => report.error(&chain(&error)),
+        },
+    }
+}
+
+async fn check_cluster(settings: &KubernetesSettings, report: &mut Report) {
+    let snapshot = match Kubernetes::connect(settings, Clock::System).await {
+        Ok(platform) => platform.snapshot().await,
+        Err(error) => return report.error(&chain(&error)),
+    };
+    let snapshot = match snapshot {
+        Ok(snapshot) => snapshot,
+        Err(error) => return report.error(&chain(&error)),
+    };
+    for (id, node) in &snapshot.nodes {
+        match &node.state {
+            NodeState::Unreachable(why) => report.warning(&format!("node `{id}`: {why}")),
+            NodeState::Cordoned => ok(&format!("node `{id}`, cordoned")),
+            NodeState::Ready if node.used.is_none() => report.warning(&format!(
+                "nothing tells the CPU use of node `{id}`, so nothing is ever moved to it; run a metrics server, or \
+                 name a Prometheus in `signals`"
+            )),
+            NodeState::Ready => ok(&format!("node `{id}`")),
+        }
+    }
+    if snapshot.workloads.is_empty() {
+        report.warning(&format!(
+            "no workload is in a namespace that has opted in; run `kubectl label namespace NAME {}=true`",
+            settings.opt_in_label
+        ));
+    }
+    for (id, workload) in &snapshot.workloads {
+        match &workload.pinned {
+            Some(why) => ok(&format!("workload `{id}`, which stays where it is: {why}")),
+            None => ok(&format!("workload `{id}`, replicas: {}", workload.replicas.len())),
+        }
+    }
 }
 
 fn check_policies(settings: &Settings, report: &mut Report) {

@@ -273,7 +273,7 @@ impl Control {
             }
         }
         // The decision is made and begun, so it is shown whatever becomes of the watch.
-        self.watch.look(&self.parts, now).await;
+        self.watch.look(&self.parts, &inputs.snapshot, now).await;
         let silent = self.watch.silent().to_vec();
         let forecasts = Arc::new(forecasts);
         self.parts.published.replace(View { at: now, pass, inputs, forecasts, decision, records, silent });

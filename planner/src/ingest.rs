@@ -9,6 +9,7 @@ pub mod problem;
 
 use crate::{
     clock::Clock,
+    platform::Inventory,
     problem::Problem,
     store::{Appended, SeriesStore, StoreError, Summary},
 };
@@ -66,6 +67,7 @@ pub struct IngestState {
     clock: Clock,
     metrics: IngestMetrics,
     settings: Arc<IngestSettings>,
+    names: Option<Arc<dyn Inventory>>,
     /// One permit for each KiB in flight.
     in_flight: Arc<Semaphore>,
 }
@@ -85,8 +87,15 @@ impl IngestState {
             clock,
             metrics,
             settings: Arc::new(settings),
+            names: None,
             in_flight: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
         }
+    }
+
+    /// Takes summaries by the names of a platform.
+    #[must_use]
+    pub fn named_by(self, platform: Arc<dyn Inventory>) -> Self {
+        Self { names: Some(platform), ..self }
     }
 
     /// Holds memory for a body of `length` bytes until the permit is dropped.
@@ -189,7 +198,13 @@ async fn take(state: &IngestState, headers: &HeaderMap, body: Body) -> Result<Ap
         state.reserve(if encoding == Encoding::Identity { length.unwrap_or(limit) } else { limit })?;
     let raw = body::read(body, limit, state.settings.body_timeout).await?;
     let plain = encoding.decode(raw, limit)?;
-    let (message, bytes) = parse(media, plain, &state.settings.limits)?;
+    let (mut message, mut bytes) = parse(media, plain, &state.settings.limits)?;
+    if let Some(platform) = &state.names {
+        // What is kept has the platform's names, so that it reads the same after a restart.
+        if platform.name(&mut message).await.map_err(|error| Refusal::unnamed(&error))? {
+            bytes = encode(&message).into();
+        }
+    }
     let observations =
         message.routes.iter().fold(0_u64, |sum, route| sum.saturating_add(route.observations()));
     let summary = Summary { message, body: bytes, received: state.clock.now() };

@@ -23,6 +23,7 @@ pub mod forecasts;
 pub mod gates;
 pub mod hosts;
 pub mod ingest;
+pub mod kubernetes;
 pub mod lint;
 mod lock;
 pub mod metrics;

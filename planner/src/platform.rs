@@ -7,6 +7,7 @@ use foremesh_core::{
     ids::{NodeId, ReplicaId, ServiceId, WorkloadId},
     topology::Snapshot,
 };
+use foremesh_summary::WindowSummary;
 use std::{collections::BTreeMap, fmt::Debug, io, path::PathBuf, time::Duration};
 
 /// What a platform could not do. Every variant names the object and says what a human can do about it.
@@ -100,6 +101,16 @@ pub trait Inventory: Send + Sync + Debug {
     /// Nodes by their addresses, for sources that name a node by its address. An address of several nodes is left out.
     fn addresses(&self) -> BTreeMap<String, NodeId> {
         BTreeMap::new()
+    }
+
+    /// Puts the names in what a proxy reports into those of the snapshot: its workload, its node and zone, and the service
+    /// that inbound routes are about. Says whether anything was changed. Workload and pod must come out the same whenever
+    /// the summary is sent again, because it is known by them.
+    ///
+    /// # Errors
+    /// When the names are not known yet; the proxy then keeps the summary and sends it again.
+    async fn name(&self, _summary: &mut WindowSummary) -> Result<bool, PlatformError> {
+        Ok(false)
     }
 }
 

@@ -9,18 +9,21 @@ pub use span::Span;
 use crate::{
     calendar::CalendarSettings,
     control::REMEMBERED_MS,
-    hosts::config::{Hosts, HostsFileError},
     regressors::{RegressorSettings, RegressorSettingsError, Regressors},
     rollout::{self, RolloutSettings},
     signals::settings::{SignalSettings, SignalSettingsError},
 };
 use foremesh_core::forecast::model::MODEL_NAMES;
 pub use foremesh_core::inputs::Settings as Caution;
+use foremesh_kubernetes::{ClusterSettings, Conventions};
 use serde::Deserialize;
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
 };
+
+/// Shortest time after which a watch of Kubernetes may be called stale.
+const LEAST_STALE_MS: i64 = 120_000;
 
 /// Settings of the planner, as read from a YAML file.
 #[derive(Clone, Debug, Deserialize)]
@@ -87,12 +90,85 @@ pub struct Settings {
     pub signals: SignalSettings,
 }
 
-/// Where services run; exactly one platform is set.
+/// Where services run.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct Platform {
+#[serde(try_from = "WrittenPlatform")]
+pub enum Platform {
     /// Plain hosts, described by this file; relative to the settings file.
-    pub hosts: PathBuf,
+    Hosts(PathBuf),
+    /// A Kubernetes cluster.
+    Kubernetes(KubernetesSettings),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct WrittenPlatform {
+    hosts: Option<PathBuf>,
+    kubernetes: Option<KubernetesSettings>,
+}
+
+impl TryFrom<WrittenPlatform> for Platform {
+    type Error = &'static str;
+
+    fn try_from(written: WrittenPlatform) -> Result<Self, Self::Error> {
+        match (written.hosts, written.kubernetes) {
+            (Some(hosts), None) => Ok(Self::Hosts(hosts)),
+            (None, Some(kubernetes)) => Ok(Self::Kubernetes(kubernetes)),
+            (None, None) => {
+                Err("no platform is set; write `hosts: FILE` for plain hosts, or `kubernetes: {}` for \
+                 the cluster of the current kubeconfig")
+            }
+            (Some(_), Some(_)) => Err(
+                "two platforms are set, but one planner works with one; leave out `hosts` or `kubernetes`",
+            ),
+        }
+    }
+}
+
+/// How a Kubernetes cluster is reached and read.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct KubernetesSettings {
+    /// File that says where the API server is; relative to the settings file. Without one the usual places are looked at
+    /// (`KUBECONFIG`, `~/.kube/config`), then the pod's own account.
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of that file; its current one when left out.
+    pub context: Option<String>,
+    /// Label of the namespaces that Foremesh may work in; its value there is `true`.
+    pub opt_in_label: String,
+    /// Domain of the cluster, the end of its services' host names.
+    pub cluster_domain: String,
+    /// A watch that has heard nothing for longer makes the planner blind; at least 2m, because what is quiet is heard of
+    /// every half minute.
+    pub stale_after: Span,
+}
+
+impl Default for KubernetesSettings {
+    fn default() -> Self {
+        let Conventions { opt_in_label, cluster_domain } = Conventions::default();
+        Self {
+            kubeconfig: None,
+            context: None,
+            opt_in_label,
+            cluster_domain,
+            stale_after: Span::from_secs(120),
+        }
+    }
+}
+
+impl KubernetesSettings {
+    /// As the reader of the cluster takes them.
+    pub fn cluster(&self) -> ClusterSettings {
+        ClusterSettings {
+            kubeconfig: self.kubeconfig.clone(),
+            context: self.context.clone(),
+            conventions: Conventions {
+                opt_in_label: self.opt_in_label.clone(),
+                cluster_domain: self.cluster_domain.clone(),
+            },
+            stale_after: self.stale_after.duration(),
+        }
+    }
 }
 
 /// Limits of the ingest.
@@ -283,7 +359,10 @@ impl Settings {
             .map_err(|error| SettingsError::Parse { path: path.to_owned(), problem: error.to_string() })?;
         let base = path.parent().unwrap_or(Path::new("."));
         for relative in std::iter::once(&mut settings.state_directory)
-            .chain(std::iter::once(&mut settings.platform.hosts))
+            .chain(match &mut settings.platform {
+                Platform::Hosts(file) => Some(file),
+                Platform::Kubernetes(kubernetes) => kubernetes.kubeconfig.as_mut(),
+            })
             .chain(&mut settings.policies)
         {
             *relative = base.join(&*relative);
@@ -300,6 +379,16 @@ impl Settings {
         let refuse = |field, value: String, limit: String, remedy| {
             Err(SettingsError::Limit { path: path.to_owned(), field, value, limit, remedy })
         };
+        if let Platform::Kubernetes(kubernetes) = &self.platform
+            && kubernetes.stale_after.ms() < LEAST_STALE_MS
+        {
+            return refuse(
+                "platform.kubernetes.staleAfter",
+                kubernetes.stale_after.to_string(),
+                "2m or more".into(),
+                "a watch of what is quiet is heard of every half minute only; leave it out for 2m",
+            );
+        }
         if self.policies.is_empty() {
             return refuse(
                 "policies",
@@ -404,19 +493,6 @@ impl Settings {
             );
         }
         Ok(())
-    }
-
-    /// The hosts file's path.
-    pub fn hosts_file(&self) -> &Path {
-        &self.platform.hosts
-    }
-
-    /// Reads the hosts file.
-    ///
-    /// # Errors
-    /// As [`Hosts::read`].
-    pub fn read_hosts(&self) -> Result<Hosts, HostsFileError> {
-        Hosts::read(&self.platform.hosts)
     }
 }
 

@@ -4,7 +4,12 @@
 //! saw traffic that the silent proxy must have seen too: a filter that trapped is switched off by its proxy without a
 //! failed request, and this is how anybody learns of it.
 use crate::store::{ProxyStream, SeriesKey, streams::identity};
-use foremesh_core::{duration::in_words, time::Timestamp};
+use foremesh_core::{
+    duration::in_words,
+    ids::{ReplicaId, WorkloadId},
+    time::Timestamp,
+    topology::{Replica, Snapshot},
+};
 use foremesh_summary::wire::{Direction, Proxy};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,10 +40,34 @@ pub struct Evidence<'a> {
     pub known: &'a [SeriesKey],
     /// Series with observations in the last `limit_ms`.
     pub recent: &'a BTreeSet<SeriesKey>,
+    /// What runs where now.
+    pub snapshot: &'a Snapshot,
     /// The moment of judgement.
     pub now: Timestamp,
     /// Longest silence in milliseconds that is no fault.
     pub limit_ms: i64,
+}
+
+impl Evidence<'_> {
+    /// What callers of a proxy's workload call it.
+    fn service<'p>(&'p self, proxy: &'p Proxy) -> &'p str {
+        let workload = self.snapshot.workloads.get(&WorkloadId::new(proxy.workload.as_str()));
+        workload.map_or(proxy.workload.as_str(), |workload| workload.service.as_str())
+    }
+
+    /// Whether the replica of a proxy is not there any more, as after a move: nothing can be heard of it.
+    fn is_gone(&self, proxy: &Proxy) -> bool {
+        let id = WorkloadId::new(proxy.workload.as_str());
+        self.snapshot.workloads.get(&id).is_some_and(|workload| {
+            // In Kubernetes a replica is its pod. A proxy of a plain host is told by its host only.
+            if workload.namespace.is_some() {
+                !workload.replicas.contains_key(&ReplicaId::new(proxy.pod.as_str()))
+            } else {
+                let here = |placed: &Replica| placed.node.as_str() == proxy.node;
+                !proxy.node.is_empty() && !workload.replicas.values().any(here)
+            }
+        })
+    }
 }
 
 /// Every proxy or worker that is silent against the evidence, in a stable order.
@@ -53,6 +82,9 @@ pub fn silent_proxies(evidence: &Evidence<'_>) -> Vec<SilentProxy> {
 fn silent_workers(evidence: &Evidence<'_>, workers: &[&ProxyStream]) -> Vec<SilentProxy> {
     let is_silent = |stream: &ProxyStream| evidence.now.ms_since(stream.last_seen) > evidence.limit_ms;
     let Some(newest) = workers.iter().max_by_key(|stream| stream.last_seen) else { return Vec::new() };
+    if evidence.is_gone(&newest.proxy) {
+        return Vec::new();
+    }
     if is_silent(newest) {
         return witness(evidence, &newest.proxy)
             .map(|who| report(evidence, newest, None, &format!("but {who}")))
@@ -79,8 +111,9 @@ fn witness(evidence: &Evidence<'_>, proxy: &Proxy) -> Option<String> {
         .filter(|key| key.direction == Direction::Outbound && key.caller == proxy.workload)
         .map(|key| key.callee.as_str())
         .collect();
+    let service = evidence.service(proxy);
     evidence.recent.iter().find_map(|key| match key.direction {
-        Direction::Outbound if key.callee == proxy.workload && key.caller != proxy.workload => {
+        Direction::Outbound if key.callee == service && key.caller != proxy.workload => {
             Some(format!("`{}` reports calls to it", key.caller))
         }
         Direction::Inbound if key.caller == proxy.workload || called.contains(key.callee.as_str()) => {

@@ -1,4 +1,5 @@
 //! A cluster that is watched.
+mod proxies;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use kube::{
     client::ClientBuilder,
     config::{KubeConfigOptions, Kubeconfig},
 };
+use proxies::Cached;
 use std::{collections::BTreeMap, fmt, sync::Arc};
 use tokio::task::JoinSet;
 
@@ -28,6 +30,7 @@ pub struct Cluster {
     heard: Heard,
     watches: Watches,
     usage: Box<dyn UsageSource>,
+    names: Cached,
     _tasks: JoinSet<()>,
 }
 
@@ -93,7 +96,7 @@ impl Cluster {
             quotas: Watch::start(client, &heard, &clock, &mut tasks),
             namespaces: Watch::start(client, &heard, &clock, &mut tasks),
         };
-        Self { settings, clock, heard, watches, usage, _tasks: tasks }
+        Self { settings, clock, heard, watches, usage, names: Cached::default(), _tasks: tasks }
     }
 
     /// Takes CPU in use from somewhere else.

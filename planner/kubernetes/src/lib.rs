@@ -14,6 +14,7 @@ mod watch;
 
 pub use cluster::Cluster;
 pub use error::ClusterError;
+pub use mapping::ProxyPlace;
 pub use settings::{ClusterSettings, Conventions};
 pub use usage::{MetricsApi, Usage, UsageSource};
 

@@ -5,6 +5,7 @@
 mod bound;
 mod changing;
 mod limits;
+mod names;
 mod neighbours;
 mod nodes;
 mod opt_out;
@@ -14,6 +15,9 @@ mod tests;
 mod volumes;
 mod workload;
 mod world;
+
+pub(crate) use names::Names;
+pub use names::ProxyPlace;
 
 use crate::{objects::Objects, settings::Conventions, usage::Usage};
 use foremesh_core::{

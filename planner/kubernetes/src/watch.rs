@@ -58,6 +58,11 @@ impl<T: Keep> Watch<T> {
         Self { store, kind: T::KIND, since: clock() }
     }
 
+    /// One object as it was when it was last heard of, however long ago that is.
+    pub(crate) fn get(&self, namespace: &str, name: &str) -> Option<Arc<T>> {
+        self.store.get(namespace, name)
+    }
+
     /// What it holds, if that is complete and fresh.
     ///
     /// # Errors

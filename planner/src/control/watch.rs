@@ -6,7 +6,7 @@ use crate::{
     silence::{Evidence, SilentProxy, silent_proxies},
     store::StoreError,
 };
-use foremesh_core::time::Timestamp;
+use foremesh_core::{time::Timestamp, topology::Snapshot};
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -42,22 +42,28 @@ impl SilenceWatch {
 
     /// Looks if the last look was as long ago as the silence that counts: nothing can have become silent sooner but
     /// what was nearly so. A look that fails is logged and made again with the next call.
-    pub(super) async fn look(&mut self, parts: &Parts, now: Timestamp) {
+    pub(super) async fn look(&mut self, parts: &Parts, snapshot: &Snapshot, now: Timestamp) {
         if self.looked_at.is_some_and(|at| (0..self.limit_ms).contains(&now.ms_since(at))) {
             return;
         }
-        match self.compare(parts, now).await {
+        match self.compare(parts, snapshot, now).await {
             Ok(()) => self.looked_at = Some(now),
             Err(error) => tracing::warn!(error = %chain(&error), "cannot tell which proxies are silent"),
         }
     }
 
-    async fn compare(&mut self, parts: &Parts, now: Timestamp) -> Result<(), WatchError> {
+    async fn compare(
+        &mut self,
+        parts: &Parts,
+        snapshot: &Snapshot,
+        now: Timestamp,
+    ) -> Result<(), WatchError> {
         let recent = parts.store.active_since(now.plus_ms(-self.limit_ms)).await?;
         let found = silent_proxies(&Evidence {
             streams: &parts.store.streams().await?,
             known: &parts.store.series().await?,
             recent: &recent.into_iter().collect::<BTreeSet<_>>(),
+            snapshot,
             now,
             limit_ms: self.limit_ms,
         });

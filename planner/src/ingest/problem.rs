@@ -2,6 +2,7 @@
 use super::{IngestSettings, metrics::Outcome};
 use crate::{
     causes::chain,
+    platform::PlatformError,
     problem::{FieldProblem, Problem},
     store::StoreError,
 };
@@ -78,6 +79,12 @@ impl Refusal {
             settings.in_flight_bytes
         );
         Self::new(StatusCode::SERVICE_UNAVAILABLE, Outcome::Overloaded, "planner is overloaded", detail)
+    }
+
+    /// 503: the platform cannot tell yet what the names in it mean.
+    pub(super) fn unnamed(error: &PlatformError) -> Self {
+        let title = "the platform is not known yet";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Outcome::NotDurable, title, chain(error))
     }
 
     /// 503: not durable.

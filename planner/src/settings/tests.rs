@@ -11,9 +11,39 @@ fn problem_of(extra: &str) -> String {
 #[test]
 fn paths_start_at_the_settings_file() {
     let settings = Settings::parse(Path::new("/etc/foremesh/foremesh.yaml"), GOOD).unwrap();
-    assert_eq!(settings.hosts_file(), Path::new("/etc/foremesh/hosts.yaml"));
+    let Platform::Hosts(hosts) = &settings.platform else { panic!("{:?}", settings.platform) };
+    assert_eq!(hosts, Path::new("/etc/foremesh/hosts.yaml"));
     assert_eq!(settings.policies, [Path::new("/etc/foremesh/policies")]);
     assert_eq!(settings.step, Span::from_secs(60));
+}
+
+#[test]
+fn one_platform_is_set() {
+    let read = |platform: &str| {
+        let text = format!("stateDirectory: state\nplatform: {platform}\npolicies: [policies]\n");
+        Settings::parse(Path::new("/etc/foremesh/foremesh.yaml"), &text)
+    };
+    let kubernetes = |platform| match read(platform).unwrap().platform {
+        Platform::Kubernetes(kubernetes) => kubernetes,
+        Platform::Hosts(hosts) => panic!("{}", hosts.display()),
+    };
+    assert_eq!(kubernetes("{kubernetes: {}}"), KubernetesSettings::default());
+    assert_eq!(kubernetes("{kubernetes: {}}").cluster(), ClusterSettings::default());
+    let named = kubernetes("{kubernetes: {kubeconfig: east.yaml, context: east, staleAfter: 5m}}");
+    assert_eq!(named.kubeconfig.as_deref(), Some(Path::new("/etc/foremesh/east.yaml")));
+    assert_eq!(named.stale_after, Span::from_secs(300));
+    for (platform, want) in [
+        ("{}", "no platform is set; write `hosts: FILE`"),
+        ("{hosts: hosts.yaml, kubernetes: {}}", "two platforms are set, but one planner works with one"),
+        ("{docker: {}}", "unknown field `docker`"),
+        (
+            "{kubernetes: {staleAfter: 1m}}",
+            "`platform.kubernetes.staleAfter` is 1m, but must be 2m or more; a",
+        ),
+    ] {
+        let problem = read(platform).unwrap_err().to_string();
+        assert!(problem.contains(want), "{platform}: {problem}");
+    }
 }
 
 #[test]

@@ -1,4 +1,5 @@
 use super::*;
+use foremesh_core::topology::Workload;
 
 const LIMIT_MS: i64 = 10_000;
 const NOW: Timestamp = Timestamp::from_unix_ms(1_000_000);
@@ -57,6 +58,7 @@ fn silence_is_a_fault_only_against_a_witness() {
             streams,
             known: &[calls.clone(), called.clone()],
             recent: &recent.iter().cloned().collect(),
+            snapshot: &Snapshot::empty(NOW),
             now: NOW,
             limit_ms: LIMIT_MS,
         };
@@ -85,6 +87,7 @@ fn a_worker_is_silent_beside_its_sibling_but_not_after_a_restart() {
             streams: &streams,
             known: &[],
             recent: &BTreeSet::new(),
+            snapshot: &Snapshot::empty(NOW),
             now: NOW,
             limit_ms: LIMIT_MS,
         };
@@ -100,6 +103,7 @@ fn the_report_says_how_it_is_known_and_what_to_do() {
         streams: &[stream("shop", 1, 90_000, 30_000)],
         known: &[],
         recent: &BTreeSet::from([key(Direction::Outbound, "edge", "shop")]),
+        snapshot: &Snapshot::empty(NOW),
         now: NOW,
         limit_ms: LIMIT_MS,
     };
@@ -108,4 +112,45 @@ fn the_report_says_how_it_is_known_and_what_to_do() {
         "nothing was received for 30 s but `edge` reports calls to it; its filter may have been switched off after a \
          fault: see the proxy's log and its `wasm` statistics, and change its configuration to start the filter again"
     );
+}
+
+/// `shop` as it is told by a platform: where its replicas run, and whether it is in a namespace.
+fn placed(namespace: Option<&str>, replicas: &[(&str, &str)]) -> Snapshot {
+    let mut snapshot = Snapshot::empty(NOW);
+    let id = namespace.map_or("shop".to_owned(), |namespace| format!("{namespace}/shop"));
+    let replica = |(name, node): &(&str, &str)| (ReplicaId::new(*name), Replica::new((*node).into(), true));
+    let service = namespace.map_or("shop".to_owned(), |namespace| format!("shop.{namespace}.svc"));
+    let workload = Workload {
+        namespace: namespace.map(str::to_owned),
+        replicas: replicas.iter().map(replica).collect(),
+        ..Workload::new(service.as_str().into())
+    };
+    snapshot.workloads.insert(id.as_str().into(), workload);
+    snapshot
+}
+
+#[test]
+fn what_is_gone_is_not_silent() {
+    let cases = [
+        ("plain, still there", placed(None, &[("shop@a", "a")]), "shop", "shop", true),
+        ("plain, moved away", placed(None, &[("shop@b", "b")]), "shop", "shop", false),
+        ("nobody knows it", Snapshot::empty(NOW), "shop", "shop", true),
+        ("pod still there", placed(Some("eu"), &[("p", "a")]), "eu/shop", "shop.eu.svc", true),
+        ("another pod on its node", placed(Some("eu"), &[("q", "a")]), "eu/shop", "shop.eu.svc", false),
+        ("a namesake is called", placed(Some("eu"), &[("p", "a")]), "eu/shop", "shop.us.svc", false),
+    ];
+    for (name, snapshot, workload, called, want) in cases {
+        let mut silent = stream(workload, 1, 90_000, 30_000);
+        silent.proxy.node = "a".to_owned();
+        silent.proxy.pod = "p".to_owned();
+        let evidence = Evidence {
+            streams: &[silent],
+            known: &[],
+            recent: &BTreeSet::from([key(Direction::Outbound, "edge", called)]),
+            snapshot: &snapshot,
+            now: NOW,
+            limit_ms: LIMIT_MS,
+        };
+        assert_eq!(silent_proxies(&evidence).len() == 1, want, "case: {name}");
+    }
 }

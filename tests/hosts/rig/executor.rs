@@ -10,9 +10,9 @@ use super::{
 use async_trait::async_trait;
 use foremesh::{
     clock::Clock,
-    hosts::HostsPlatform,
+    hosts::{HostsPlatform, config::Hosts},
     rollout::{GateSource, ReportError, Reporter, RolloutPorts, Rollouts, Validator},
-    settings::Settings,
+    settings::{Platform, Settings},
 };
 use foremesh_core::{
     ids::{NodeId, ServiceId},
@@ -38,17 +38,23 @@ pub(crate) struct Goes<'a> {
     pub(crate) shift: bool,
 }
 
+fn hosts_of(files: &Files) -> Hosts {
+    let settings = Settings::read(&files.settings).expect("the settings can be read");
+    match &settings.platform {
+        Platform::Hosts(file) => Hosts::read(file).expect("the hosts file can be read"),
+        Platform::Kubernetes(_) => panic!("the rig is made of hosts"),
+    }
+}
+
 /// Gives the edge its endpoints, as a planner does when it starts.
 pub(crate) async fn give_endpoints(files: &Files) {
-    let settings = Settings::read(&files.settings).expect("the settings can be read");
-    let hosts = settings.read_hosts().expect("the hosts file can be read");
+    let hosts = hosts_of(files);
     HostsPlatform::open(hosts, &files.state, Clock::System).await.expect("the platform opens");
 }
 
 /// Leaves a plan in the journal of a planner that does not run, with nothing done yet.
 pub(crate) async fn hand_over(files: &Files, goes: Goes<'_>) {
-    let settings = Settings::read(&files.settings).expect("the settings can be read");
-    let hosts = settings.read_hosts().expect("the hosts file can be read");
+    let hosts = hosts_of(files);
     let clock = Clock::System;
     let platform = HostsPlatform::open(hosts, &files.state, clock.clone()).await.expect("the platform opens");
     let (platform, outside) = (Arc::new(platform), Arc::new(Outside));

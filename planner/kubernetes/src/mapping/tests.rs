@@ -2,6 +2,7 @@
 mod bound;
 mod large;
 mod limits;
+mod names;
 mod neighbours;
 mod nodes;
 mod services;

@@ -117,6 +117,11 @@ impl<T: Keep> Store<T> {
         state.failure = Some(Failure { since, ..failure });
     }
 
+    /// One object, whatever the state of the watch.
+    pub(super) fn get(&self, namespace: &str, name: &str) -> Option<Arc<T>> {
+        self.state().objects.get(format!("{namespace}/{name}").as_str()).cloned()
+    }
+
     pub(super) fn is_listed(&self) -> bool {
         self.state().listed
     }

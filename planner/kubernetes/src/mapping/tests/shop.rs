@@ -93,7 +93,7 @@ impl Shop {
         self.snapshot().nodes.remove(&NodeId::new(name)).expect("the node is there")
     }
 
-    fn objects(&self) -> Objects {
+    pub(super) fn objects(&self) -> Objects {
         let mut objects = Objects::default();
         for manifest in &self.0 {
             let of = manifest.clone();
