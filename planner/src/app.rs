@@ -7,6 +7,7 @@ use crate::{
     calendar::{CalendarMetrics, Calendars, FetchLimits},
     clock::Clock,
     control::{Control, ControlSettings, LatestInputs, Parts},
+    filter_module::{FilterModule, MODULE_PATH},
     forecasts::{ExpertsSettings, NetSettings, NetTraining},
     gates::StoreGates,
     hosts::{
@@ -52,6 +53,7 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let policies = policies::read_all(&settings.policies)?;
     policies.iter().try_for_each(|policy| policies::check_horizon(policy, settings.horizon))?;
     let place = Place::read(&settings.platform)?;
+    let module = settings.filter_module.as_deref().map(FilterModule::read).transpose()?;
     // What is wrong with a file must be known before anything is made.
     Calendars::check(&settings.calendars, false, Clock::System).await?;
     std::fs::create_dir_all(&settings.state_directory).with_context(|| {
@@ -66,7 +68,12 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         format!("address {} cannot be listened on; stop what uses it, or change `listen`", settings.listen)
     })?;
     let ports = place.open(&settings.state_directory).await?;
-    let planner = Planner::start(Assembled::new(&settings, policies, ports, Clock::System).await?);
+    let mut assembled = Assembled::new(&settings, policies, ports, Clock::System).await?;
+    if let Some(module) = module {
+        tracing::info!(sha256 = module.digest(), "the filter module is served at {MODULE_PATH}");
+        assembled.router = assembled.router.merge(module.router());
+    }
+    let planner = Planner::start(assembled);
     tracing::info!(address = %settings.listen, "planner ready");
     planner.serve_until(listener, terminated()).await?;
     Ok(ExitCode::SUCCESS)

@@ -2,6 +2,7 @@
 mod approve;
 mod calendar;
 mod decide;
+mod install;
 mod regressors;
 
 pub use approve::ApproveArgs;
@@ -10,6 +11,7 @@ pub use calendar::{
     CalendarRemoveArgs,
 };
 pub use decide::{ExplainArgs, SimulateArgs};
+pub use install::InstallArgs;
 pub use regressors::{RegressorDeleteArgs, RegressorPushArgs, RegressorsCommand};
 
 use crate::{settings::Span, telemetry::LogFormat};
@@ -81,6 +83,9 @@ pub enum Command {
     /// Lists and sends series that explain ours, such as campaign spend.
     #[command(subcommand)]
     Regressors(RegressorsCommand),
+    /// Prints the objects that put the filter into the sidecars of an Istio mesh, for `kubectl apply -f -`
+    #[command(after_help = install::HELP)]
+    Install(InstallArgs),
     /// Prints the `OpenAPI` description of the HTTP API.
     Openapi,
     /// Replays the forecasting models over measured series and says how right they were, and what they cost.

@@ -50,6 +50,18 @@ pub async fn request(server: &str, method: Method, path: &str) -> Result<Value, 
     send(server, method, path, None).await
 }
 
+/// Asks `server` for `path` and returns the text of the answer.
+///
+/// # Errors
+/// When nobody answers, or the answer is an error.
+pub async fn text(server: &str, path: &str) -> Result<String, ClientError> {
+    let (url, status, body) = exchange(server, Method::GET, path, None).await?;
+    if status.is_success() {
+        return Ok(String::from_utf8_lossy(&body).trim().to_owned());
+    }
+    Err(ClientError::Refused { url, status, detail: "it does not serve that".to_owned() })
+}
+
 /// Sends a body of a media type to `server`, or none, and returns the JSON of the answer.
 ///
 /// # Errors
@@ -60,6 +72,23 @@ pub async fn send(
     path: &str,
     body: Option<(&str, Vec<u8>)>,
 ) -> Result<Value, ClientError> {
+    let (url, status, body) = exchange(server, method, path, body).await?;
+    let value: Value =
+        serde_json::from_slice(&body).map_err(|_| ClientError::NotJson { url: url.clone() })?;
+    if status.is_success() {
+        return Ok(value);
+    }
+    let detail = value.get("detail").and_then(Value::as_str).unwrap_or_default().to_owned();
+    Err(ClientError::Refused { url, status, detail })
+}
+
+/// What was asked, and the answer.
+async fn exchange(
+    server: &str,
+    method: Method,
+    path: &str,
+    body: Option<(&str, Vec<u8>)>,
+) -> Result<(String, StatusCode, Bytes), ClientError> {
     let url = format!("{}{path}", server.trim_end_matches('/'));
     let uri: Uri = url.parse().map_err(|_| ClientError::Address(server.to_owned()))?;
     if uri.scheme_str() != Some("http") || uri.authority().is_none() {
@@ -83,11 +112,5 @@ pub async fn send(
         .await
         .map_err(|e| unreachable(Box::new(e)))?
         .map_err(unreachable)?;
-    let value: Value =
-        serde_json::from_slice(&body).map_err(|_| ClientError::NotJson { url: url.clone() })?;
-    if status.is_success() {
-        return Ok(value);
-    }
-    let detail = value.get("detail").and_then(Value::as_str).unwrap_or_default().to_owned();
-    Err(ClientError::Refused { url, status, detail })
+    Ok((url, status, body))
 }

@@ -3,7 +3,7 @@ use clap::{CommandFactory as _, Parser as _};
 use foremesh::{
     app,
     args::{Args, BenchCommand, Command},
-    backtest, bench, check, cli, demo, lint, replay, telemetry,
+    backtest, bench, check, cli, demo, install, lint, replay, telemetry,
 };
 use std::process::ExitCode;
 
@@ -43,6 +43,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Approve(args) => cli::approve(&args).await,
         Command::Calendar(command) => cli::calendar(&command).await,
         Command::Regressors(command) => cli::regressors(&command).await,
+        Command::Install(args) => install::install(&args).await,
         Command::Openapi => {
             println!("{}", foremesh::api::openapi_json()?);
             Ok(ExitCode::SUCCESS)

@@ -36,6 +36,10 @@ pub struct Settings {
     pub state_directory: PathBuf,
     /// Where services run.
     pub platform: Platform,
+    /// The filter for sidecars, served at `/filter.wasm`; relative to the settings file. Without one nothing is served
+    /// there.
+    #[serde(default)]
+    pub filter_module: Option<PathBuf>,
     /// Policy files, or directories of `*.yaml` files; relative to the settings file.
     pub policies: Vec<PathBuf>,
     /// Where known events come from.
@@ -363,6 +367,7 @@ impl Settings {
                 Platform::Hosts(file) => Some(file),
                 Platform::Kubernetes(kubernetes) => kubernetes.kubeconfig.as_mut(),
             })
+            .chain(&mut settings.filter_module)
             .chain(&mut settings.policies)
         {
             *relative = base.join(&*relative);

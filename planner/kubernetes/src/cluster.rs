@@ -173,6 +173,11 @@ impl Cluster {
     }
 }
 
+/// A client of the cluster, for single requests.
+pub(crate) async fn client(settings: &ClusterSettings) -> Result<Client, ClusterError> {
+    Client::try_from(config(settings).await?).map_err(|error| unusable(settings, &error))
+}
+
 async fn config(settings: &ClusterSettings) -> Result<Config, ClusterError> {
     let options = KubeConfigOptions { context: settings.context.clone(), ..KubeConfigOptions::default() };
     let Some(path) = &settings.kubeconfig else {

@@ -8,6 +8,7 @@ mod cluster;
 mod error;
 mod mapping;
 mod objects;
+mod served;
 mod settings;
 mod usage;
 mod watch;
@@ -15,6 +16,7 @@ mod watch;
 pub use cluster::Cluster;
 pub use error::ClusterError;
 pub use mapping::ProxyPlace;
+pub use served::served;
 pub use settings::{ClusterSettings, Conventions};
 pub use usage::{MetricsApi, Usage, UsageSource};
 

@@ -26,9 +26,9 @@ use tokio::task::JoinSet;
 /// connection that died in silence is found.
 const WATCH_SECONDS: u32 = 30;
 
-/// Time in which a streamed list must be complete. A server that does not know them may answer as if it did, and then
-/// never says that the list is complete.
-const STREAMED_LIST_DEADLINE: Duration = Duration::from_secs(60);
+/// Longest time without an object before a streamed list is complete. A server that does not know them may answer as if it
+/// did, and one with an old etcd waits for what etcd never says; neither ever says that the list is complete.
+const STREAMED_LIST_QUIET: Duration = Duration::from_secs(5);
 
 /// Time until a list is read again of which something could not be read.
 const LIST_AGAIN: Duration = Duration::from_secs(30);
@@ -126,10 +126,18 @@ async fn follow<T: Keep>(
     loop {
         let ended = if streamed {
             let wait = async {
-                tokio::time::sleep(STREAMED_LIST_DEADLINE).await;
-                if store.is_listed() {
-                    // It works: the other branch goes on.
-                    std::future::pending::<()>().await;
+                let mut had = store.coming();
+                loop {
+                    tokio::time::sleep(STREAMED_LIST_QUIET).await;
+                    if store.is_listed() {
+                        // It works: the other branch goes on.
+                        std::future::pending::<()>().await;
+                    }
+                    let has = store.coming();
+                    if has == had {
+                        return;
+                    }
+                    had = has;
                 }
             };
             tokio::select! {

@@ -122,6 +122,11 @@ impl<T: Keep> Store<T> {
         self.state().objects.get(format!("{namespace}/{name}").as_str()).cloned()
     }
 
+    /// Objects so far of a list that is not complete yet.
+    pub(super) fn coming(&self) -> usize {
+        self.state().coming.len()
+    }
+
     pub(super) fn is_listed(&self) -> bool {
         self.state().listed
     }
