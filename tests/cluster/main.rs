@@ -9,4 +9,5 @@ mod killed;
 mod mutual_tls;
 mod nodes;
 mod single_replica_move;
+mod telemetry;
 mod weights;

@@ -4,10 +4,12 @@
 //! (`up --owner`). Tests share one, [`Cluster::shared`], and have a [`Namespace`] each.
 mod load;
 mod namespace;
+mod planner;
 mod workload;
 
 pub use load::Load;
 pub use namespace::Namespace;
+pub use planner::InCluster;
 pub use workload::{Pod, WorkloadSpec};
 
 use crate::place::root;

@@ -21,7 +21,7 @@ use kube::{
 };
 use proxies::Cached;
 use std::{collections::BTreeMap, fmt, sync::Arc};
-use tokio::task::JoinSet;
+use tokio::{sync::Mutex, task::JoinSet};
 
 /// The read side of a cluster. Dropping it ends its watches.
 pub struct Cluster {
@@ -30,7 +30,7 @@ pub struct Cluster {
     heard: Heard,
     watches: Watches,
     usage: Box<dyn UsageSource>,
-    names: Cached,
+    names: Mutex<Cached>,
     _tasks: JoinSet<()>,
 }
 
@@ -96,7 +96,7 @@ impl Cluster {
             quotas: Watch::start(client, &heard, &clock, &mut tasks),
             namespaces: Watch::start(client, &heard, &clock, &mut tasks),
         };
-        Self { settings, clock, heard, watches, usage, names: Cached::default(), _tasks: tasks }
+        Self { settings, clock, heard, watches, usage, names: Mutex::default(), _tasks: tasks }
     }
 
     /// Takes CPU in use from somewhere else.

@@ -134,3 +134,49 @@ async fn changes_are_taken_in() {
     let capacity = cluster.snapshot().await.unwrap().nodes[&NodeId::new("n3")].capacity;
     assert_eq!(capacity, foremesh_core::units::Millicores::new(8000.0).unwrap());
 }
+
+fn pod(name: &str, owner: &str) -> serde_json::Value {
+    serde_json::json!({
+        "metadata": {
+            "name": name, "namespace": "shop", "uid": name, "resourceVersion": "4", "labels": {"app": "cart"},
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "X", "name": owner, "uid": owner, "controller": true}]
+        },
+        "spec": {"nodeName": "n1", "schedulerName": "default-scheduler", "containers": []},
+        "status": {"phase": "Running"}
+    })
+}
+
+/// A guess would be kept for good, and the proxy sends again.
+#[tokio::test(start_paused = true)]
+async fn a_proxy_waits_until_it_is_known_what_makes_its_pod() {
+    let server = Server::new(true);
+    let cluster = watched(&server);
+    assert!(cluster.proxy("shop", "cart", "cart-1", None).await.is_err(), "nothing is listed yet");
+    after(5).await;
+    server.change("/api/v1/pods", pod("cart-1", "set"));
+    server.change("/api/v1/pods", pod("logs-1", "daemon"));
+    after(31).await;
+    for _ in 0..2 {
+        let error = cluster.proxy("shop", "cart", "cart-1", None).await.unwrap_err().to_string();
+        assert!(error.starts_with("pod shop/cart-1: what makes it is not known yet"), "{error}");
+        cluster.proxy("shop", "logs", "logs-1", None).await.unwrap_err();
+    }
+    let front = serde_json::json!({
+        "metadata": {"name": "front", "namespace": "shop", "uid": "s", "resourceVersion": "4"},
+        "spec": {"selector": {"app": "cart"}, "clusterIP": "10.0.0.9"}
+    });
+    server.change("/api/v1/services", front);
+    let set = serde_json::json!({"metadata": {
+        "name": "cart-abc", "namespace": "shop", "uid": "set", "resourceVersion": "4",
+        "ownerReferences": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "cart", "uid": "d", "controller": true}]
+    }});
+    server.change("/apis/apps/v1/replicasets", set);
+    after(31).await;
+    let cart = cluster.proxy("shop", "cart", "cart-1", None).await.unwrap();
+    assert_eq!((cart.service.as_str(), cart.node), ("front.shop.svc.cluster.local", Some(NodeId::new("n1"))));
+    let logs = cluster.proxy("shop", "logs", "logs-1", None).await.unwrap();
+    assert_eq!(logs.service.as_str(), "logs.shop.svc.cluster.local", "nothing that is known makes it");
+    server.silence(true);
+    after(600).await;
+    assert_eq!(cluster.proxy("shop", "cart", "cart-1", None).await.unwrap().service, cart.service);
+}

@@ -10,7 +10,7 @@ use crate::{
     settings::Conventions,
 };
 use foremesh_core::ids::{NodeId, ServiceId, WorkloadId, Zone};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// Services by who answers for them, and zones by node.
 #[derive(Debug, Default)]
@@ -20,8 +20,6 @@ pub(crate) struct Names {
     /// By namespace and name, for pods that are gone.
     workloads: HashMap<WorkloadId, ServiceId>,
     zones: HashMap<String, Zone>,
-    /// Namespaces whose workloads are known.
-    managed: HashSet<String>,
     domain: String,
 }
 
@@ -57,7 +55,6 @@ impl Names {
         for (uid, service) in by_uid {
             names.controllers.insert(uid.to_owned(), service);
         }
-        names.managed = world.controllers.iter().map(|of| of.meta.namespace.clone()).collect();
         for node in &objects.nodes {
             if let Some(zone) = node.meta.labels.get(ZONE_LABEL) {
                 names.zones.insert(node.meta.name.clone(), Zone::new(zone.clone()));
@@ -66,9 +63,10 @@ impl Names {
         names
     }
 
-    /// Whether the controller of a pod is known, where workloads are managed.
+    /// Whether it is known what makes a pod. It never is where nobody manages workloads, and of pods that no Deployment and
+    /// no stateful set makes.
     pub(crate) fn knows(&self, pod: &Pod) -> bool {
-        !self.managed.contains(&pod.meta.namespace) || self.controllers.contains_key(&pod.meta.owner)
+        self.controllers.contains_key(&pod.meta.owner)
     }
 
     /// What a proxy is a part of. Of a pod that is not known, `said` is the node that the proxy itself names.

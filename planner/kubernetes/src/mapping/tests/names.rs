@@ -1,4 +1,4 @@
-use super::shop::{Shop, owner, pod};
+use super::shop::Shop;
 use crate::{mapping::Names, settings::Conventions};
 use foremesh_core::ids::NodeId;
 use serde_json::json;
@@ -53,29 +53,4 @@ fn a_pod_that_is_ending_is_still_placed_by_itself() {
     let mut shop = Shop::open();
     shop.change("Pod", "pay-1", json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}));
     assert_eq!(place(&shop, "shop", "pay", "pay-1", None), "pay.shop.svc.cluster.local on n3 in b");
-}
-
-#[test]
-fn the_controller_of_a_pod_is_missed_only_where_workloads_are_managed() {
-    let mut shop = Shop::open();
-    let mut new = pod("pay-2", "pay", "n1");
-    new["metadata"]["ownerReferences"] = json!([owner("ReplicaSet", "rs-of-a-new-version")]);
-    let mut foreign = new.clone();
-    foreign["metadata"]["namespace"] = json!("elsewhere");
-    shop.add(new).add(foreign);
-    let objects = shop.objects();
-    let names = Names::of(&objects, &Conventions::default());
-    let known: Vec<(&str, &str, bool)> = objects
-        .pods
-        .iter()
-        .map(|pod| (pod.meta.namespace.as_str(), pod.meta.name.as_str(), names.knows(pod)))
-        .collect();
-    let want = [
-        ("shop", "cart-1", true),
-        ("shop", "cart-2", true),
-        ("shop", "pay-1", true),
-        ("shop", "pay-2", false),
-        ("elsewhere", "pay-2", true),
-    ];
-    assert_eq!(known, want);
 }

@@ -1,0 +1,101 @@
+//! A planner beside the API server of a testbed, with a name in the mesh.
+use super::{Cluster, Namespace};
+use crate::{place::root, until};
+use serde_json::Value;
+use std::{process::Stdio, time::Duration};
+use tempfile::TempDir;
+use tokio::process::Child;
+
+/// From its start to its first answer: the first lists of the cluster are part of it.
+const SOON: Duration = Duration::from_secs(60);
+
+/// Address of the machine that the API server runs on, as pods reach it.
+const ADDRESS: &str = "172.30.0.10";
+
+/// A planner that runs inside; dropping it ends it.
+#[derive(Debug)]
+pub struct InCluster {
+    cluster: &'static Cluster,
+    port: u16,
+    directory: TempDir,
+    _child: Child,
+    space: Namespace,
+}
+
+impl InCluster {
+    /// Starts a planner for the opted-in namespaces, with the service `foremesh` in a namespace of its own.
+    ///
+    /// # Panics
+    /// When it does not answer in time, with its log.
+    pub async fn start(cluster: &'static Cluster, namespace: &'static str, port: u16, policy: &str) -> Self {
+        let space = Namespace::plain(cluster, namespace).await;
+        // A service without a selector, so that its endpoint is where the planner is.
+        space
+            .apply(&format!(
+                "{{apiVersion: v1, kind: Service, metadata: {{name: foremesh}}, \
+                   spec: {{ports: [{{name: http, port: 8700, targetPort: {port}}}]}}}}\n---\n\
+                 {{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, addressType: IPv4, \
+                   metadata: {{name: foremesh, labels: {{kubernetes.io/service-name: foremesh}}}}, \
+                   ports: [{{name: http, port: {port}}}], \
+                   endpoints: [{{addresses: [{ADDRESS}], conditions: {{ready: true}}}}]}}\n"
+            ))
+            .await;
+        let directory = TempDir::new().expect("a directory can be made");
+        let file = |name: &str, text: &str| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, text).expect("a file can be written");
+            path
+        };
+        file("policy.yaml", policy);
+        let module = root().join("build/foremesh_filter.wasm");
+        let settings = file(
+            "foremesh.yaml",
+            &format!(
+                "listen: 0.0.0.0:{port}\nstateDirectory: state\nplatform: {{kubernetes: {{}}}}\nfilterModule: {}\n\
+                 policies: [policy.yaml]\nstep: 1s\nseason: 60s\nhorizon: 20s\ninterval: 1s\nlateness: 3s\n",
+                module.display()
+            ),
+        );
+        let log = std::fs::File::create(directory.path().join("log")).expect("a log can be made");
+        let mut command = cluster.script(&["exec", &binary(), "serve", "--config"]);
+        command.arg(&settings).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let child = command.spawn().expect("scripts/testbed can be started");
+        let planner = Self { cluster, port, directory, _child: child, space };
+        until("the planner to have decided", SOON, async || planner.get("/api/v1/services").await).await;
+        planner
+    }
+
+    /// Host name that sidecars reach it by.
+    pub fn host(&self) -> String {
+        format!("foremesh.{}.svc.cluster.local", self.space.name())
+    }
+
+    /// What its API answers.
+    pub async fn get(&self, path: &str) -> Result<Value, String> {
+        let url = format!("http://{ADDRESS}:{}{path}", self.port);
+        let text = self.cluster.exec(&["curl", "--silent", "--show-error", "--fail-with-body", &url]).await?;
+        serde_json::from_str(&text).map_err(|error| format!("{url} gave no JSON ({error}): {text}"))
+    }
+
+    /// Runs a command of the binary that asks it.
+    pub async fn command(&self, argv: &[&str]) -> Result<String, String> {
+        let server = format!("http://{ADDRESS}:{}", self.port);
+        self.cluster.exec(&[&[binary().as_str()], argv, &["--server", &server]].concat()).await
+    }
+}
+
+impl Drop for InCluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
+            let from = log.len().saturating_sub(20_000);
+            eprintln!("== planner\n{}", log.get(from..).unwrap_or(&log));
+        }
+    }
+}
+
+/// The planner that `cargo build` made.
+fn binary() -> String {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), Into::into);
+    target.join("debug/foremesh").display().to_string()
+}
