@@ -7,6 +7,7 @@
 mod cluster;
 mod error;
 mod mapping;
+pub mod moving;
 mod objects;
 mod settings;
 mod usage;
