@@ -12,6 +12,7 @@ mod objects;
 mod settings;
 mod usage;
 mod watch;
+pub mod webhook;
 
 pub use cluster::Cluster;
 pub use error::ClusterError;

@@ -56,6 +56,17 @@ impl MovingList {
         read.collect()
     }
 
+    /// All that is moving and can be read; the rest is logged. For whoever only looks, and must not fail for one of many.
+    pub(crate) async fn readable(&self) -> Result<Vec<Moved>, ClusterError> {
+        let map = self.within("reading", self.map()).await?;
+        let data = map.and_then(|map| map.data).unwrap_or_default();
+        let read = read_all(&data).into_iter().filter_map(|(key, moved)| {
+            let readable = moved.map_err(|problem| self.unreadable(&key, &problem));
+            readable.inspect_err(|error| tracing::warn!(%error, "it is taken for not moving")).ok()
+        });
+        Ok(read.collect())
+    }
+
     /// What is moving of a workload.
     ///
     /// # Errors

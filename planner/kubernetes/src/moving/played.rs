@@ -71,16 +71,28 @@ impl State {
         object
     }
 
+    /// All objects right below a path.
+    fn list(&self, path: &str) -> Option<(u16, Value)> {
+        let below = |of: &str| {
+            of.strip_prefix(path).and_then(|of| of.strip_prefix('/')).is_some_and(|of| !of.contains('/'))
+        };
+        let items: Vec<&Value> =
+            self.objects.iter().filter(|(of, _)| below(of)).map(|(_, object)| object).collect();
+        (!items.is_empty()).then(|| {
+            (200, json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": items}))
+        })
+    }
+
     fn answer(&mut self, method: &Method, path: &str, body: &[u8]) -> (u16, Value) {
         self.asked.push(format!("{method} {path}"));
         if let Some((code, reason)) = self.refuses {
             return status(code, reason);
         }
         if *method == Method::GET {
-            return self
-                .objects
-                .get(path)
-                .map_or_else(|| status(404, "NotFound"), |found| (200, found.clone()));
+            return match self.objects.get(path) {
+                Some(found) => (200, found.clone()),
+                None => self.list(path).unwrap_or_else(|| status(404, "NotFound")),
+            };
         }
         let sent: Value = serde_json::from_slice(body).unwrap_or_default();
         let path = if *method == Method::POST {
