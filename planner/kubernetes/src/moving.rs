@@ -1,4 +1,4 @@
-//! What is moving, durably: one ConfigMap of the planner's namespace, one key for each workload.
+//! What is moving, durably: one `ConfigMap` of the planner's namespace, one key for each workload.
 //!
 //! The relocator writes it, each state before the action that it stands for; the placement webhook reads it to know
 //! which pods to place. Whoever starts after a crash finds in it what was begun, and what there was before.
@@ -15,7 +15,7 @@ use foremesh_core::ids::{NodeId, ReplicaId, WorkloadId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Name of the ConfigMap.
+/// Name of the `ConfigMap`.
 pub const MOVING_NAME: &str = "foremesh-moving";
 
 /// One replica of a workload is on its way from a node to another.
@@ -116,7 +116,7 @@ fn read(key: &str, value: &str) -> Result<Moved, String> {
 /// Values by key, those that can be read and, in words, why others cannot.
 type Read = BTreeMap<String, Result<Moved, String>>;
 
-/// Reads all values of the ConfigMap.
+/// Reads all values of the `ConfigMap`.
 fn read_all(data: &BTreeMap<String, String>) -> Read {
     data.iter().map(|(key, value)| (key.clone(), read(key, value))).collect()
 }

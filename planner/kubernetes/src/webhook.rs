@@ -32,7 +32,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-use crate::{Clock, ClusterError, error::in_full, moving::MovingList};
+use crate::{Clock, ClusterError, Conventions, error::in_full, moving::MovingList};
 use admission::Admission;
 use configuration::{Configuration, Synced};
 use kube::Client;
@@ -46,7 +46,7 @@ use tokio::{net::TcpListener, sync::Mutex, task::JoinSet, time::timeout};
 pub const LOCATION_LABEL: &str = "foremesh.dev/location";
 /// Annotation of pods: who has less goes first when replicas become fewer.
 pub const COST_ANNOTATION: &str = "controller.kubernetes.io/pod-deletion-cost";
-/// Name of the `MutatingWebhookConfiguration`.
+/// Usual name of the `MutatingWebhookConfiguration`.
 pub const PLACEMENT_CONFIGURATION: &str = "foremesh-placement";
 /// Name of the Secret, in the planner's namespace.
 pub const WEBHOOK_SECRET: &str = "foremesh-webhook";
@@ -65,6 +65,8 @@ pub struct WebhookSettings {
     pub namespace: String,
     /// Where the API server finds the webhook.
     pub address: WebhookAddress,
+    /// Name of the `MutatingWebhookConfiguration`; each Foremesh of a cluster has its own.
+    pub configuration: String,
     /// Label of namespaces that is `true` where Foremesh may move workloads.
     pub opt_in_label: String,
 }
@@ -89,6 +91,16 @@ pub enum WebhookAddress {
 }
 
 impl WebhookSettings {
+    /// With the usual names.
+    pub fn new(namespace: &str, address: WebhookAddress) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            address,
+            configuration: PLACEMENT_CONFIGURATION.to_owned(),
+            opt_in_label: Conventions::default().opt_in_label,
+        }
+    }
+
     /// What the API server takes the webhook's certificate to be for.
     fn hosts(&self) -> BTreeSet<String> {
         let host = match &self.address {
@@ -149,7 +161,7 @@ impl Placement {
     }
 
     /// Makes certain that the API server asks about the pods of all that is stored as moving; to be called between the
-    /// storing of a move and the scale-up. It tries it with a dry run of the planner's own list, so that a webhook that
+    /// storing of a move and the scale-up, also when a move is resumed. It tries it with a dry run of the planner's own list, so that a webhook that
     /// cannot be reached is known before anything is scaled. Takes tens of milliseconds, at most about half a minute.
     ///
     /// # Errors

@@ -1,6 +1,9 @@
-//! The ConfigMap of what is moving, read and written.
+//! The `ConfigMap` of what is moving, read and written.
 use super::{MOVING_NAME, Moved, key, read, read_all};
-use crate::{ClusterError, error::in_full};
+use crate::{
+    ClusterError,
+    error::{in_full, request_failed},
+};
 use foremesh_core::ids::WorkloadId;
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
@@ -181,18 +184,11 @@ impl MovingList {
     }
 
     fn failed(&self, error: &kube::Error, verbs: &str) -> ClusterError {
-        let remedy = match error {
-            kube::Error::Api(status) if status.code == 403 => {
-                format!("let the planner's account {verbs} configmaps in namespace {}", self.namespace)
-            }
-            kube::Error::Api(status) if status.code == 404 => {
-                format!("create namespace {}", self.namespace)
-            }
-            kube::Error::Api(status) if status.code == 401 => {
-                "give the planner credentials that the API server accepts".to_owned()
-            }
-            _ => "check that the API server answers and can be reached from the planner".to_owned(),
-        };
-        ClusterError::new(self.object(), in_full(error), remedy)
+        let rights = format!("{verbs} configmaps in namespace {}", self.namespace);
+        let mut failed = request_failed(self.object(), error, &rights);
+        if matches!(error, kube::Error::Api(status) if status.code == 404) {
+            failed.remedy = format!("create namespace {}", self.namespace);
+        }
+        failed
     }
 }

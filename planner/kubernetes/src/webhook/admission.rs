@@ -12,22 +12,25 @@ use futures::{FutureExt, future::BoxFuture};
 use kube::Client;
 use serde_json::{Value, json};
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::{sync::Semaphore, time::timeout};
 
 /// Annotation by which the API server's dry run tells which configuration it used.
 pub(super) const PROBED: &str = "foremesh.dev/probed";
 /// The API server waits for two seconds.
 const READ_WITHIN: Duration = Duration::from_millis(1500);
+/// So many pods are read for at the same time, whoever connects.
+const AT_ONCE: usize = 64;
 
 /// Answers for pods and for the probe.
 pub(super) struct Admission {
     moving: MovingList,
     lookup: Lookup,
+    room: Semaphore,
 }
 
 impl Admission {
     pub(super) fn new(client: &Client, moving: MovingList) -> Self {
-        Self { moving, lookup: Lookup::new(client.clone()) }
+        Self { moving, lookup: Lookup::new(client.clone()), room: Semaphore::new(AT_ONCE) }
     }
 
     /// What is done to a new pod. What cannot be learnt leaves it as it is, with a warning; the relocator sees then that
@@ -54,13 +57,17 @@ impl Admission {
 
     async fn decide(&self, request: &Request) -> Result<Vec<Value>, ClusterError> {
         let Some(maker) = maker(&request.object) else { return Ok(Vec::new()) };
-        let mut moving = of_namespace(self.moving.readable().await?, &request.namespace);
-        if moving.is_empty() {
-            return Ok(Vec::new());
-        }
-        let deployment = self.lookup.deployment(&request.namespace, &maker).await?;
-        let Some(moved) = deployment.and_then(|name| moving.remove(&name)) else { return Ok(Vec::new()) };
-        let peers = self.lookup.peers(&request.namespace, &maker).await;
+        // Waiting counts as reading does.
+        let _place = self.room.acquire().await;
+        let namespace = &request.namespace;
+        // At once: somebody waits for the pod, and most of those that are asked about are of what moves.
+        let (moving, deployment, peers) = tokio::join!(
+            self.moving.readable(),
+            self.lookup.deployment(namespace, &maker),
+            self.lookup.peers(namespace, &maker)
+        );
+        let mut moving = of_namespace(moving?, namespace);
+        let Some(moved) = deployment?.and_then(|name| moving.remove(&name)) else { return Ok(Vec::new()) };
         if let Err(error) = &peers {
             tracing::warn!(%error, workload = %moved.workload, "a new pod is not sent to another node");
         }

@@ -1,8 +1,8 @@
 //! Keeps the `MutatingWebhookConfiguration` as what moves demands.
-use super::{PLACEMENT_CONFIGURATION, WebhookSettings, admission::PROBED, identity::Identity, registration};
+use super::{WebhookSettings, admission::PROBED, identity::Identity, registration};
 use crate::{
     ClusterError,
-    error::in_full,
+    error::{request_failed, said},
     moving::{MOVING_NAME, MovingList},
 };
 use foremesh_core::time::Timestamp;
@@ -68,15 +68,12 @@ impl Configuration {
         for attempt in 0..ATTEMPTS {
             // The configuration first: whoever stores a move and writes it after that makes this writing fail, which may
             // not know of the move.
-            let stored = self.configurations.get_opt(PLACEMENT_CONFIGURATION).await;
-            let stored = stored.map_err(|error| failed(&error, "get"))?;
+            let stored = self.configurations.get_opt(&self.settings.configuration).await;
+            let stored = stored.map_err(|error| self.failed(&error, "get"))?;
             let moving = self.moving.readable().await?;
             let anew = anew && !moving.is_empty();
             let known = stored.as_ref().and_then(|stored| stored.metadata.annotations.as_ref()?.get(STAMP));
-            let stamp = match known {
-                Some(known) if !anew => known.clone(),
-                _ => now.unix_ms().to_string(),
-            };
+            let stamp = stamp(known.map(String::as_str), now, anew);
             let wanted = registration::webhooks(&moving, &self.settings, &identity.ca_bundle(), &stamp);
             let outcome = if moving.is_empty() { Synced::Idle } else { Synced::Same };
             let none = json!([]);
@@ -93,11 +90,11 @@ impl Configuration {
                 Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {
                     sleep(Duration::from_millis(20 << attempt)).await;
                 }
-                Err(error) => return Err(failed(&error, "create and patch")),
+                Err(error) => return Err(self.failed(&error, "create and patch")),
             }
         }
         Err(ClusterError::new(
-            object(),
+            self.object(),
             format!("another one wrote it before each of {ATTEMPTS} attempts"),
             "see in its managedFields who else writes it",
         ))
@@ -114,7 +111,7 @@ impl Configuration {
             let new = json!({
                 "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
                 "metadata": {
-                    "name": PLACEMENT_CONFIGURATION, "annotations": annotations,
+                    "name": self.settings.configuration, "annotations": annotations,
                     "labels": {"app.kubernetes.io/managed-by": FIELD_MANAGER}
                 },
                 "webhooks": webhooks
@@ -129,7 +126,10 @@ impl Configuration {
             "webhooks": webhooks
         });
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        self.configurations.patch(PLACEMENT_CONFIGURATION, &params, &Patch::Merge(&patch)).await.map(drop)
+        self.configurations
+            .patch(&self.settings.configuration, &params, &Patch::Merge(&patch))
+            .await
+            .map(drop)
     }
 
     /// Waits until the API server goes by this writing of the configuration, or a later one, and has reached a webhook.
@@ -142,15 +142,15 @@ impl Configuration {
                 Ok(Ok(_)) => {}
                 Ok(Err(kube::Error::Api(status))) if matches!(status.code, 401 | 403) => {
                     return Err(ClusterError::new(
-                        object(),
-                        format!("whether it is used cannot be tried: {status}"),
+                        self.object(),
+                        format!("whether it is used cannot be tried: {}", status.message),
                         format!(
                             "let the planner's account patch configmaps in namespace {}",
                             self.settings.namespace
                         ),
                     ));
                 }
-                Ok(Err(error)) => last = in_full(&error),
+                Ok(Err(error)) => last = said(&error),
                 Err(_) => break,
             }
             if Instant::now() + PROBED_EVERY >= deadline {
@@ -159,7 +159,7 @@ impl Configuration {
             sleep(PROBED_EVERY).await;
         }
         Err(ClusterError::new(
-            object(),
+            self.object(),
             format!("the API server did not reach the webhook within {} s: {last}", HEARD_WITHIN.as_secs()),
             "let API servers connect to the planner's webhook (firewalls, network policies, its service), at the address \
              that is set",
@@ -174,24 +174,29 @@ impl Configuration {
         let map = self.maps.patch(MOVING_NAME, &params, &Patch::Merge(&patch)).await?;
         Ok(map.metadata.annotations.and_then(|mut annotations| annotations.remove(PROBED)))
     }
+
+    fn object(&self) -> String {
+        format!("MutatingWebhookConfiguration {}", self.settings.configuration)
+    }
+
+    fn failed(&self, error: &kube::Error, verbs: &str) -> ClusterError {
+        let name = &self.settings.configuration;
+        let rights = format!("{verbs} the mutatingwebhookconfigurations named {name}");
+        request_failed(self.object(), error, &rights)
+    }
+}
+
+/// The stamp of a writing: that of before or, anew, the time and always later than before.
+fn stamp(known: Option<&str>, now: Timestamp, anew: bool) -> String {
+    match known.and_then(|known| known.parse::<i64>().ok()) {
+        Some(known) if !anew => known.to_string(),
+        Some(known) => now.unix_ms().max(known.saturating_add(1)).to_string(),
+        None => now.unix_ms().to_string(),
+    }
 }
 
 /// Whether one stamp is as late as another.
 fn later(used: &str, stamp: &str) -> bool {
     let ms = |text: &str| text.parse::<i64>().unwrap_or_default();
     ms(used) >= ms(stamp)
-}
-
-fn object() -> String {
-    format!("MutatingWebhookConfiguration {PLACEMENT_CONFIGURATION}")
-}
-
-fn failed(error: &kube::Error, verbs: &str) -> ClusterError {
-    let remedy = match error {
-        kube::Error::Api(status) if status.code == 403 => {
-            format!("let the planner's account {verbs} mutatingwebhookconfigurations of this name")
-        }
-        _ => "check that the API server answers and can be reached from the planner".to_owned(),
-    };
-    ClusterError::new(object(), in_full(error), remedy)
 }

@@ -6,7 +6,7 @@ use super::{
     LOCATION_LABEL,
     decision::{Maker, Peer, controller},
 };
-use crate::{ClusterError, error::in_full};
+use crate::{ClusterError, error::request_failed};
 use k8s_openapi::api::{apps::v1::ReplicaSet, core::v1::Pod};
 use kube::{Api, Client, Resource, api::ListParams};
 use std::{
@@ -40,7 +40,7 @@ impl Lookup {
         }
         let sets: Api<ReplicaSet> = Api::namespaced(self.client.clone(), namespace);
         let found = sets.get_metadata_opt(&maker.name).await;
-        let found = found.map_err(|error| failed("replicasets", namespace, &error))?;
+        let found = found.map_err(|error| failed("get", "replicasets", namespace, &error))?;
         // Another one of its name says nothing of it.
         let Some(set) = found.filter(|set| set.meta().uid.as_deref() == Some(&maker.uid)) else {
             return Ok(None);
@@ -63,7 +63,8 @@ impl Lookup {
         let params = ListParams::default()
             .labels(&format!("pod-template-hash={}", maker.revision))
             .fields("status.phase!=Succeeded,status.phase!=Failed");
-        let list = pods.list_metadata(&params).await.map_err(|error| failed("pods", namespace, &error))?;
+        let list =
+            pods.list_metadata(&params).await.map_err(|error| failed("list", "pods", namespace, &error))?;
         let made = list.items.into_iter().map(|pod| pod.metadata).filter(|meta| {
             let owners = meta.owner_references.as_deref().unwrap_or_default();
             let of_maker =
@@ -78,12 +79,7 @@ impl Lookup {
     }
 }
 
-fn failed(plural: &str, namespace: &str, error: &kube::Error) -> ClusterError {
-    let remedy = match error {
-        kube::Error::Api(status) if status.code == 403 => {
-            format!("let the planner's account get and list {plural} in all namespaces")
-        }
-        _ => "check that the API server answers and can be reached from the planner".to_owned(),
-    };
-    ClusterError::new(format!("{plural} of namespace {namespace}"), in_full(error), remedy)
+fn failed(verb: &str, plural: &str, namespace: &str, error: &kube::Error) -> ClusterError {
+    let rights = format!("{verb} {plural} in all namespaces");
+    request_failed(format!("{plural} of namespace {namespace}"), error, &rights)
 }

@@ -3,7 +3,7 @@ use super::{
     WEBHOOK_SECRET,
     identity::{Facts, Identity},
 };
-use crate::{ClusterError, error::in_full};
+use crate::{ClusterError, error::request_failed};
 use foremesh_core::time::Timestamp;
 use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
@@ -12,7 +12,10 @@ use kube::{
 };
 use rustls::crypto::CryptoProvider;
 use serde_json::json;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 const FIELD_MANAGER: &str = "foremesh";
 const ATTEMPTS: u32 = 5;
@@ -39,7 +42,7 @@ impl SharedIdentity {
     /// The identity to serve with: the stored one or, when that is due or cannot be used, a new one that is stored.
     pub(super) async fn current(
         &self,
-        hosts: &std::collections::BTreeSet<String>,
+        hosts: &BTreeSet<String>,
         now: Timestamp,
     ) -> Result<Identity, ClusterError> {
         for _ in 0..ATTEMPTS {
@@ -117,12 +120,7 @@ impl SharedIdentity {
     }
 
     fn failed(&self, error: &kube::Error, verbs: &str) -> ClusterError {
-        let remedy = match error {
-            kube::Error::Api(status) if status.code == 403 => {
-                format!("let the planner's account {verbs} secrets in namespace {}", self.namespace)
-            }
-            _ => "check that the API server answers and can be reached from the planner".to_owned(),
-        };
-        ClusterError::new(self.object(), in_full(error), remedy)
+        let rights = format!("{verbs} secrets in namespace {}", self.namespace);
+        request_failed(self.object(), error, &rights)
     }
 }

@@ -33,11 +33,8 @@ fn moved(workload: &str) -> Moved {
 }
 
 fn settings() -> WebhookSettings {
-    WebhookSettings {
-        namespace: "foremesh-system".to_owned(),
-        address: WebhookAddress::Service { name: "foremesh".to_owned(), port: 9443 },
-        opt_in_label: "foremesh.dev/managed".to_owned(),
-    }
+    let address = WebhookAddress::Service { name: "foremesh".to_owned(), port: 9443 };
+    WebhookSettings::new("foremesh-system", address)
 }
 
 fn hosts(hosts: &[&str]) -> BTreeSet<String> {

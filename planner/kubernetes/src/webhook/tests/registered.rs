@@ -148,6 +148,19 @@ async fn a_look_that_was_overtaken_looks_again() {
     assert_eq!(reads, 2);
 }
 
+/// A clock that is set back must not make an earlier writing look like a later one.
+#[tokio::test]
+async fn stamps_only_grow() {
+    let server = Stored::default();
+    let (configuration, identity) = (configuration(&server), identity());
+    MovingList::new(server.client(), "foremesh-system").put(&moved("shop/web")).await.unwrap();
+    for (passed, stamp) in [(0, 0), (-5000, 1), (0, 2), (7, 7)] {
+        let stamp = NOW.plus_ms(stamp).unix_ms().to_string();
+        let synced = configuration.sync(&identity, NOW.plus_ms(passed), true).await.unwrap();
+        assert_eq!(synced, Synced::Written { stamp });
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_webhook_that_is_not_reached_is_known_before_anything_is_scaled() {
     let server = Stored::default();

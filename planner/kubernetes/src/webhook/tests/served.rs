@@ -7,11 +7,15 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use rustls::{
     ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+    time_provider::TimeProvider,
 };
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicI64, Ordering},
+};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 /// Longer than anything here takes.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -21,7 +25,9 @@ struct Running {
     server: Stored,
     moving: MovingList,
     address: SocketAddr,
-    _placement: Placement,
+    placement: Placement,
+    /// What the clock shows, in milliseconds.
+    time: Arc<AtomicI64>,
 }
 
 /// A cluster in which `shop/web` has two replicas, and a webhook beside it that is ready to serve.
@@ -49,34 +55,45 @@ async fn running() -> Running {
     );
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let clock: Clock = Arc::new(|| NOW);
+    let time = Arc::new(AtomicI64::new(NOW.unix_ms()));
+    let shown = Arc::clone(&time);
+    let clock: Clock = Arc::new(move || Timestamp::from_unix_ms(shown.load(Ordering::Relaxed)));
     let placement = Placement::start(&server.client(), settings(), listener, clock).unwrap();
     placement.disarm().await.unwrap();
     let moving = MovingList::new(server.client(), "foremesh-system");
-    Running { server, moving, address, _placement: placement }
+    Running { server, moving, address, placement, time }
 }
 
 impl Running {
+    /// Connects as somebody who trusts these authorities (PEM).
+    async fn connect(&self, authorities: &str) -> std::io::Result<TlsStream<TcpStream>> {
+        let mut roots = RootCertStore::empty();
+        for authority in CertificateDer::pem_slice_iter(authorities.as_bytes()) {
+            roots.add(authority.unwrap()).unwrap();
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.time_provider = Arc::new(TestTime(Arc::clone(&self.time)));
+        let stream = TcpStream::connect(self.address).await?;
+        let name = ServerName::try_from(HOST).unwrap();
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await
+    }
+
+    fn authorities(&self) -> String {
+        let secret = self.server.object(SECRET).unwrap();
+        let pem = BASE64_STANDARD.decode(secret["data"]["ca.crt"].as_str().unwrap()).unwrap();
+        String::from_utf8(pem).unwrap()
+    }
+
     /// Sends a body to a path; gives the code and the body of the answer.
     async fn post(&self, path: &str, body: String) -> (u16, String) {
         let asked = async {
-            let mut roots = RootCertStore::empty();
-            let secret = self.server.object(SECRET).unwrap();
-            let pem = BASE64_STANDARD.decode(secret["data"]["ca.crt"].as_str().unwrap()).unwrap();
-            roots.add(CertificateDer::from_pem_slice(&pem).unwrap()).unwrap();
-            let provider = Arc::new(rustls::crypto::ring::default_provider());
-            let config = ClientConfig::builder_with_provider(provider)
-                .with_safe_default_protocol_versions()
-                .unwrap()
-                .with_root_certificates(roots)
-                .with_no_client_auth();
-            let stream = TcpStream::connect(self.address).await.unwrap();
-            let name = ServerName::try_from(HOST).unwrap();
-            // The certificate is valid in the test's time, which is not the machine's: so it is not asked for here.
-            let stream =
-                TlsConnector::from(Arc::new(at_the_time_of_the_test(config))).connect(name, stream).await;
-            let (mut sender, connection) =
-                hyper::client::conn::http1::handshake(TokioIo::new(stream.unwrap())).await.unwrap();
+            let stream = TokioIo::new(self.connect(&self.authorities()).await.unwrap());
+            let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
             tokio::spawn(connection);
             let request = hyper::Request::post(path).header("host", HOST);
             let answer =
@@ -107,17 +124,15 @@ impl Running {
     }
 }
 
-fn at_the_time_of_the_test(mut config: ClientConfig) -> ClientConfig {
-    #[derive(Debug)]
-    struct TestTime;
-    impl rustls::time_provider::TimeProvider for TestTime {
-        fn current_time(&self) -> Option<rustls::pki_types::UnixTime> {
-            let since = Duration::from_millis(NOW.unix_ms().unsigned_abs());
-            Some(rustls::pki_types::UnixTime::since_unix_epoch(since))
-        }
+/// The clock of the webhook, for those who look at its certificate.
+#[derive(Debug)]
+struct TestTime(Arc<AtomicI64>);
+
+impl TimeProvider for TestTime {
+    fn current_time(&self) -> Option<UnixTime> {
+        let since = Duration::from_millis(self.0.load(Ordering::Relaxed).unsigned_abs());
+        Some(UnixTime::since_unix_epoch(since))
     }
-    config.time_provider = Arc::new(TestTime);
-    config
 }
 
 #[tokio::test]
@@ -184,4 +199,31 @@ async fn what_is_no_review_is_refused_and_the_webhook_goes_on() {
         json!([{"op": "add", "path": "/metadata/annotations", "value": {"foremesh.dev/probed": "17"}}])
     );
     assert_eq!(running.review(pod()).await, Value::Null);
+}
+
+/// At no time is a certificate served that API servers have not been told to trust.
+#[tokio::test]
+async fn a_new_certificate_is_trusted_before_it_is_served() {
+    let running = running().await;
+    running.moving.put(&moved("shop/web")).await.unwrap();
+    let look = |anew| running.placement.keeper.look(anew);
+    assert!(matches!(look(true).await.unwrap(), Synced::Written { .. }));
+    let old = running.authorities();
+
+    let days = 61;
+    running.time.fetch_add(days * 86_400_000, Ordering::Relaxed);
+    assert!(matches!(look(false).await.unwrap(), Synced::Written { .. }));
+    let both = running.authorities();
+    let told = running.server.object(CONFIGURATION).unwrap();
+    assert_eq!(told["webhooks"][0]["clientConfig"]["caBundle"], BASE64_STANDARD.encode(&both));
+    assert!(
+        running.connect(&old).await.is_ok(),
+        "the old one is served until API servers have heard of the new one"
+    );
+    assert!(running.connect(&both).await.is_ok());
+
+    assert_eq!(look(false).await.unwrap(), Synced::Same);
+    assert!(running.connect(&old).await.is_err(), "the new one is served");
+    assert!(running.connect(&both).await.is_ok());
+    assert_eq!(running.review(pod()).await[0]["value"], "target");
 }
