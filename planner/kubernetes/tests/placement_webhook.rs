@@ -13,7 +13,14 @@ use foremesh_kubernetes::{
     webhook::{COST_ANNOTATION, LOCATION_LABEL, Placement, WebhookAddress, WebhookSettings},
 };
 use serde_json::{Value, json};
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 use tokio::{net::TcpListener, time::Instant};
 
 /// A webhook that runs in this process, with the rights that it says it needs and no others.
@@ -21,13 +28,20 @@ struct Running {
     placement: Placement,
     moving: MovingList,
     address: SocketAddr,
+    /// How far the planner's clock is behind, in milliseconds.
+    behind: Arc<AtomicI64>,
 }
 
 async fn run(shop: &Shop, address: impl FnOnce(SocketAddr) -> WebhookAddress) -> Running {
-    run_at(shop, address, (shop.reachable_at().await, 0).into()).await
+    run_at(shop, address, (shop.reachable_at().await, 0).into(), 0).await
 }
 
-async fn run_at(shop: &Shop, address: impl FnOnce(SocketAddr) -> WebhookAddress, at: SocketAddr) -> Running {
+async fn run_at(
+    shop: &Shop,
+    address: impl FnOnce(SocketAddr) -> WebhookAddress,
+    at: SocketAddr,
+    behind_ms: i64,
+) -> Running {
     let listener = TcpListener::bind(at).await.unwrap();
     let bound = listener.local_addr().unwrap();
     let settings = WebhookSettings {
@@ -35,8 +49,11 @@ async fn run_at(shop: &Shop, address: impl FnOnce(SocketAddr) -> WebhookAddress,
         ..WebhookSettings::new(&shop.planner, address(bound))
     };
     let client = shop.as_planner().await;
-    let placement = Placement::start(&client, settings, listener, Arc::new(now)).unwrap();
-    Running { placement, moving: MovingList::new(client, &shop.planner), address: bound }
+    let behind = Arc::new(AtomicI64::new(behind_ms));
+    let shown = Arc::clone(&behind);
+    let clock = Arc::new(move || now().plus_ms(-shown.load(Ordering::Relaxed)));
+    let placement = Placement::start(&client, settings, listener, clock).unwrap();
+    Running { placement, moving: MovingList::new(client, &shop.planner), address: bound, behind }
 }
 
 fn by_url(address: SocketAddr) -> WebhookAddress {
@@ -146,7 +163,7 @@ async fn one_is_sent_whatever_happens_at_the_same_time() {
     let Running { placement, address, .. } = running;
     drop(placement);
     tokio::time::sleep(Duration::from_millis(200)).await;
-    let running = run_at(&shop, by_url, address).await;
+    let running = run_at(&shop, by_url, address, 0).await;
     running.placement.arm().await.unwrap();
     // Another scaler wants many more, and they come at once.
     let many = shop.scaled(9).await;
@@ -175,6 +192,58 @@ async fn it_is_reached_by_a_service() {
     running.placement.arm().await.unwrap();
     let two = shop.scaled(2).await;
     assert_eq!(node(new(&two, &first)), to);
+    shop.close().await;
+}
+
+/// A preference can be ignored: then the label says what was meant, and whoever scales down takes it back.
+#[tokio::test]
+#[ignore = "needs a cluster with Istio, by KUBECONFIG"]
+async fn a_node_that_cannot_have_it_leaves_it_elsewhere_and_first_to_go() {
+    let shop = Shop::open("refused", false).await;
+    let running = run(&shop, by_url).await;
+    let first = shop.scaled(1).await;
+    // It has a taint that the pod does not tolerate.
+    running.moving.put(&moved(&shop, &first[0], "control")).await.unwrap();
+    running.placement.arm().await.unwrap();
+    let two = shop.scaled(2).await;
+    let extra = new(&two, &first);
+    assert_ne!(node(extra), "control");
+    assert_eq!(location(extra), Some("target"));
+    let one = shop.scaled(1).await;
+    assert_eq!(one[0]["metadata"]["name"], first[0]["metadata"]["name"]);
+    shop.close().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster with Istio, by KUBECONFIG"]
+async fn no_admission_is_missed_while_the_certificate_is_replaced() {
+    let shop = Shop::open("rotation", false).await;
+    let days = 61 * 86_400_000;
+    let running = run_at(&shop, by_url, (shop.reachable_at().await, 0).into(), days).await;
+    let first = shop.scaled(1).await;
+    running.moving.put(&moved(&shop, &first[0], "node-2")).await.unwrap();
+    running.placement.arm().await.unwrap();
+    let pod = another(&first[0]);
+    let all_asked = async |when: &str| {
+        for number in 0..20 {
+            assert_eq!(location(&shop.dry_run(&pod).await), Some("target"), "{when}, number {number}");
+        }
+    };
+    all_asked("with the first certificate").await;
+    let before = shop.webhooks().await[0]["clientConfig"]["caBundle"].clone();
+    running.behind.store(0, Ordering::Relaxed);
+    running.placement.disarm().await.unwrap();
+    assert_ne!(shop.webhooks().await[0]["clientConfig"]["caBundle"], before);
+    all_asked("when the second one is trusted").await;
+    running.placement.disarm().await.unwrap();
+    all_asked("when the second one is served").await;
+    // The API server has to connect again, and sees the second one.
+    let Running { placement, address, .. } = running;
+    drop(placement);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let running = run_at(&shop, by_url, address, 0).await;
+    running.placement.arm().await.unwrap();
+    all_asked("after a start").await;
     shop.close().await;
 }
 

@@ -52,7 +52,6 @@ pub(super) fn webhooks(moving: &[Moved], settings: &WebhookSettings, ca_bundle: 
         "clientConfig": client(settings, ca_bundle, &format!("{PROBE_PATH}{stamp}")),
         "rules": [rule("UPDATE", "configmaps")],
         "namespaceSelector": {"matchExpressions": of_namespaces(json!([settings.namespace]))},
-        "objectSelector": {"matchLabels": {"app.kubernetes.io/managed-by": "foremesh"}},
         "matchConditions": [{"name": "dry-run-of-ours", "expression": format!(
             "request.name == '{MOVING_NAME}' && has(request.dryRun) && request.dryRun"
         )}],
