@@ -12,6 +12,7 @@ use foremesh_kubernetes::{
     moving::{Moved, MovedKind, MovedPhase, MovingList, Scaled},
     webhook::{COST_ANNOTATION, LOCATION_LABEL, Placement, WebhookAddress, WebhookSettings},
 };
+use futures::{StreamExt, future::ready, stream};
 use serde_json::{Value, json};
 use std::{
     net::SocketAddr,
@@ -276,6 +277,11 @@ async fn pods_come_up_without_it_and_what_it_costs() {
     running.moving.put(&moved).await.unwrap();
     running.placement.arm().await.unwrap();
     let asked = shop.dry_runs(100, &pod).await;
+    let began = Instant::now();
+    let at_once = stream::iter(0..400).map(|_| shop.dry_run(&pod)).buffer_unordered(20);
+    let missed = at_once.filter(|made| ready(location(made).is_none())).count().await;
+    println!("400 admissions, 20 at a time, took {:?}; not asked about: {missed}", began.elapsed());
+    assert_eq!(missed, 0);
     let mut other = pod.clone();
     other["metadata"]["ownerReferences"][0]["name"] = json!("other-7d4");
     let beside = shop.dry_runs(100, &other).await;

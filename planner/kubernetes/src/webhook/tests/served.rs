@@ -163,6 +163,18 @@ async fn the_extra_replica_is_sent_and_others_are_not() {
     assert_eq!(running.review(other).await, Value::Null);
 }
 
+/// A pod that is ending, and one of another maker, make up for none of before.
+#[tokio::test]
+async fn only_pods_that_stay_are_counted() {
+    let running = running().await;
+    running.moving.put(&moved("shop/web")).await.unwrap();
+    let path = "/api/v1/namespaces/shop/pods/web-2";
+    let mut ending = running.server.object(path).unwrap();
+    ending["metadata"]["deletionTimestamp"] = json!("2026-11-29T12:00:00Z");
+    running.server.store(path, ending);
+    assert_eq!(running.review(pod()).await[0]["value"], "stay");
+}
+
 #[tokio::test]
 async fn an_api_server_that_does_not_answer_holds_up_no_pod() {
     let running = running().await;
