@@ -38,6 +38,26 @@ pub(crate) fn remedy(error: &kube::Error, plural: &str) -> String {
     }
 }
 
+/// What a request to the API server failed with. `rights` is what the planner's account must be allowed to do.
+pub(crate) fn request_failed(object: impl Into<String>, error: &kube::Error, rights: &str) -> ClusterError {
+    let remedy = match error {
+        kube::Error::Api(status) if status.code == 401 => {
+            "give the planner credentials that the API server accepts".to_owned()
+        }
+        kube::Error::Api(status) if status.code == 403 => format!("let the planner's account {rights}"),
+        _ => "check that the API server answers and can be reached from the planner".to_owned(),
+    };
+    ClusterError::new(object, said(error), remedy)
+}
+
+/// What the API server says, without the fields around it; else the error in full.
+pub(crate) fn said(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        _ => in_full(error),
+    }
+}
+
 /// An error and what caused it, as one line.
 pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

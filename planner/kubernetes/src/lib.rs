@@ -4,14 +4,18 @@
 //! [`Cluster`] watches the cluster and keeps the few fields that matter. A snapshot is made of what the watches hold; one
 //! that is not complete or not fresh is an error that says which watch and since when, because a planner must not move
 //! anything by half a picture. What the planner's model cannot say of a workload pins it, with the reason.
+//!
+//! What is on its way from one node to another is in [`moving`]; [`webhook`] sends its new replica there.
 mod cluster;
 mod error;
 mod mapping;
+pub mod moving;
 mod objects;
 mod served;
 mod settings;
 mod usage;
 mod watch;
+pub mod webhook;
 
 pub use cluster::Cluster;
 pub use error::ClusterError;
