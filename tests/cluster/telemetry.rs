@@ -8,6 +8,8 @@ use serde_json::Value;
 use std::{collections::BTreeMap, time::Duration};
 
 const SOON: Duration = Duration::from_secs(40);
+/// A proxy drains for 45 s.
+const DRAINED_WITHIN: Duration = Duration::from_secs(90);
 const LOAD_WITHIN: Duration = Duration::from_secs(60);
 const POLICY: &str = "apiVersion: foremesh.dev/v1alpha1\nkind: RelocationPolicy\nmetadata: {name: all}\nspec:\n  \
     selector: {services: [\"*\"]}\n  mode: recommend\n  rules:\n  - {name: slow, predictedLatency: \
@@ -28,20 +30,37 @@ async fn observed(planner: &InCluster, space: &Namespace) -> Result<BTreeMap<Str
     Ok(counts)
 }
 
+/// When the filter comes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Comes {
+    /// Into sidecars that run and have traffic.
+    Later,
+    /// Before them.
+    First,
+}
+
 /// From a namespace without the filter to every request counted at both ends, by the cluster's names.
-async fn reports(planner: &InCluster, name: &'static str, api: &str) {
+async fn reports(planner: &InCluster, name: &'static str, api: &str, comes: Comes) {
     let space = Namespace::meshed(Cluster::shared().await, name).await;
     space.kubectl(&["label", "namespace", name, "foremesh.dev/managed=true"]).await.expect("it is labelled");
     // The Deployment has another name than the service that it answers for.
     let web = WorkloadSpec { nodes: vec!["node-2"], version: Some("v1"), ..WorkloadSpec::service("web") };
-    space.start(&[web, WorkloadSpec { nodes: vec!["node-3"], ..WorkloadSpec::idle("client") }]).await;
-    let client = space.pod("app=client").await.name;
+    let workloads = [web, WorkloadSpec { nodes: vec!["node-3"], ..WorkloadSpec::idle("client") }];
     let host = planner.host();
     let objects = planner
         .command(&["install", "--into", name, "--planner", &host, "--api", api])
         .await
         .unwrap_or_else(|error| panic!("{error}"));
-    space.apply(&objects).await;
+    if comes == Comes::First {
+        space.apply(&objects).await;
+    }
+    space.start(&workloads).await;
+    let client = space.pod("app=client").await.name;
+    if comes == Comes::Later {
+        let answer = space.call_from(&client, "http://web:8080/").await.expect("a call");
+        assert_eq!(answer["status"], 200, "{answer}");
+        space.apply(&objects).await;
+    }
 
     let url = "http://web:8080/";
     until("both sidecars to report", SOON, async || {
@@ -50,7 +69,16 @@ async fn reports(planner: &InCluster, name: &'static str, api: &str) {
         if seen.len() == 2 { Ok(()) } else { Err(format!("{seen:?}")) }
     })
     .await;
-    // What was called before the filter was there is in no count, so counts are compared from a quiet moment on.
+    if comes == Comes::Later {
+        // A connection of before the filter goes on without it until its listener has drained.
+        for pod in [&client, &space.pod("app=web").await.name] {
+            until("listeners without the filter to be gone", DRAINED_WITHIN, async || {
+                let stats = space.sidecar(pod, "stats?filter=total_listeners_draining").await?;
+                if stats.trim().ends_with(": 0") { Ok(()) } else { Err(stats) }
+            })
+            .await;
+        }
+    }
     let before = settled(planner, &space).await;
     let load =
         Load::start(&space, &client, url, &["--rate", "150", "--seconds", "8"], LOAD_WITHIN).finish().await;
@@ -62,12 +90,30 @@ async fn reports(planner: &InCluster, name: &'static str, api: &str) {
         if more("client") == sent && more("web-v1") == sent {
             Ok(())
         } else {
-            Err(format!("{sent} sent; client {}, web {}", more("client"), more("web-v1")))
+            let proxies = planner.get("/api/v1/proxies").await?;
+            Err(format!("{sent} sent; client {}, web {}: {proxies:#}", more("client"), more("web-v1")))
         }
     })
     .await;
     println!("{api}: {sent} requests, each counted once by the caller and once by the callee");
 
+    named_as_in_the_cluster(planner, &space).await;
+
+    // The same output takes it away again, and requests pass all the time.
+    let argv = ["delete", "--wait=true", "-l", "app.kubernetes.io/managed-by=foremesh"];
+    let kind = match api {
+        "traffic-extension" => "trafficextensions.extensions.istio.io",
+        "wasm-plugin" => "wasmplugins.extensions.istio.io",
+        _ => "envoyfilters.networking.istio.io",
+    };
+    space.kubectl(&[&argv[..2], &[kind], &argv[2..]].concat()).await.expect("it is taken away");
+    let answer = space.call_from(&client, url).await.expect("a call");
+    assert_eq!(answer["status"], 200, "{answer}");
+}
+
+/// The service has the name of what callers call, and its proxies their own pods and nodes.
+async fn named_as_in_the_cluster(planner: &InCluster, space: &Namespace) {
+    let name = space.name();
     let service = format!("web.{name}.svc.cluster.local");
     let services = planner.get("/api/v1/services").await.expect("services");
     let all = services["services"].as_array().expect("a list");
@@ -92,17 +138,6 @@ async fn reports(planner: &InCluster, name: &'static str, api: &str) {
         !nodes.is_empty() && nodes.iter().all(|(node, of)| **node == *pod.node && **of == *pod.name),
         "{nodes:?}"
     );
-
-    // The same output takes it away again, and requests pass all the time.
-    let argv = ["delete", "--wait=true", "-l", "app.kubernetes.io/managed-by=foremesh"];
-    let kind = match api {
-        "traffic-extension" => "trafficextensions.extensions.istio.io",
-        "wasm-plugin" => "wasmplugins.extensions.istio.io",
-        _ => "envoyfilters.networking.istio.io",
-    };
-    space.kubectl(&[&argv[..2], &[kind], &argv[2..]].concat()).await.expect("it is taken away");
-    let answer = space.call_from(&client, url).await.expect("a call");
-    assert_eq!(answer["status"], 200, "{answer}");
 }
 
 /// Counts that do not change any more.
@@ -121,7 +156,7 @@ async fn settled(planner: &InCluster, space: &Namespace) -> BTreeMap<String, u64
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_request_is_counted_at_both_ends_in_each_form() {
     let planner = InCluster::start(Cluster::shared().await, "foremesh-telemetry", 8700, POLICY).await;
-    reports(&planner, "by-traffic-extension", "traffic-extension").await;
-    reports(&planner, "by-wasm-plugin", "wasm-plugin").await;
-    reports(&planner, "by-envoy-filter", "envoy-filter").await;
+    reports(&planner, "by-traffic-extension", "traffic-extension", Comes::Later).await;
+    reports(&planner, "by-wasm-plugin", "wasm-plugin", Comes::First).await;
+    reports(&planner, "by-envoy-filter", "envoy-filter", Comes::First).await;
 }

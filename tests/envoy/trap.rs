@@ -1,6 +1,7 @@
 //! A build of the filter that traps: what requests get, what stays stored, and how the planner learns of it.
 use foremesh::silence::{Evidence, SilentProxy, silent_proxies};
 use foremesh::store::{ProxyStream, RangeQuery};
+use foremesh_core::topology::Snapshot;
 use foremesh_demo::envoy::{
     EdgeConfig, Endpoints, EnvoyOptions, EnvoyProcess, FilterConfig, HostConfig, Identity,
 };
@@ -86,7 +87,14 @@ async fn silent(planner: &PlannerUnderTest) -> Vec<SilentProxy> {
     let steps =
         store.range(RangeQuery { from, to, ..RangeQuery::default() }).await.expect("steps can be read");
     let recent: BTreeSet<_> = steps.iter().map(|step| (*step.key).clone()).collect();
-    silent_proxies(&Evidence { streams: &streams, known: &known, recent: &recent, now, limit_ms: LIMIT_MS })
+    silent_proxies(&Evidence {
+        streams: &streams,
+        known: &known,
+        recent: &recent,
+        snapshot: &Snapshot::empty(now),
+        now,
+        limit_ms: LIMIT_MS,
+    })
 }
 
 /// Waits for exactly one report about the proxy with the trapped filter.

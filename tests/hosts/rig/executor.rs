@@ -38,8 +38,11 @@ pub(crate) struct Goes<'a> {
     pub(crate) shift: bool,
 }
 
-fn hosts_of(files: &Files) -> Hosts {
-    let settings = Settings::read(&files.settings).expect("the settings can be read");
+fn settings_of(files: &Files) -> Settings {
+    Settings::read(&files.settings).expect("the settings can be read")
+}
+
+fn hosts_of(settings: &Settings) -> Hosts {
     match &settings.platform {
         Platform::Hosts(file) => Hosts::read(file).expect("the hosts file can be read"),
         Platform::Kubernetes(_) => panic!("the rig is made of hosts"),
@@ -48,13 +51,14 @@ fn hosts_of(files: &Files) -> Hosts {
 
 /// Gives the edge its endpoints, as a planner does when it starts.
 pub(crate) async fn give_endpoints(files: &Files) {
-    let hosts = hosts_of(files);
+    let hosts = hosts_of(&settings_of(files));
     HostsPlatform::open(hosts, &files.state, Clock::System).await.expect("the platform opens");
 }
 
 /// Leaves a plan in the journal of a planner that does not run, with nothing done yet.
 pub(crate) async fn hand_over(files: &Files, goes: Goes<'_>) {
-    let hosts = hosts_of(files);
+    let settings = settings_of(files);
+    let hosts = hosts_of(&settings);
     let clock = Clock::System;
     let platform = HostsPlatform::open(hosts, &files.state, clock.clone()).await.expect("the platform opens");
     let (platform, outside) = (Arc::new(platform), Arc::new(Outside));
