@@ -52,6 +52,12 @@ async fn a_pod_cannot_use_more_than_its_nodes_quota() {
     // A period of the quota may lie across each end of the measurement.
     assert!(used < 500.0 * 1.06, "{used:.0} m of 500 m");
     assert!(used > 250.0, "{used:.0} m: the pod was not busy, so nothing is shown");
+    // The API tells the mean of the last seconds, and the pod has been as busy for longer.
+    let told = space.cluster().kubectl(&["get", "--raw", "/apis/metrics.k8s.io/v1beta1/nodes/node-1"]).await;
+    let told: Value = serde_json::from_str(&told.expect("metrics.k8s.io answers")).expect("JSON");
+    let told = told["usage"]["cpu"].as_str().and_then(|cpu| cpu.strip_suffix('n')?.parse::<f64>().ok());
+    let told = told.expect("nanocores") / 1e6;
+    assert!((told / used - 1.0).abs() < 0.2, "metrics.k8s.io tells {told:.0} m, the kernel {used:.0} m");
     let result = load.finish().await;
     assert!(result["failed"].as_u64() > Some(0), "more was asked than the node can: {result}");
 }

@@ -1,7 +1,7 @@
 //! Sidecars of a real mesh report to a planner that reads a real cluster: each form in which Istio takes the filter.
 use foremesh_tests::{
     Cluster, Namespace, WorkloadSpec,
-    cluster::{InCluster, Load},
+    cluster::{InCluster, Load, NODES},
     until,
 };
 use serde_json::Value;
@@ -153,9 +153,21 @@ async fn settled(planner: &InCluster, space: &Namespace) -> BTreeMap<String, u64
     last
 }
 
+/// Nothing is ever moved to a node of which the use is not known.
+async fn use_of_nodes_is_known(planner: &InCluster) {
+    until("the use of every node", SOON, async || {
+        let answer = planner.get("/api/v1/nodes").await?;
+        let nodes = answer["nodes"].as_array().ok_or_else(|| format!("no nodes: {answer}"))?;
+        let known = nodes.iter().filter(|node| node["used_millicores"].as_f64() > Some(0.0)).count();
+        if known == nodes.len() && known == NODES.len() + 1 { Ok(()) } else { Err(answer.to_string()) }
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_request_is_counted_at_both_ends_in_each_form() {
     let planner = InCluster::start(Cluster::shared().await, "foremesh-telemetry", 8700, POLICY).await;
+    use_of_nodes_is_known(&planner).await;
     reports(&planner, "by-traffic-extension", "traffic-extension", Comes::Later).await;
     reports(&planner, "by-wasm-plugin", "wasm-plugin", Comes::First).await;
     reports(&planner, "by-envoy-filter", "envoy-filter", Comes::First).await;

@@ -1,5 +1,5 @@
 //! One change to the small mesh at a time, and the reason that follows from it.
-use crate::world::{MINUTE, NOW, ServiceShape, World, noon, policy};
+use crate::world::{MINUTE, NOW, ServiceShape, World, forecast_of, history, noon, policy};
 use foremesh_core::{decide::decide, inputs::InFlight, topology::Tier, verify::verify};
 use serde_json::json;
 
@@ -26,6 +26,12 @@ fn flight(workload: &str, to: &str) -> InFlight {
     }
 }
 
+/// What has been in use on `a` besides cart, as seen for so many steps.
+fn background(world: &mut World, steps: usize) {
+    let forecast = forecast_of("a", "cpu_background_millicores", &history(steps, |_| 200.0));
+    world.background.insert("a".into(), forecast);
+}
+
 const HUGE: ServiceShape = ServiceShape {
     name: "huge",
     node: "a",
@@ -50,14 +56,10 @@ fn each_reason_follows_from_one_change() {
         ),
         (
             "a background that has been as low as it is for days",
-            |w| w.background("a", |_| 200.0, 180),
+            |w| background(w, 180),
             "the cause is not the node: by the use of the nodes it would reach 15.1 ms, but 403.8 ms are forecast",
         ),
-        (
-            "a background of a few steps beside days of the node",
-            |w| w.background("a", |_| 200.0, 6),
-            "cart to b",
-        ),
+        ("a background of a few steps beside days of the node", |w| background(w, 6), "cart to b"),
         (
             "mode observe",
             |w| w.policies = vec![policy(&json!({"mode": "observe"}))],

@@ -100,12 +100,6 @@ impl World {
         self.nodes.insert(name.into(), forecast_of(name, "cpu_used_millicores", &history(180, used)));
     }
 
-    /// What has been in use on a node besides its replicas, as seen for so many steps.
-    pub(crate) fn background(&mut self, name: &str, used: Daily, steps: usize) {
-        let forecast = forecast_of(name, "cpu_background_millicores", &history(steps, used));
-        self.background.insert(name.into(), forecast);
-    }
-
     /// Adds a service with one workload of one replica, or replaces it.
     pub(crate) fn service(&mut self, shape: &ServiceShape) {
         let replica = Replica::new(shape.node.into(), true);
@@ -193,7 +187,7 @@ pub(crate) fn millicores(value: f64) -> Millicores {
 }
 
 /// The newest `steps` minutes of a daily pattern.
-fn history(steps: usize, daily: Daily) -> Series {
+pub(crate) fn history(steps: usize, daily: Daily) -> Series {
     let value = |step: usize| daily(step % DAY) * (1.0 + 0.01 * ((step * 7 % 11) as f64 / 5.0 - 1.0));
     let first = 180 - steps;
     let start = NOW.plus_ms(-MINUTE * i64::try_from(steps).unwrap());
@@ -202,7 +196,7 @@ fn history(steps: usize, daily: Daily) -> Series {
 
 /// The forecast of a history. Worlds share most of their histories, and a forecast costs more than a decision, so each is
 /// made once; it depends on nothing but the series.
-fn forecast_of(subject: &str, metric: &str, history: &Series) -> MaybeForecast {
+pub(crate) fn forecast_of(subject: &str, metric: &str, history: &Series) -> MaybeForecast {
     type Key = (String, Vec<u64>);
     static MADE: Mutex<BTreeMap<Key, MaybeForecast>> = Mutex::new(BTreeMap::new());
     let key: Key = (metric.to_owned(), history.values().iter().map(|value| value.to_bits()).collect());
