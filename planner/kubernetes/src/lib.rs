@@ -11,6 +11,7 @@ mod error;
 mod mapping;
 pub mod moving;
 mod objects;
+pub mod relocate;
 mod settings;
 mod usage;
 mod watch;
