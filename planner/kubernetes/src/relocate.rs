@@ -151,7 +151,8 @@ impl Relocate {
                 match taken {
                     Ok(()) => Err(reason),
                     Err(error) => {
-                        let problem = format!("{}; and it could not be taken back yet: {error}", reason.problem);
+                        let problem =
+                            format!("{}; and it could not be taken back yet: {error}", reason.problem);
                         Err(RelocateError { problem, ..reason })
                     }
                 }
@@ -260,7 +261,9 @@ impl Relocate {
             let outcome = self.abandon(&workload).await;
             match &outcome {
                 Ok(()) => tracing::warn!(%workload, "a move of which nothing is known was taken back"),
-                Err(error) => tracing::error!(%workload, %error, "a move of which nothing is known could not be taken back"),
+                Err(error) => {
+                    tracing::error!(%workload, %error, "a move of which nothing is known could not be taken back")
+                }
             }
             swept.push((workload, outcome));
         }
@@ -287,7 +290,8 @@ impl Relocate {
             (api::PODS, "no controller makes another one in its place"),
         ] {
             if self.api.get(namespace, kind, name).await?.is_some() {
-                let problem = format!("it cannot be moved, because it is one of {} and {because}", kind.plural);
+                let problem =
+                    format!("it cannot be moved, because it is one of {} and {because}", kind.plural);
                 let remedy = "move Deployments only";
                 return Err(RelocateError::new(Why::NotADeployment, object, problem, remedy));
             }
@@ -329,9 +333,16 @@ impl Relocate {
             let late = began.elapsed() > within;
             let at = At { workload, entry: entry.as_ref(), seen: &seen, late, raised };
             let step = next(&at);
-            if began.elapsed() > within * 2 && !matches!(step, Step::Done(_) | Step::Fail(_) | Step::TakeBack(_)) {
-                let problem = format!("it does not come to rest within {:?}: {step:?} comes next again", within * 2);
-                return Err(at.fail(Why::Interfered, problem, "find in managedFields who else changes it all the time"));
+            if began.elapsed() > within * 2
+                && !matches!(step, Step::Done(_) | Step::Fail(_) | Step::TakeBack(_))
+            {
+                let problem =
+                    format!("it does not come to rest within {:?}: {step:?} comes next again", within * 2);
+                return Err(at.fail(
+                    Why::Interfered,
+                    problem,
+                    "find in managedFields who else changes it all the time",
+                ));
             }
             if !matches!(step, Step::Wait(_)) {
                 tracing::debug!(%workload, ?step, "next step of a move");
@@ -341,7 +352,8 @@ impl Relocate {
                 Step::Forget => self.list.remove(workload).await.map(|()| Written::Stored)?,
                 Step::Scale { replicas, version } => {
                     let written = self.api.scale(namespace, name, replicas, &version).await?;
-                    let more = seen.deployment.as_ref().is_some_and(|deployment| replicas > deployment.wanted);
+                    let more =
+                        seen.deployment.as_ref().is_some_and(|deployment| replicas > deployment.wanted);
                     raised |= more && written == Written::Stored;
                     written
                 }
@@ -375,7 +387,13 @@ fn names(workload: &WorkloadId) -> Result<(&str, &str), RelocateError> {
     let parts = workload.as_str().split_once('/').filter(|(_, name)| !name.contains('/'));
     parts.ok_or_else(|| {
         let kind = workload.as_str().split('/').nth(1).unwrap_or("nothing of a namespace");
-        let problem = format!("it cannot be moved, because it is a {kind}, whose replicas can have none beside them");
-        RelocateError::new(Why::NotADeployment, format!("workload `{workload}`"), problem, "move Deployments only")
+        let problem =
+            format!("it cannot be moved, because it is a {kind}, whose replicas can have none beside them");
+        RelocateError::new(
+            Why::NotADeployment,
+            format!("workload `{workload}`"),
+            problem,
+            "move Deployments only",
+        )
     })
 }

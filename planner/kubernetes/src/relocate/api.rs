@@ -1,6 +1,6 @@
 //! What is read and written of a move, as plain JSON, so that no field of anybody's object is lost.
 use super::{
-    FIELD_MANAGER, LOCATION_LABEL, COST_ANNOTATION,
+    COST_ANNOTATION, FIELD_MANAGER, LOCATION_LABEL,
     decide::Mark,
     error::{RelocateError, Why},
     seen::Seen,
@@ -39,7 +39,9 @@ impl Api {
 
     /// All that decides the next step of a workload.
     pub(super) async fn seen(&self, namespace: &str, name: &str) -> Result<Seen, RelocateError> {
-        let Some(deployment) = self.get(namespace, DEPLOYMENTS, name).await? else { return Ok(Seen::default()) };
+        let Some(deployment) = self.get(namespace, DEPLOYMENTS, name).await? else {
+            return Ok(Seen::default());
+        };
         let selector = selector(&deployment["spec"]["selector"]);
         let (sets, pods, scalers) = futures::try_join!(
             self.list(namespace, REPLICA_SETS, &selector),
@@ -57,7 +59,12 @@ impl Api {
     }
 
     /// One object, when it is there.
-    pub(super) async fn get(&self, namespace: &str, kind: Kind, name: &str) -> Result<Option<Value>, RelocateError> {
+    pub(super) async fn get(
+        &self,
+        namespace: &str,
+        kind: Kind,
+        name: &str,
+    ) -> Result<Option<Value>, RelocateError> {
         let object = format!("{} {namespace}/{name}", kind.plural);
         let request = Request::new(kind.path(namespace)).get(name, &GetParams::default());
         match self.ask(request).await {
@@ -74,7 +81,8 @@ impl Api {
         kind: Kind,
         selector: &str,
     ) -> Result<Vec<Value>, RelocateError> {
-        let params = if selector.is_empty() { ListParams::default() } else { ListParams::default().labels(selector) };
+        let params =
+            if selector.is_empty() { ListParams::default() } else { ListParams::default().labels(selector) };
         let answer = self.ask(Request::new(kind.path(namespace)).list(&params)).await;
         let object = format!("{} of namespace {namespace}", kind.plural);
         let mut list = answer.map_err(|error| failed(object, &error, &format!("list {}", kind.plural)))?;
@@ -92,7 +100,8 @@ impl Api {
         let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"replicas": replicas}});
         let path = Request::new(DEPLOYMENTS.path(namespace));
         let request = path.patch_subresource("scale", name, &params(), &Patch::Merge(&patch));
-        self.write(request, format!("scale of Deployment {namespace}/{name}"), "patch deployments/scale").await
+        self.write(request, format!("scale of Deployment {namespace}/{name}"), "patch deployments/scale")
+            .await
     }
 
     /// Changes the least number of an autoscaler that still has this version.
@@ -177,7 +186,8 @@ impl Kind {
 impl Api {
     /// Labels of a namespace; `None` when there is no such namespace.
     pub(super) async fn namespace(&self, name: &str) -> Result<Option<Value>, RelocateError> {
-        let request = Request::new(format!("/{}/namespaces", NAMESPACES.group)).get(name, &GetParams::default());
+        let request =
+            Request::new(format!("/{}/namespaces", NAMESPACES.group)).get(name, &GetParams::default());
         match self.ask(request).await {
             Ok(mut value) => Ok(Some(value["metadata"]["labels"].take())),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
@@ -211,7 +221,9 @@ fn selector(written: &Value) -> String {
 
 fn failed(object: String, error: &kube::Error, verb: &str) -> RelocateError {
     let remedy = match error {
-        kube::Error::Api(status) if status.code == 403 => format!("let the planner's account {verb} in this namespace"),
+        kube::Error::Api(status) if status.code == 403 => {
+            format!("let the planner's account {verb} in this namespace")
+        }
         kube::Error::Api(status) if status.code == 401 => {
             "give the planner credentials that the API server accepts".to_owned()
         }

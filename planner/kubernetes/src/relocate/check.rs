@@ -28,7 +28,12 @@ pub(super) fn check(snapshot: &Snapshot, id: &WorkloadId, to: &NodeId) -> Result
     };
     if !snapshot.nodes.contains_key(to) {
         let problem = "there is no such node";
-        return Err(RelocateError::new(Why::NoNode, format!("node `{to}`"), problem, "name one that is there"));
+        return Err(RelocateError::new(
+            Why::NoNode,
+            format!("node `{to}`"),
+            problem,
+            "name one that is there",
+        ));
     }
     let owned = OwnedInputs::new(snapshot.clone());
     let inputs = owned.borrow();
@@ -60,8 +65,12 @@ fn remedy_of(reason: &Immovable) -> &'static str {
         Immovable::NoReplicas | Immovable::NotReady { .. } => "see that all of its replicas are ready first",
         Immovable::Changing { .. } | Immovable::Scaling { .. } => "let the change end",
         Immovable::AutoscalerAtLimit { .. } => "raise maxReplicas of its autoscaler by one",
-        Immovable::ExclusiveVolume { .. } => "keep it where it is, or give it a volume that several nodes can hold",
-        Immovable::NoSurge { .. } => "keep it where it is; only replicas that can have a successor beside them are moved",
+        Immovable::ExclusiveVolume { .. } => {
+            "keep it where it is, or give it a volume that several nodes can hold"
+        }
+        Immovable::NoSurge { .. } => {
+            "keep it where it is; only replicas that can have a successor beside them are moved"
+        }
         Immovable::BudgetSpent { .. } => "see why replicas of its disruption budget are not well",
         Immovable::QuotaSpent { .. } => "leave room for one replica more in the quota",
     }

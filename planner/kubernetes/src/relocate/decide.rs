@@ -108,7 +108,12 @@ pub(super) const LAST_TO_GO: i32 = 100;
 pub(super) const TARGET: &str = "target";
 
 impl<'a> At<'a> {
-    pub(super) fn fail(&self, why: Why, problem: impl Into<String>, remedy: impl Into<String>) -> RelocateError {
+    pub(super) fn fail(
+        &self,
+        why: Why,
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> RelocateError {
         RelocateError::new(why, format!("workload `{}`", self.workload), problem, remedy)
     }
 

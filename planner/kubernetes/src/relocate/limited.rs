@@ -28,7 +28,9 @@ fn broken(resources: &Value, limit: &Value) -> Option<String> {
         let own = amount(&resources["limits"][name]).or_else(|| amount(&limit["default"][name]));
         match (own, amount(most)) {
             (Some(own), Some(most)) if own <= most => {}
-            (None, _) => return Some(format!("wants a limit of {name} for every container, and one has none")),
+            (None, _) => {
+                return Some(format!("wants a limit of {name} for every container, and one has none"));
+            }
             _ => {
                 let own = &resources["limits"][name];
                 return Some(format!("allows a container at most {most} of {name}, and one has {own}"));
@@ -39,7 +41,9 @@ fn broken(resources: &Value, limit: &Value) -> Option<String> {
         let own = amount(&resources["requests"][name]).or_else(|| amount(&limit["defaultRequest"][name]));
         if own.zip(amount(least)).is_none_or(|(own, least)| own < least) {
             let own = &resources["requests"][name];
-            return Some(format!("wants every container to request at least {least} of {name}, and one has {own}"));
+            return Some(format!(
+                "wants every container to request at least {least} of {name}, and one has {own}"
+            ));
         }
     }
     None
@@ -51,7 +55,9 @@ fn of_pod(pod: &Value, limit: &Value) -> Option<String> {
         let sum: Option<f64> =
             of("containers").iter().map(|container| amount(&container["resources"]["limits"][name])).sum();
         let fits = sum.zip(amount(most)).is_some_and(|(sum, most)| sum <= most);
-        (!fits).then(|| format!("allows a pod at most {most} of {name}, and its containers may use more together"))
+        (!fits).then(|| {
+            format!("allows a pod at most {most} of {name}, and its containers may use more together")
+        })
     })
 }
 

@@ -8,7 +8,12 @@ const SERVICE: &str = "kubernetes.io/service-name";
 ///
 /// # Errors
 /// Why not.
-pub(super) fn ready(pod: Option<&Value>, node: &str, services: &[Value], slices: &[Value]) -> Result<(), String> {
+pub(super) fn ready(
+    pod: Option<&Value>,
+    node: &str,
+    services: &[Value],
+    slices: &[Value],
+) -> Result<(), String> {
     let pod = pod.ok_or("there is no such pod")?;
     if pod["metadata"]["deletionTimestamp"].is_string() {
         return Err("it is ending".to_owned());
@@ -25,13 +30,17 @@ pub(super) fn ready(pod: Option<&Value>, node: &str, services: &[Value], slices:
     for service in services.iter().filter(|service| selects(service, pod)) {
         let name = &service["metadata"]["name"];
         let of_service = |slice: &&Value| slice["metadata"]["labels"][SERVICE] == *name;
-        let endpoints = slices.iter().filter(of_service).filter_map(|slice| slice["endpoints"].as_array()).flatten();
+        let endpoints =
+            slices.iter().filter(of_service).filter_map(|slice| slice["endpoints"].as_array()).flatten();
         let own = |endpoint: &&Value| endpoint["targetRef"]["uid"] == pod["metadata"]["uid"];
         let mut own = endpoints.filter(own).peekable();
         // A slice for each family of addresses.
         let reachable = own.peek().is_some() && own.all(|endpoint| endpoint["conditions"]["ready"] != false);
         if !reachable {
-            return Err(format!("it is no ready endpoint of service {} yet", name.as_str().unwrap_or_default()));
+            return Err(format!(
+                "it is no ready endpoint of service {} yet",
+                name.as_str().unwrap_or_default()
+            ));
         }
     }
     Ok(())

@@ -142,7 +142,8 @@ fn read_deployment(written: &Value) -> Result<Deployment, String> {
     let manifest = serde_json::from_value(written.clone()).map_err(|error| error.to_string())?;
     let kept = objects::Deployment::keep(manifest);
     let conditions = written["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let failure = conditions.iter().find(|about| about["type"] == "ReplicaFailure" && about["status"] == "True");
+    let failure =
+        conditions.iter().find(|about| about["type"] == "ReplicaFailure" && about["status"] == "True");
     Ok(Deployment {
         version: text(&written["metadata"]["resourceVersion"]).unwrap_or_default(),
         wanted: kept.spec.replicas.unwrap_or(1),
@@ -158,7 +159,11 @@ fn read_scaler(written: &Value) -> Scaler {
     let (spec, status) = (&written["spec"], &written["status"]);
     let number = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
     let owner = controller(written).map(|owner| {
-        format!("{} {}", owner["kind"].as_str().unwrap_or("object"), owner["name"].as_str().unwrap_or_default())
+        format!(
+            "{} {}",
+            owner["kind"].as_str().unwrap_or("object"),
+            owner["name"].as_str().unwrap_or_default()
+        )
     });
     Scaler {
         name: text(&written["metadata"]["name"]).unwrap_or_default(),
@@ -166,7 +171,8 @@ fn read_scaler(written: &Value) -> Scaler {
         min: number(&spec["minReplicas"]).unwrap_or(1),
         ours: written_by_us(written, "f:minReplicas"),
         max: number(&spec["maxReplicas"]).unwrap_or(0),
-        scaling: number(&status["currentReplicas"]).unwrap_or(0) != number(&status["desiredReplicas"]).unwrap_or(0),
+        scaling: number(&status["currentReplicas"]).unwrap_or(0)
+            != number(&status["desiredReplicas"]).unwrap_or(0),
         owner,
     }
 }
@@ -201,7 +207,8 @@ fn read_pod(written: &Value, current: bool) -> Pod {
 fn written_by_us(object: &Value, field: &str) -> bool {
     let fields = object["metadata"]["managedFields"].as_array().map(Vec::as_slice).unwrap_or_default();
     let has = |entry: &&Value| entry["fieldsV1"]["f:spec"][field].is_object();
-    let writers: BTreeSet<&str> = fields.iter().filter(has).filter_map(|entry| entry["manager"].as_str()).collect();
+    let writers: BTreeSet<&str> =
+        fields.iter().filter(has).filter_map(|entry| entry["manager"].as_str()).collect();
     writers.into_iter().eq([super::FIELD_MANAGER])
 }
 

@@ -9,7 +9,8 @@ pub(super) fn of_pod(pod: &Value) -> Option<String> {
     let status = &pod["status"];
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let conditions = list(&status["conditions"]);
-    let condition = |of: &str| conditions.iter().find(|about| about["type"] == of && about["status"] == "False");
+    let condition =
+        |of: &str| conditions.iter().find(|about| about["type"] == of && about["status"] == "False");
     if let Some(scheduled) = condition("PodScheduled") {
         return Some(format!("it cannot be scheduled: {}", said(scheduled)));
     }
@@ -44,6 +45,7 @@ fn of_container(container: &Value) -> Option<String> {
 
 fn said(condition: &Value) -> String {
     let words = [&condition["reason"], &condition["message"]];
-    let words: Vec<&str> = words.into_iter().filter_map(Value::as_str).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> =
+        words.into_iter().filter_map(Value::as_str).filter(|word| !word.is_empty()).collect();
     if words.is_empty() { "it does not say why".to_owned() } else { words.join(", ") }
 }

@@ -4,33 +4,52 @@
 mod killed;
 mod space;
 
-use foremesh_core::ids::NodeId;
+use foremesh_core::ids::{NodeId, ReplicaId};
+use foremesh_kubernetes::relocate::Why;
+use killed::Kill;
 use kube::Client;
-use serde_json::json;
-use space::Space;
-use tokio::time::Instant;
+use serde_json::{Value, json};
+use space::{Space, until};
+use std::time::Duration;
+use tokio::{process::Command, time::Instant};
 
-/// Moves the only replica to a node, and says how long it took.
-async fn there(space: &Space, client: &Client, to: &str) {
+/// A replica that ends at once when it is told to.
+fn quick() -> Value {
+    json!([{"name": "DRAIN_MS", "value": "0"}])
+}
+
+/// Moves a replica to a node and says how long it took. Every call can be repeated, so all are.
+async fn move_to(
+    space: &Space,
+    client: &Client,
+    (source, from): &(ReplicaId, NodeId),
+    to: &str,
+) -> ReplicaId {
     let (relocate, workload, node) = (space.relocate(client), space.workload(), NodeId::new(to));
-    let (source, from) = space.pods().await.remove(0);
-    space.steer(to).await;
     let began = Instant::now();
     let target = relocate.place(&workload, &node).await.unwrap();
     assert_eq!(relocate.place(&workload, &node).await.unwrap(), target, "it is found again");
     let placed = began.elapsed();
-    space::until("the new replica to be ready", std::time::Duration::from_secs(30), async || {
+    until("the new replica to be ready", Duration::from_secs(30), async || {
         relocate.readiness(&workload, &node, &target).await.unwrap()
     })
     .await;
     let ready = began.elapsed();
-    assert!(relocate.is_ready(&workload, &from, &source).await.unwrap(), "new before old");
-    relocate.retire(&workload, &from, Some(&source)).await.unwrap();
-    assert!(!relocate.is_ready(&workload, &from, &source).await.unwrap());
+    relocate.retire(&workload, from, Some(source)).await.unwrap();
+    assert!(!relocate.is_ready(&workload, from, source).await.unwrap());
     relocate.release(&workload).await.unwrap();
-    relocate.retire(&workload, &from, Some(&source)).await.unwrap();
+    relocate.retire(&workload, from, Some(source)).await.unwrap();
+    relocate.release(&workload).await.unwrap();
     println!("{from} to {to}: placed after {placed:?}, ready {ready:?}, retired {:?}", began.elapsed());
-    assert_eq!(space.pods().await, [(target, node)]);
+    target
+}
+
+/// Moves the only replica.
+async fn there(space: &Space, client: &Client, to: &str) {
+    let source = space.pods().await.remove(0);
+    space.steer(to).await;
+    let target = move_to(space, client, &source, to).await;
+    assert_eq!(space.pods().await, [(target, NodeId::new(to))]);
     space.nothing_left(client).await;
 }
 
@@ -47,5 +66,164 @@ async fn the_only_replica_goes_to_another_node_and_back() {
     let after = space.get(&["deployment", "web"]).await;
     assert_eq!(after["spec"], before["spec"]);
     assert_eq!(space.hashes().await, hashes, "no other template was ever rolled out");
+    space.close().await;
+}
+
+/// The planner dies before each of its writes in turn; another one repeats its calls.
+#[tokio::test]
+#[ignore = "needs a cluster with Istio, by KUBECONFIG"]
+async fn a_planner_that_is_killed_between_its_writes_goes_on() {
+    let client = Client::try_default().await.unwrap();
+    let space = Space::open("w-relocate-killed", 1, "node-1", quick()).await;
+    let (mut writes, mut nodes) = (0, ["node-2", "node-1"]);
+    loop {
+        let source = space.pods().await.remove(0);
+        space.steer(nodes[0]).await;
+        let kill = Kill::after(writes);
+        let mortal = kill.client().await;
+        let died = tokio::select! {
+            _ = move_to(&space, &mortal, &source, nodes[0]) => false,
+            () = kill.dead() => true,
+        };
+        println!("died before write {writes}: {died}; {}", entry(&space, &client).await);
+        move_to(&space, &client, &source, nodes[0]).await;
+        let pods = space.pods().await;
+        assert_eq!((pods.len(), pods[0].1.as_str()), (1, nodes[0]), "{pods:?}");
+        space.nothing_left(&client).await;
+        if !died {
+            break;
+        }
+        (writes, nodes) = (writes + 1, [nodes[1], nodes[0]]);
+    }
+    assert!(writes >= 11, "{writes} writes");
+    space.close().await;
+}
+
+async fn entry(space: &Space, client: &Client) -> String {
+    let all = space.list(client).all().await.unwrap();
+    let words = all.values().map(|moved| format!("{:?}, target {:?}", moved.phase, moved.target));
+    words.collect::<Vec<_>>().join("; ")
+}
+
+/// The planner dies for good, in each state that it leaves; the next one sweeps.
+#[tokio::test]
+#[ignore = "needs a cluster with Istio, by KUBECONFIG"]
+async fn what_a_planner_left_is_swept() {
+    let client = Client::try_default().await.unwrap();
+    let space = Space::open("w-relocate-swept", 1, "node-1", quick()).await;
+    for writes in [2, 3, 6, 8, 10] {
+        let source = space.pods().await.remove(0);
+        let to = if source.1.as_str() == "node-1" { "node-2" } else { "node-1" };
+        space.steer(to).await;
+        let kill = Kill::after(writes);
+        let mortal = kill.client().await;
+        tokio::select! {
+            _ = move_to(&space, &mortal, &source, to) => panic!("it lives"),
+            () = kill.dead() => {}
+        }
+        let left = entry(&space, &client).await;
+        let relocate = space.relocate(&client);
+        assert_eq!(relocate.sweep(&[space.workload()].into()).await.unwrap().len(), 0, "it is alive");
+        let swept = relocate.sweep(&[].into()).await.unwrap();
+        assert!(matches!(swept.as_slice(), [(_, Ok(()))]), "{swept:?}");
+        space.settled(1).await;
+        let pods = space.pods().await;
+        println!("dead before write {writes} ({left}): {pods:?}, it was {source:?}");
+        assert_eq!(pods[0] == source, writes < 10, "only what was lowered is ended");
+        space.nothing_left(&client).await;
+    }
+    space.close().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster with Istio, by KUBECONFIG"]
+async fn with_an_autoscaler_its_least_number_is_raised_and_put_back() {
+    let client = Client::try_default().await.unwrap();
+    let space = Space::open("w-relocate-hpa", 1, "node-1", quick()).await;
+    space
+        .apply(&json!({
+            "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": "web", "namespace": space.name},
+            "spec": {
+                "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+                "minReplicas": 1, "maxReplicas": 3,
+                "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}]
+            }
+        }))
+        .await;
+    for (to, writes) in [("node-2", usize::MAX), ("node-1", 2), ("node-2", 8), ("node-1", 9)] {
+        let source = space.pods().await.remove(0);
+        space.steer(to).await;
+        let kill = Kill::after(writes);
+        let mortal = kill.client().await;
+        tokio::select! {
+            _ = move_to(&space, &mortal, &source, to) => {},
+            () = kill.dead() => println!("died before write {writes}"),
+        }
+        move_to(&space, &client, &source, to).await;
+        space.settled(1).await;
+        assert_eq!(space.pods().await[0].1.as_str(), to);
+        space.nothing_left(&client).await;
+        assert_eq!(space.get(&["hpa", "web"]).await["spec"]["minReplicas"], 1);
+    }
+    space.close().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster with Istio, by KUBECONFIG"]
+async fn a_replica_that_does_not_start_is_taken_back_with_the_reason() {
+    let client = Client::try_default().await.unwrap();
+    let space = Space::open("w-relocate-back", 1, "node-1", quick()).await;
+    let (source, relocate) = (space.pods().await.remove(0), space.relocate(&client));
+    let place = async |to: &str| relocate.place(&space.workload(), &NodeId::new(to)).await.unwrap_err();
+    // Nothing sends it to node-2.
+    let wrong = place("node-2").await;
+    println!("{wrong}");
+    assert_eq!(wrong.why, Why::WrongNode);
+    assert_eq!(space.pods().await, [source.clone()]);
+    space.nothing_left(&client).await;
+    // No node has this name.
+    space.steer("node-9").await;
+    let unscheduled = place("node-2").await;
+    println!("{unscheduled}");
+    assert_eq!(unscheduled.why, Why::DidNotStart);
+    assert!(unscheduled.problem.contains("node(s) didn't match"), "{unscheduled}");
+    // The namespace has no room for one more.
+    space
+        .apply(&json!({
+            "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full", "namespace": space.name},
+            "spec": {"hard": {"pods": "1"}}
+        }))
+        .await;
+    let full = place("node-2").await;
+    println!("{full}");
+    assert!(full.problem.contains("exceeded quota: full"), "{full}");
+    assert_eq!(space.pods().await, [source]);
+    space.nothing_left(&client).await;
+    space.close().await;
+}
+
+/// A load through the Service, without weights: endpoints come and go by readiness alone.
+#[tokio::test]
+#[ignore = "needs a cluster with Istio, by KUBECONFIG"]
+async fn a_load_through_the_service_does_not_fail() {
+    let client = Client::try_default().await.unwrap();
+    let space = Space::open("w-relocate-load", 1, "node-1", json!([])).await;
+    let address = space.get(&["service", "web"]).await["spec"]["clusterIP"].as_str().unwrap().to_owned();
+    let url = format!("http://{address}:8080/");
+    let load = Command::new("workload")
+        .args(["load", &url, "--rate", "200", "--seconds", "25"])
+        .kill_on_drop(true)
+        .output();
+    let moves = async {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        for to in ["node-2", "node-1", "node-2"] {
+            there(&space, &client, to).await;
+        }
+    };
+    let (output, ()) = tokio::join!(load, moves);
+    let mut result: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
+    result["seconds"] = Value::Null;
+    println!("{result:#}");
     space.close().await;
 }

@@ -27,7 +27,11 @@ pub(crate) async fn kubectl(argv: &[&str], input: Option<&Value>) -> Result<Stri
 }
 
 /// Waits for something that is to be.
-pub(crate) async fn until<T>(what: &str, within: Duration, mut is_so: impl AsyncFnMut() -> Result<T, String>) -> T {
+pub(crate) async fn until<T>(
+    what: &str,
+    within: Duration,
+    mut is_so: impl AsyncFnMut() -> Result<T, String>,
+) -> T {
     let began = Instant::now();
     loop {
         match is_so().await {
@@ -70,10 +74,12 @@ impl Space {
                 }
             }}
         })).await;
-        space.apply(&json!({
-            "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": name},
-            "spec": {"selector": labels, "ports": [{"name": "http", "port": 8080}]}
-        })).await;
+        space
+            .apply(&json!({
+                "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": name},
+                "spec": {"selector": labels, "ports": [{"name": "http", "port": 8080}]}
+            }))
+            .await;
         space.settled(replicas).await;
         space
     }
@@ -83,9 +89,14 @@ impl Space {
         until("all replicas", PODS_WITHIN, async || {
             let web = self.get(&["deployment", "web"]).await;
             let status = &web["status"];
-            let all = ["replicas", "readyReplicas", "updatedReplicas"].iter().all(|of| status[of] == replicas);
+            let all =
+                ["replicas", "readyReplicas", "updatedReplicas"].iter().all(|of| status[of] == replicas);
             let seen = status["observedGeneration"] == web["metadata"]["generation"];
-            if all && seen && self.pods().await.len() == replicas as usize { Ok(()) } else { Err(status.to_string()) }
+            if all && seen && self.pods().await.len() == replicas as usize {
+                Ok(())
+            } else {
+                Err(status.to_string())
+            }
         })
         .await;
     }
@@ -143,7 +154,8 @@ impl Space {
         self.apply(&json!({
             "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicyBinding",
             "metadata": {"name": name}, "spec": {"policyName": name}
-        })).await;
+        }))
+        .await;
         // It is in force a moment after it was stored.
         until("pods to be steered", Duration::from_secs(30), async || {
             let pod = json!({
@@ -191,7 +203,11 @@ impl Space {
                 continue;
             }
             assert_eq!(meta["labels"]["foremesh.dev/location"], Value::Null, "{meta}");
-            assert_eq!(meta["annotations"]["controller.kubernetes.io/pod-deletion-cost"], Value::Null, "{meta}");
+            assert_eq!(
+                meta["annotations"]["controller.kubernetes.io/pod-deletion-cost"],
+                Value::Null,
+                "{meta}"
+            );
         }
     }
 

@@ -32,7 +32,8 @@ pub(in crate::relocate) fn way(
         Some(replica) if entry.known.contains(replica) => Ok(Way::On(replica.clone(), node.clone())),
         _ if *node == entry.to => Ok(Way::Back),
         _ => {
-            let replica = replica.map_or_else(|| "a replica without a name".to_owned(), |name| format!("`{name}`"));
+            let replica =
+                replica.map_or_else(|| "a replica without a name".to_owned(), |name| format!("`{name}`"));
             let problem = format!(
                 "{replica} on {node} is to be stopped, but it is being moved to {} and had none of that name before",
                 entry.to
@@ -96,7 +97,8 @@ fn direction(at: &At<'_>, entry: &Moved, way: &Way) -> Option<Step> {
                 return None;
             }
             // The one that was to go is not any more.
-            let promised = source.filter(|pod| pod.cost() <= super::FIRST_TO_GO).find_map(|pod| at.usual_cost(pod));
+            let promised =
+                source.filter(|pod| pod.cost() <= super::FIRST_TO_GO).find_map(|pod| at.usual_cost(pod));
             Some(promised.map_or_else(
                 || Step::Store(Moved { phase: MovedPhase::Ramping, ..entry.clone() }),
                 Step::Mark,
@@ -203,7 +205,8 @@ fn lower(at: &At<'_>, entry: &Moved, way: &Way, pod: &Pod, number: Number) -> St
         return if at.late { Step::Fail(refused) } else { Step::Wait(refused.problem) };
     }
     if !at.goes_first(pod) {
-        let what = format!("all others to be as ready as `{}`, or its controller would take another one", pod.name);
+        let what =
+            format!("all others to be as ready as `{}`, or its controller would take another one", pod.name);
         return at.wait(what, Why::NotReady, LATE);
     }
     at.scale(wanted.saturating_sub(1))
@@ -224,7 +227,8 @@ fn wrong(at: &At<'_>, entry: &Moved, pod: &Pod) -> RelocateError {
         pod.node,
         if gone.is_empty() { "of a name that is not known".to_owned() } else { gone.join(", ") }
     );
-    let remedy = "look at its replicas; delete the pod that is too bad to stay, its controller makes up for it";
+    let remedy =
+        "look at its replicas; delete the pod that is too bad to stay, its controller makes up for it";
     at.fail(Why::WrongReplica, problem, remedy)
 }
 
@@ -233,7 +237,11 @@ fn gone(at: &At<'_>, entry: &Moved, way: &Way, number: Number) -> Step {
     if number == Number::Raised {
         let live = at.seen.live().count();
         if at.scaler(entry).is_none() && live > entry.replicas_before as usize {
-            return at.wait(format!("{} replicas, {live} are there", entry.replicas_before), Why::StillThere, LATE);
+            return at.wait(
+                format!("{} replicas, {live} are there", entry.replicas_before),
+                Why::StillThere,
+                LATE,
+            );
         }
         return at.set(entry, false);
     }

@@ -14,7 +14,11 @@ use std::collections::BTreeSet;
 pub(in crate::relocate) fn place(at: &At<'_>, to: &NodeId) -> Step {
     let there = at.seen.deployment.as_ref().filter(|deployment| !deployment.terminating);
     if there.is_none() {
-        let gone = at.fail(Why::NotFound, "there is no such Deployment, or it is being deleted", "nothing is to be done");
+        let gone = at.fail(
+            Why::NotFound,
+            "there is no such Deployment, or it is being deleted",
+            "nothing is to be done",
+        );
         return if at.entry.is_some() { Step::Forget } else { Step::Fail(gone) };
     }
     let Some(entry) = at.entry else { return begin(at, to) };
@@ -27,16 +31,23 @@ pub(in crate::relocate) fn place(at: &At<'_>, to: &NodeId) -> Step {
     }
     if at.rolls_out() {
         let problem = "another version of it is being rolled out";
-        return Step::TakeBack(at.fail(Why::Interfered, problem, "let its rollout end, then it can be moved"));
+        return Step::TakeBack(at.fail(
+            Why::Interfered,
+            problem,
+            "let its rollout end, then it can be moved",
+        ));
     }
     match at.number(entry) {
         Number::Foreign(number) => {
-            let problem = format!("somebody else set its number of replicas, or its least number, to {number}");
+            let problem =
+                format!("somebody else set its number of replicas, or its least number, to {number}");
             Step::TakeBack(at.fail(Why::Interfered, problem, "nothing is to be done, it can be moved again"))
         }
         Number::Before if at.raised => {
-            let problem = format!("somebody else put its number of replicas back to {}", entry.replicas_before);
-            let remedy = "find in its managedFields who sets it, and let them leave the field `replicas` alone";
+            let problem =
+                format!("somebody else put its number of replicas back to {}", entry.replicas_before);
+            let remedy =
+                "find in its managedFields who sets it, and let them leave the field `replicas` alone";
             Step::TakeBack(at.fail(Why::Interfered, problem, remedy))
         }
         Number::Before => raise(at, entry),
@@ -44,18 +55,23 @@ pub(in crate::relocate) fn place(at: &At<'_>, to: &NodeId) -> Step {
     }
 }
 
-/// What an entry was stored for is over: it retired its source, or took its target back.
+/// What an entry was stored for is over: it retired its source, or took its target back. For the same node it is found
+/// and never begun anew, because a call that is repeated must not start another one.
 fn is_over(at: &At<'_>, entry: &Moved, to: &NodeId) -> bool {
-    let settled = at.number(entry) == Number::Before && at.seen.live().count() <= entry.replicas_before as usize;
+    let settled =
+        at.number(entry) == Number::Before && at.seen.live().count() <= entry.replicas_before as usize;
+    if entry.to == *to || !settled {
+        return false;
+    }
     let ours = at.seen.deployment.as_ref().is_some_and(|deployment| deployment.ours);
     let target = entry.target.as_ref().and_then(|target| at.seen.live_pod(target.as_str()));
     let known = |pod: &Pod| entry.known.iter().any(|known| known.as_str() == pod.name);
     match entry.phase {
         MovedPhase::Retiring => {
             let source = at.seen.live().any(|pod| known(pod) && pod.node == entry.from.as_str());
-            settled && target.is_some() && (ours || !source)
+            target.is_some() && (ours || !source)
         }
-        _ => settled && target.is_none() && entry.to != *to,
+        _ => target.is_none(),
     }
 }
 
@@ -108,7 +124,11 @@ pub(in crate::relocate) fn settled(at: &At<'_>) -> Result<(), RelocateError> {
     let live = at.seen.live().count();
     if deployment.wanted == 0 || live != deployment.wanted as usize {
         let problem = format!("it has {live} replicas and is to have {}", deployment.wanted);
-        return Err(at.fail(Why::Scaling, problem, "a workload is moved when it has all its replicas, one at least"));
+        return Err(at.fail(
+            Why::Scaling,
+            problem,
+            "a workload is moved when it has all its replicas, one at least",
+        ));
     }
     if let Some(pod) = at.seen.live().find(|pod| !pod.ready) {
         let trouble = pod.trouble.as_deref().unwrap_or("it does not say why");
@@ -119,7 +139,8 @@ pub(in crate::relocate) fn settled(at: &At<'_>) -> Result<(), RelocateError> {
         [] => Ok(()),
         [scaler] => scalable(at, scaler, deployment.wanted),
         [one, other, ..] => {
-            let problem = format!("autoscalers `{}` and `{}` both set its number of replicas", one.name, other.name);
+            let problem =
+                format!("autoscalers `{}` and `{}` both set its number of replicas", one.name, other.name);
             Err(at.fail(Why::ScaledByOthers, problem, "keep one of them"))
         }
     }
@@ -128,7 +149,9 @@ pub(in crate::relocate) fn settled(at: &At<'_>) -> Result<(), RelocateError> {
 fn scalable(at: &At<'_>, scaler: &Scaler, wanted: u32) -> Result<(), RelocateError> {
     let name = &scaler.name;
     if let Some(owner) = &scaler.owner {
-        let problem = format!("its autoscaler `{name}` belongs to {owner}, which would undo a change of its minReplicas");
+        let problem = format!(
+            "its autoscaler `{name}` belongs to {owner}, which would undo a change of its minReplicas"
+        );
         return Err(at.fail(Why::ScaledByOthers, problem, "pause that one to have the workload moved"));
     }
     if scaler.scaling || wanted < scaler.min {
@@ -136,7 +159,8 @@ fn scalable(at: &At<'_>, scaler: &Scaler, wanted: u32) -> Result<(), RelocateErr
         return Err(at.fail(Why::Scaling, problem, "let it end"));
     }
     if wanted >= scaler.max {
-        let problem = format!("it has {wanted} replicas, and its autoscaler `{name}` allows at most {}", scaler.max);
+        let problem =
+            format!("it has {wanted} replicas, and its autoscaler `{name}` allows at most {}", scaler.max);
         return Err(at.fail(Why::Scaling, problem, "raise its maxReplicas by one"));
     }
     Ok(())
@@ -177,7 +201,8 @@ fn follow(at: &At<'_>, entry: &Moved, to: &NodeId) -> Step {
         let why = failure.unwrap_or_else(|| "its controller made no pod".to_owned());
         return not_started(at, entry, to, &why, "see that its namespace has room for one pod more");
     };
-    let trouble = || pod.trouble.clone().unwrap_or_else(|| "it does not say why it does not start".to_owned());
+    let trouble =
+        || pod.trouble.clone().unwrap_or_else(|| "it does not say why it does not start".to_owned());
     if pod.node.is_empty() {
         let why = format!("pod `{}`: {}", pod.name, trouble());
         return not_started(at, entry, to, &why, "see that the node has room for what it asks for");
@@ -196,7 +221,13 @@ fn follow(at: &At<'_>, entry: &Moved, to: &NodeId) -> Step {
     }
     if !pod.started {
         let why = format!("pod `{}`: {}", pod.name, trouble());
-        return not_started(at, entry, to, &why, "see with `kubectl describe pod` of a new replica what it lacks");
+        return not_started(
+            at,
+            entry,
+            to,
+            &why,
+            "see with `kubectl describe pod` of a new replica what it lacks",
+        );
     }
     if entry.phase == MovedPhase::Surging {
         return Step::Store(Moved { phase: MovedPhase::Ramping, ..entry.clone() });
@@ -219,6 +250,7 @@ fn not_started(at: &At<'_>, entry: &Moved, to: &NodeId, why: &str, remedy: &str)
         return Step::Wait(why.to_owned());
     }
     let before = entry.replicas_before;
-    let problem = format!("its new replica does not run on {to} in time: {why}. It has {before} replicas as before");
+    let problem =
+        format!("its new replica does not run on {to} in time: {why}. It has {before} replicas as before");
     Step::TakeBack(at.fail(Why::DidNotStart, problem, remedy))
 }
