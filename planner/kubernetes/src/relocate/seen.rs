@@ -42,7 +42,8 @@ pub(super) struct Scaler {
     /// That number was written last by us.
     pub(super) ours: bool,
     pub(super) max: u32,
-    pub(super) scaling: bool,
+    /// How many replicas it wants; `None` when it does not know, because it cannot measure.
+    pub(super) desired: Option<u32>,
     /// Who controls it, as `KIND NAME`.
     pub(super) owner: Option<String>,
 }
@@ -158,6 +159,9 @@ fn read_deployment(written: &Value) -> Result<Deployment, String> {
 fn read_scaler(written: &Value) -> Scaler {
     let (spec, status) = (&written["spec"], &written["status"]);
     let number = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
+    let conditions = status["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    // What it wanted when it could measure last stays in its status.
+    let blind = conditions.iter().any(|about| about["type"] == "ScalingActive" && about["status"] == "False");
     let owner = controller(written).map(|owner| {
         format!(
             "{} {}",
@@ -171,8 +175,7 @@ fn read_scaler(written: &Value) -> Scaler {
         min: number(&spec["minReplicas"]).unwrap_or(1),
         ours: written_by_us(written, "f:minReplicas"),
         max: number(&spec["maxReplicas"]).unwrap_or(0),
-        scaling: number(&status["currentReplicas"]).unwrap_or(0)
-            != number(&status["desiredReplicas"]).unwrap_or(0),
+        desired: number(&status["desiredReplicas"]).filter(|_| !blind),
         owner,
     }
 }

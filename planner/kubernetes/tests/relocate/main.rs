@@ -86,7 +86,9 @@ async fn a_planner_that_is_killed_between_its_writes_goes_on() {
             () = kill.dead() => true,
         };
         println!("died before write {writes}: {died}; {}", entry(&space, &client).await);
-        move_to(&space, &client, &source, nodes[0]).await;
+        if died {
+            move_to(&space, &client, &source, nodes[0]).await;
+        }
         let pods = space.pods().await;
         assert_eq!((pods.len(), pods[0].1.as_str()), (1, nodes[0]), "{pods:?}");
         space.nothing_left(&client).await;
@@ -154,13 +156,22 @@ async fn with_an_autoscaler_its_least_number_is_raised_and_put_back() {
     for (to, writes) in [("node-2", usize::MAX), ("node-1", 2), ("node-2", 8), ("node-1", 9)] {
         let source = space.pods().await.remove(0);
         space.steer(to).await;
+        until("the autoscaler to have looked", Duration::from_secs(40), async || {
+            let status = &space.get(&["hpa", "web"]).await["status"];
+            let conditions = status["conditions"].as_array().into_iter().flatten();
+            let looked = conditions.map(|about| &about["type"]).any(|of| of == "ScalingActive");
+            if looked && status["currentReplicas"] == 1 { Ok(()) } else { Err(status.to_string()) }
+        })
+        .await;
         let kill = Kill::after(writes);
         let mortal = kill.client().await;
         tokio::select! {
-            _ = move_to(&space, &mortal, &source, to) => {},
-            () = kill.dead() => println!("died before write {writes}"),
+            _ = move_to(&space, &mortal, &source, to) => {}
+            () = kill.dead() => {
+                println!("died before write {writes}: {}", entry(&space, &client).await);
+                move_to(&space, &client, &source, to).await;
+            }
         }
-        move_to(&space, &client, &source, to).await;
         space.settled(1).await;
         assert_eq!(space.pods().await[0].1.as_str(), to);
         space.nothing_left(&client).await;

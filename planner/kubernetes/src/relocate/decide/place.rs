@@ -154,7 +154,7 @@ fn scalable(at: &At<'_>, scaler: &Scaler, wanted: u32) -> Result<(), RelocateErr
         );
         return Err(at.fail(Why::ScaledByOthers, problem, "pause that one to have the workload moved"));
     }
-    if scaler.scaling || wanted < scaler.min {
+    if scaler.desired.is_some_and(|desired| desired != wanted) || wanted < scaler.min {
         let problem = format!("its autoscaler `{name}` is changing its number of replicas");
         return Err(at.fail(Why::Scaling, problem, "let it end"));
     }

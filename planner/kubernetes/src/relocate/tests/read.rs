@@ -71,9 +71,13 @@ fn pods_are_told_apart_by_who_makes_them() {
     assert_eq!((web.cost.as_deref(), web.failure.as_deref()), (Some("5"), Some("exceeded quota")));
     let [scaler] = seen.scalers.as_slice() else { panic!("{:?}", seen.scalers) };
     assert_eq!(
-        (scaler.min, scaler.max, scaler.scaling, scaler.owner.as_deref()),
-        (2, 5, true, Some("ScaledObject web"))
+        (scaler.min, scaler.max, scaler.desired, scaler.owner.as_deref()),
+        (2, 5, Some(3), Some("ScaledObject web"))
     );
+    let mut blind = scalers[0].clone();
+    blind["status"]["conditions"] = json!([{"type": "ScalingActive", "status": "False"}]);
+    let seen = Seen::read(Some(&deployment(&json!([]))), &sets, &pods, &[blind]).unwrap();
+    assert_eq!(seen.scalers[0].desired, None, "what it wanted when it could measure says nothing");
     assert_eq!(Seen::read(None, &sets, &pods, &scalers).unwrap(), Seen::default());
 }
 

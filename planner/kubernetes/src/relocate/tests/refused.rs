@@ -64,9 +64,10 @@ fn what_is_under_way_is_not_moved() {
     }
     for (scalers, why, text) in [
         (vec![scaler(|_| {})], None, ""),
+        (vec![scaler(|of| of.desired = Some(2))], None, ""),
         (vec![scaler(|_| {}), scaler(|_| {})], Some(Why::ScaledByOthers), "both set its number of replicas"),
         (vec![scaler(|of| of.max = 2)], Some(Why::Scaling), "allows at most 2; raise its maxReplicas"),
-        (vec![scaler(|of| of.scaling = true)], Some(Why::Scaling), "is changing its number of replicas"),
+        (vec![scaler(|of| of.desired = Some(3))], Some(Why::Scaling), "is changing its number of replicas"),
         (
             vec![scaler(|of| of.owner = Some("ScaledObject web".to_owned()))],
             Some(Why::ScaledByOthers),
