@@ -21,20 +21,19 @@ mod trouble;
 
 pub use error::{RelocateError, Why};
 
-use crate::moving::{Moved, MovedPhase, MovingList};
+use crate::{
+    moving::{Moved, MovedPhase, MovingList},
+    webhook::Placement,
+};
 use api::{Api, Written};
 use decide::{At, Step, Way};
 use foremesh_core::{
     ids::{NodeId, ReplicaId, WorkloadId},
     topology::Snapshot,
 };
-use std::{collections::BTreeSet, fmt, time::Duration};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// Label of pods of a workload that moves: `source`, `target`, `stay`.
-const LOCATION_LABEL: &str = "foremesh.dev/location";
-/// By what a replica set chooses which pod goes first.
-const COST_ANNOTATION: &str = "controller.kubernetes.io/pod-deletion-cost";
 /// Who writes, for `managedFields`.
 const FIELD_MANAGER: &str = "foremesh";
 
@@ -73,6 +72,7 @@ pub struct Relocate {
     api: Api,
     list: MovingList,
     settings: RelocateSettings,
+    placement: Option<Arc<Placement>>,
 }
 
 impl fmt::Debug for Relocate {
@@ -93,7 +93,15 @@ enum Ended {
 impl Relocate {
     /// Moves through a client of the cluster what the list is kept of.
     pub fn new(client: kube::Client, list: MovingList, settings: RelocateSettings) -> Self {
-        Self { api: Api::new(client), list, settings }
+        Self { api: Api::new(client), list, settings, placement: None }
+    }
+
+    /// Has the webhook ready before anything is scaled, and told when a move is over. Without it new pods go where
+    /// somebody else sends them.
+    #[must_use]
+    pub fn with_placement(mut self, placement: Arc<Placement>) -> Self {
+        self.placement = Some(placement);
+        self
     }
 
     /// Refuses what cannot be moved to the node, before anything is changed; changes nothing.
@@ -133,7 +141,7 @@ impl Relocate {
     /// Why there is none.
     pub async fn place(&self, workload: &WorkloadId, node: &NodeId) -> Result<ReplicaId, RelocateError> {
         let within = self.settings.place_within;
-        match self.run(workload, within, |at| decide::place(at, node)).await? {
+        match self.run(workload, within, true, |at| decide::place(at, node)).await? {
             Ended::Done(Some(replica)) => Ok(replica),
             Ended::Done(None) => Err(RelocateError::new(
                 Why::NotFound,
@@ -233,7 +241,13 @@ impl Relocate {
             Some(_) => decide::release(at),
             None => Step::Done(None),
         };
-        self.run(workload, self.settings.retire_within, released).await.map(drop)
+        self.run(workload, self.settings.retire_within, false, released).await?;
+        if let Some(placement) = &self.placement
+            && let Err(error) = placement.disarm().await
+        {
+            tracing::warn!(%workload, %error, "the placement webhook will be told later that a move is over");
+        }
+        Ok(())
     }
 
     /// Takes a move back of which nobody knows any more, or ends it when its old replica is gone already.
@@ -313,21 +327,23 @@ impl Relocate {
                 Err(refused) => Step::Fail(refused),
             }
         };
-        match self.run(workload, self.settings.retire_within, next).await? {
+        match self.run(workload, self.settings.retire_within, false, next).await? {
             Ended::Done(_) => Ok(()),
             Ended::TakeBack(reason) => Err(reason),
         }
     }
 
-    /// Looks, decides and does, until it is done.
+    /// Looks, decides and does, until it is done. When it `places`, no pod is asked for before the webhook is there.
     async fn run(
         &self,
         workload: &WorkloadId,
         within: Duration,
+        places: bool,
         next: impl Fn(&At<'_>) -> Step + Send + Sync,
     ) -> Result<Ended, RelocateError> {
         let (namespace, name) = names(workload)?;
         let (began, mut raised, mut waits) = (Instant::now(), false, String::new());
+        let mut unarmed = self.placement.as_ref().filter(|_| places);
         loop {
             let (entry, seen) = (self.list.get(workload).await?, self.api.seen(namespace, name).await?);
             let late = began.elapsed() > within;
@@ -346,6 +362,13 @@ impl Relocate {
             }
             if !matches!(step, Step::Wait(_)) {
                 tracing::debug!(%workload, ?step, "next step of a move");
+            }
+            if entry.is_some()
+                && matches!(step, Step::Scale { .. } | Step::Least { .. } | Step::Wait(_))
+                && let Some(placement) = unarmed.take()
+                && let Err(error) = placement.arm().await
+            {
+                return Ok(Ended::TakeBack(error.into()));
             }
             let written = match step {
                 Step::Store(moved) => self.list.put(&moved).await.map(|()| Written::Stored)?,

@@ -1,11 +1,14 @@
 //! What is read and written of a move, as plain JSON, so that no field of anybody's object is lost.
 use super::{
-    COST_ANNOTATION, FIELD_MANAGER, LOCATION_LABEL,
+    FIELD_MANAGER,
     decide::Mark,
     error::{RelocateError, Why},
     seen::Seen,
 };
-use crate::error::in_full;
+use crate::{
+    error::request_failed,
+    webhook::{COST_ANNOTATION, LOCATION_LABEL},
+};
 use kube::{
     Client,
     api::{GetParams, ListParams, Patch, PatchParams},
@@ -220,16 +223,7 @@ fn selector(written: &Value) -> String {
 }
 
 fn failed(object: String, error: &kube::Error, verb: &str) -> RelocateError {
-    let remedy = match error {
-        kube::Error::Api(status) if status.code == 403 => {
-            format!("let the planner's account {verb} in this namespace")
-        }
-        kube::Error::Api(status) if status.code == 401 => {
-            "give the planner credentials that the API server accepts".to_owned()
-        }
-        _ => "check that the API server answers and can be reached from the planner".to_owned(),
-    };
-    RelocateError::new(Why::Cluster, object, in_full(error), remedy)
+    request_failed(object, error, &format!("{verb} in this namespace")).into()
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! What decides the next step of a move: a Deployment, its pods and its autoscalers as they were at one moment.
-use super::{COST_ANNOTATION, LOCATION_LABEL, trouble};
-use crate::objects::{self, Keep};
+use super::trouble;
+use crate::{
+    objects::{self, Keep},
+    webhook::{COST_ANNOTATION, LOCATION_LABEL},
+};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 

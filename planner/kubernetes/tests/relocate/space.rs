@@ -1,15 +1,29 @@
 //! A namespace of a real cluster, a Deployment in it, and something that sends its new pods to a node.
 use foremesh_core::ids::{NodeId, ReplicaId, WorkloadId};
+use foremesh_core::time::Timestamp;
 use foremesh_kubernetes::{
     moving::MovingList,
     relocate::{Relocate, RelocateSettings},
+    webhook::{Placement, WebhookAddress, WebhookSettings},
 };
+use kube::{Client, Config};
 use serde_json::{Value, json};
-use std::{process::Stdio, time::Duration};
-use tokio::{io::AsyncWriteExt, process::Command, time::Instant};
+use std::{process::Stdio, sync::Arc, time::Duration};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+    process::Command,
+    time::Instant,
+};
 
 /// Pods that have to be scheduled, to start and to be ready, on a small machine that has other work.
 const PODS_WITHIN: Duration = Duration::from_secs(90);
+
+#[expect(clippy::disallowed_methods, reason = "a real server is asked in real time")]
+pub(crate) fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    Timestamp::from_unix_ms(i64::try_from(since.as_millis()).unwrap())
+}
 
 /// Runs kubectl; what it wrote to stdout.
 pub(crate) async fn kubectl(argv: &[&str], input: Option<&Value>) -> Result<String, String> {
@@ -156,15 +170,20 @@ impl Space {
             "metadata": {"name": name}, "spec": {"policyName": name}
         }))
         .await;
-        // It is in force a moment after it was stored.
-        until("pods to be steered", Duration::from_secs(30), async || {
+        self.steered(true).await;
+    }
+
+    /// Policies are in force, or not any more, a moment after they were stored.
+    async fn steered(&self, wanted: bool) {
+        until("pods to be steered, or not any more", Duration::from_secs(30), async || {
             let pod = json!({
                 "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "steered", "namespace": self.name},
                 "spec": {"containers": [{"name": "c", "image": "none"}]}
             });
             let text = kubectl(&["create", "--dry-run=server", "-o", "json", "-f", "-"], Some(&pod)).await?;
             let made: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-            if made["spec"]["nodeSelector"].is_object() { Ok(()) } else { Err("it is not".to_owned()) }
+            let steered = made["spec"]["nodeSelector"].is_object();
+            if steered == wanted { Ok(()) } else { Err(format!("they are: {steered}")) }
         })
         .await;
     }
@@ -173,11 +192,11 @@ impl Space {
         WorkloadId::new(format!("{}/web", self.name))
     }
 
-    pub(crate) fn list(&self, client: &kube::Client) -> MovingList {
+    pub(crate) fn list(&self, client: &Client) -> MovingList {
         MovingList::new(client.clone(), &self.name)
     }
 
-    pub(crate) fn relocate(&self, client: &kube::Client) -> Relocate {
+    pub(crate) fn relocate(&self, client: &Client) -> Relocate {
         let settings = RelocateSettings {
             place_within: Duration::from_secs(30),
             retire_within: Duration::from_secs(40),
@@ -194,7 +213,7 @@ impl Space {
     }
 
     /// Nothing of a move is left: no label, no cost, no entry.
-    pub(crate) async fn nothing_left(&self, client: &kube::Client) {
+    pub(crate) async fn nothing_left(&self, client: &Client) {
         assert_eq!(self.list(client).all().await.unwrap().len(), 0, "the list is empty");
         for pod in self.get(&["pods", "-l", "app=web"]).await["items"].as_array().unwrap() {
             let meta = &pod["metadata"];
@@ -211,11 +230,35 @@ impl Space {
         }
     }
 
-    pub(crate) async fn close(self) {
+    /// Nothing sends new pods anywhere from now on.
+    pub(crate) async fn unsteered(&self) {
         let name = format!("foremesh-test-{}", self.name);
         for kind in ["mutatingadmissionpolicybinding", "mutatingadmissionpolicy"] {
             drop(kubectl(&["delete", kind, &name, "--ignore-not-found"], None).await);
         }
+        self.steered(false).await;
+    }
+
+    /// The placement webhook, in this process.
+    pub(crate) async fn webhook(&self, client: &Client) -> Arc<Placement> {
+        let url = Config::infer().await.unwrap().cluster_url;
+        let server = (url.host().unwrap(), url.port_u16().unwrap_or(443));
+        let host = TcpStream::connect(server).await.unwrap().local_addr().unwrap().ip();
+        let listener = TcpListener::bind((host, 0)).await.unwrap();
+        let address =
+            WebhookAddress::Url { host: host.to_string(), port: listener.local_addr().unwrap().port() };
+        let settings = WebhookSettings {
+            configuration: format!("foremesh-test-{}", self.name),
+            ..WebhookSettings::new(&self.name, address)
+        };
+        Arc::new(Placement::start(client, settings, listener, Arc::new(now)).unwrap())
+    }
+
+    pub(crate) async fn close(self) {
+        self.unsteered().await;
+        let name = format!("foremesh-test-{}", self.name);
+        let kind = "mutatingwebhookconfiguration";
+        drop(kubectl(&["delete", kind, &name, "--ignore-not-found"], None).await);
         drop(kubectl(&["delete", "namespace", &self.name, "--wait=false"], None).await);
     }
 }
