@@ -298,16 +298,23 @@ impl Relocate {
         if self.api.get(namespace, api::DEPLOYMENTS, name).await?.is_some() {
             return Ok((namespace, name));
         }
-        for (kind, because) in [
-            (api::STATEFUL_SETS, "its replicas have names, and often storage, that no second one can have"),
-            (api::DAEMON_SETS, "it has a replica on every node already"),
-            (api::PODS, "no controller makes another one in its place"),
+        for (kind, word, because) in [
+            (
+                api::STATEFUL_SETS,
+                "stateful set",
+                "its replicas have names, and often storage, that no second one can have",
+            ),
+            (api::DAEMON_SETS, "daemon set", "it has a replica on every node already"),
+            (api::PODS, "pod of its own", "no controller makes another one in its place"),
         ] {
             if self.api.get(namespace, kind, name).await?.is_some() {
-                let problem =
-                    format!("it cannot be moved, because it is one of {} and {because}", kind.plural);
-                let remedy = "move Deployments only";
-                return Err(RelocateError::new(Why::NotADeployment, object, problem, remedy));
+                let problem = format!("it cannot be moved, because it is a {word}: {because}");
+                return Err(RelocateError::new(
+                    Why::NotADeployment,
+                    object,
+                    problem,
+                    "move Deployments only",
+                ));
             }
         }
         let remedy = "name a Deployment that is there";

@@ -221,6 +221,71 @@ async fn a_replica_that_does_not_start_is_taken_back_with_the_reason() {
     space.close().await;
 }
 
+/// Somebody else scales, or rolls out another version, while a replica is on its way.
+#[tokio::test]
+#[ignore = "needs a cluster with Istio, by KUBECONFIG"]
+async fn others_who_scale_meanwhile_have_what_they_want() {
+    let client = Client::try_default().await.unwrap();
+    let space = Space::open("w-relocate-others", 1, "node-1", quick()).await;
+    let (relocate, workload) = (space.relocate(&client), space.workload());
+    let scale = async |replicas: u32| {
+        space.kubectl(&["scale", "deployment/web", &format!("--replicas={replicas}")]).await;
+        space.settled(replicas).await;
+    };
+    for (to, number, on) in [
+        ("node-2", 3, true),
+        ("node-1", 3, false),
+        ("node-1", 1, false),
+        ("node-1", 1, false),
+        ("node-1", 4, false),
+    ] {
+        let before = space.pods().await;
+        let (source, from) = before.iter().find(|(_, node)| node.as_str() != to).unwrap().clone();
+        space.steer(to).await;
+        let node = NodeId::new(to);
+        let target = relocate.place(&workload, &node).await.unwrap();
+        until("the new replica to be ready", Duration::from_secs(30), async || {
+            relocate.readiness(&workload, &node, &target).await.unwrap()
+        })
+        .await;
+        scale(number).await;
+        let meanwhile = space.pods().await;
+        let stays = meanwhile.iter().any(|(pod, _)| *pod == target);
+        if on {
+            relocate.retire(&workload, &from, Some(&source)).await.unwrap();
+        } else {
+            if !stays {
+                let refused = relocate.retire(&workload, &from, Some(&source)).await.unwrap_err();
+                assert_eq!(refused.why, Why::NothingToStay);
+            }
+            relocate.retire(&workload, &node, Some(&target)).await.unwrap();
+        }
+        relocate.release(&workload).await.unwrap();
+        space.settled(number).await;
+        let after = space.pods().await;
+        println!(
+            "{} replicas, {number} while one goes to {to}, on {on}: the target stayed {stays}",
+            before.len()
+        );
+        let gone = if on { &source } else { &target };
+        assert!(after.iter().all(|(pod, _)| pod != gone), "{gone} of {after:?}");
+        space.nothing_left(&client).await;
+    }
+    // Another version is rolled out while one is on its way: it is the end of the move.
+    let (source, from) = space.pods().await.remove(0);
+    let to = if from.as_str() == "node-1" { "node-2" } else { "node-1" };
+    space.steer(to).await;
+    let target = relocate.place(&workload, &NodeId::new(to)).await.unwrap();
+    space.kubectl(&["set", "env", "deployment/web", "OTHER=1"]).await;
+    relocate.retire(&workload, &NodeId::new(to), Some(&target)).await.unwrap();
+    relocate.release(&workload).await.unwrap();
+    space.settled(4).await;
+    let after = space.pods().await;
+    assert!(after.iter().all(|(pod, _)| *pod != target && *pod != source), "{after:?}");
+    space.nothing_left(&client).await;
+    space.close().await;
+}
+
 /// A load through the Service, without weights: endpoints come and go by readiness alone. A replica that serves on for a
 /// while after it was told to end loses nothing; of one that ends at once it is measured what is lost.
 #[tokio::test]
@@ -232,18 +297,34 @@ async fn a_load_through_the_service_does_not_fail() {
         let space = Space::open(name, 1, "node-1", env).await;
         let address = space.get(&["service", "web"]).await["spec"]["clusterIP"].as_str().unwrap().to_owned();
         let url = format!("http://{address}:8080/");
+        until("the service to answer", Duration::from_secs(30), async || {
+            // The node's proxy follows the endpoints a moment later.
+            for _ in 0..5 {
+                let output = Command::new("workload").args(["call", &url]).output().await.unwrap();
+                let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+                if answer["status"] != 200 {
+                    return Err(answer.to_string());
+                }
+            }
+            Ok(())
+        })
+        .await;
+        let began = Instant::now();
         let mut load = Command::new("workload");
         let load = load.args(["load", &url, "--rate", "200", "--seconds", "25"]).kill_on_drop(true).output();
         let moves = async {
             tokio::time::sleep(Duration::from_secs(3)).await;
             for to in ["node-2", "node-1", "node-2"] {
+                println!("{:?}", began.elapsed());
                 there(&space, &client, to).await;
             }
         };
         let (output, ()) = tokio::join!(load, moves);
         let mut result: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
-        result["seconds"] = Value::Null;
-        println!("drains {drain_ms} ms: {result}");
+        let seconds = result["seconds"].take();
+        let bad: Vec<&Value> =
+            seconds.as_array().unwrap().iter().filter(|second| second["failed"] != 0).collect();
+        println!("drains {drain_ms} ms: {result}; seconds with failures: {bad:?}");
         assert!(result["sent"].as_u64().unwrap() >= 4_900);
         assert!(drain_ms == "0" || result["failed"] == 0);
         space.close().await;
