@@ -276,7 +276,7 @@ impl Relocate {
             match &outcome {
                 Ok(()) => tracing::warn!(%workload, "a move of which nothing is known was taken back"),
                 Err(error) => {
-                    tracing::error!(%workload, %error, "a move of which nothing is known could not be taken back")
+                    tracing::error!(%workload, %error, "a move of which nothing is known could not be taken back");
                 }
             }
             swept.push((workload, outcome));

@@ -1,7 +1,7 @@
 //! What is read and written of a move, as plain JSON, so that no field of anybody's object is lost.
 use super::{
     FIELD_MANAGER,
-    decide::Mark,
+    decide::{Change, Mark},
     error::{RelocateError, Why},
     seen::Seen,
 };
@@ -14,7 +14,7 @@ use kube::{
     api::{GetParams, ListParams, Patch, PatchParams},
     core::Request,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// One request.
@@ -122,16 +122,13 @@ impl Api {
 
     /// Changes what a pod says of itself, if it is still the same pod.
     pub(super) async fn mark(&self, namespace: &str, mark: &Mark) -> Result<Written, RelocateError> {
-        let one = |name: &str, value: &Option<Option<String>>| {
-            let value = value.as_ref()?;
-            Some(Map::from_iter([(name.to_owned(), json!(value))]))
-        };
         let mut patch = json!({"metadata": {"uid": mark.uid}});
-        if let Some(labels) = one(LOCATION_LABEL, &mark.location) {
-            patch["metadata"]["labels"] = labels.into();
-        }
-        if let Some(annotations) = one(COST_ANNOTATION, &mark.cost) {
-            patch["metadata"]["annotations"] = annotations.into();
+        for (map, name, change) in
+            [("labels", LOCATION_LABEL, &mark.location), ("annotations", COST_ANNOTATION, &mark.cost)]
+        {
+            if let Change::To(value) = change {
+                patch["metadata"][map] = json!({name: value});
+            }
         }
         let request = Request::new(PODS.path(namespace)).patch(&mark.pod, &params(), &Patch::Merge(&patch));
         self.write(request, format!("pod {namespace}/{}", mark.pod), "patch pods").await

@@ -43,7 +43,7 @@ pub(super) fn check(snapshot: &Snapshot, id: &WorkloadId, to: &NodeId) -> Result
     };
     movable(&layout, index).map_err(|reason| {
         let (problem, remedy) = (reason.to_string(), remedy_of(&reason).to_owned());
-        RelocateError::new(Why::Immovable(reason), format!("workload `{id}`"), problem, remedy)
+        RelocateError::new(Why::Immovable(Box::new(reason)), format!("workload `{id}`"), problem, remedy)
     })?;
     let mover = Mover::new(&layout, index);
     let mut refused = None;
@@ -56,7 +56,7 @@ pub(super) fn check(snapshot: &Snapshot, id: &WorkloadId, to: &NodeId) -> Result
     let Some(reason) = refused else { return Ok(()) };
     let object = format!("workload `{id}` to node `{to}`");
     let (problem, remedy) = (reason.to_string(), remedy_at(&reason).to_owned());
-    Err(RelocateError::new(Why::Rejected(reason), object, problem, remedy))
+    Err(RelocateError::new(Why::Rejected(Box::new(reason)), object, problem, remedy))
 }
 
 fn remedy_of(reason: &Immovable) -> &'static str {

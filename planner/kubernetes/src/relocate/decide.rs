@@ -79,13 +79,23 @@ pub(super) enum Step {
     Fail(RelocateError),
 }
 
-/// What is changed of a pod: `None` leaves it, an inner `None` takes it away.
+/// What is changed of a pod.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Mark {
     pub(super) pod: String,
     pub(super) uid: String,
-    pub(super) location: Option<Option<String>>,
-    pub(super) cost: Option<Option<String>>,
+    pub(super) location: Change,
+    pub(super) cost: Change,
+}
+
+/// What is changed of something that a pod says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) enum Change {
+    /// Nothing.
+    #[default]
+    Keep,
+    /// It says this; nothing at all without a value.
+    To(Option<String>),
 }
 
 /// What the number of replicas is.
@@ -200,13 +210,13 @@ impl<'a> At<'a> {
             return None;
         }
         let cost = lowest.saturating_add(FIRST_TO_GO).min(FIRST_TO_GO);
-        Some(Mark { cost: Some(Some(cost.to_string())), ..mark(pod) })
+        Some(Mark { cost: Change::To(Some(cost.to_string())), ..mark(pod) })
     }
 
     /// The mark that gives a pod the cost that its template says, unless it has it.
     pub(super) fn usual_cost(&self, pod: &Pod) -> Option<Mark> {
         let usual = self.seen.deployment.as_ref().and_then(|deployment| deployment.cost.clone());
-        (pod.cost != usual).then(|| Mark { cost: Some(usual), ..mark(pod) })
+        (pod.cost != usual).then(|| Mark { cost: Change::To(usual), ..mark(pod) })
     }
 
     /// Whether a controller that has one pod too many takes this one: by the order of its own criteria, of which the cost
@@ -220,5 +230,5 @@ impl<'a> At<'a> {
 
 /// Changes nothing of a pod yet.
 pub(super) fn mark(pod: &Pod) -> Mark {
-    Mark { pod: pod.name.clone(), uid: pod.uid.clone(), location: None, cost: None }
+    Mark { pod: pod.name.clone(), uid: pod.uid.clone(), ..Mark::default() }
 }

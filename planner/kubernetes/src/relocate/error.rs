@@ -32,9 +32,9 @@ pub enum Why {
     /// A replica of it is not ready.
     NotReady,
     /// Nobody may move it, or nothing can be added to it, wherever it would go.
-    Immovable(Immovable),
+    Immovable(Box<Immovable>),
     /// The node does not take it.
-    Rejected(RejectionReason),
+    Rejected(Box<RejectionReason>),
     /// There is no such node.
     NoNode,
     /// Its number of replicas is set by something that would undo a change of it.

@@ -52,6 +52,7 @@ pub(super) struct Scaler {
 }
 
 /// A pod of the Deployment.
+#[expect(clippy::struct_excessive_bools, reason = "they are the API's own, and independent of one another")]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Pod {
     pub(super) name: String,

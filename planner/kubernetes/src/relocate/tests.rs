@@ -7,6 +7,7 @@ mod world;
 use super::{
     decide::{self, At, Step, Way},
     error::{RelocateError, Why},
+    seen::Scaler,
 };
 use foremesh_core::ids::{NodeId, ReplicaId};
 use world::{Ended, World};
@@ -105,7 +106,7 @@ fn a_planner_that_dies_between_any_two_writes_goes_on() {
                 .map(|(eager, webhook)| (replicas, on, eager, webhook))
         })
     }) {
-        let start = World { eager, webhook, ..World::with(replicas) };
+        let start = World { webhook, eager, ..World::with(replicas) };
         let mut plain = start.clone();
         whole(&mut plain, 0, on).unwrap();
         let writes = plain.writes;
@@ -191,8 +192,8 @@ fn what_does_not_start_is_taken_back_and_says_why() {
         (
             "quota",
             |world| {
-                world.scaler =
-                    Some(super::seen::Scaler { name: "web".to_owned(), min: 2, max: 2, ..Default::default() })
+                let scaler = Scaler { name: "web".to_owned(), min: 2, max: 2, ..Scaler::default() };
+                world.scaler = Some(scaler);
             },
             Why::Scaling,
             "allows at most 2",

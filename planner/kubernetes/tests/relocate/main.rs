@@ -1,20 +1,20 @@
 //! Moves of replicas in a real cluster: inside of `scripts/testbed exec`, run the test binary with `--ignored --nocapture
 //! --test-threads 1`. It needs nodes `node-1` and `node-2` and the image `localhost/workload:1`.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod killed;
+mod load;
+mod others;
+mod refused;
 mod space;
 
-use foremesh_core::ids::{NodeId, ReplicaId, WorkloadId};
-use foremesh_kubernetes::{
-    Cluster, ClusterSettings,
-    relocate::{Relocate, Why},
-};
+use foremesh_core::ids::{NodeId, ReplicaId};
+use foremesh_kubernetes::relocate::{Relocate, Why};
 use killed::Kill;
 use kube::Client;
 use serde_json::{Value, json};
 use space::{Space, until};
 use std::{sync::Arc, time::Duration};
-use tokio::{process::Command, time::Instant};
+use tokio::time::Instant;
 
 /// A replica that ends at once when it is told to.
 fn quick() -> Value {
@@ -198,7 +198,7 @@ async fn a_replica_that_does_not_start_is_taken_back_with_the_reason() {
     let wrong = place("node-2").await;
     println!("{wrong}");
     assert_eq!(wrong.why, Why::WrongNode);
-    assert_eq!(space.pods().await, [source.clone()]);
+    assert_eq!(space.pods().await, std::slice::from_ref(&source));
     space.nothing_left(&client).await;
     // No node has this name.
     space.steer("node-9").await;
@@ -219,116 +219,6 @@ async fn a_replica_that_does_not_start_is_taken_back_with_the_reason() {
     assert_eq!(space.pods().await, [source]);
     space.nothing_left(&client).await;
     space.close().await;
-}
-
-/// Somebody else scales, or rolls out another version, while a replica is on its way.
-#[tokio::test]
-#[ignore = "needs a cluster with Istio, by KUBECONFIG"]
-async fn others_who_scale_meanwhile_have_what_they_want() {
-    let client = Client::try_default().await.unwrap();
-    let space = Space::open("w-relocate-others", 1, "node-1", quick()).await;
-    let (relocate, workload) = (space.relocate(&client), space.workload());
-    let scale = async |replicas: u32| {
-        space.kubectl(&["scale", "deployment/web", &format!("--replicas={replicas}")]).await;
-        space.settled(replicas).await;
-    };
-    for (to, number, on) in [
-        ("node-2", 3, true),
-        ("node-1", 3, false),
-        ("node-1", 1, false),
-        ("node-1", 1, false),
-        ("node-1", 4, false),
-    ] {
-        let before = space.pods().await;
-        let (source, from) = before.iter().find(|(_, node)| node.as_str() != to).unwrap().clone();
-        space.steer(to).await;
-        let node = NodeId::new(to);
-        let target = relocate.place(&workload, &node).await.unwrap();
-        until("the new replica to be ready", Duration::from_secs(30), async || {
-            relocate.readiness(&workload, &node, &target).await.unwrap()
-        })
-        .await;
-        scale(number).await;
-        let meanwhile = space.pods().await;
-        let stays = meanwhile.iter().any(|(pod, _)| *pod == target);
-        if on {
-            relocate.retire(&workload, &from, Some(&source)).await.unwrap();
-        } else {
-            if !stays {
-                let refused = relocate.retire(&workload, &from, Some(&source)).await.unwrap_err();
-                assert_eq!(refused.why, Why::NothingToStay);
-            }
-            relocate.retire(&workload, &node, Some(&target)).await.unwrap();
-        }
-        relocate.release(&workload).await.unwrap();
-        space.settled(number).await;
-        let after = space.pods().await;
-        println!(
-            "{} replicas, {number} while one goes to {to}, on {on}: the target stayed {stays}",
-            before.len()
-        );
-        let gone = if on { &source } else { &target };
-        assert!(after.iter().all(|(pod, _)| pod != gone), "{gone} of {after:?}");
-        space.nothing_left(&client).await;
-    }
-    // Another version is rolled out while one is on its way: it is the end of the move.
-    let (source, from) = space.pods().await.remove(0);
-    let to = if from.as_str() == "node-1" { "node-2" } else { "node-1" };
-    space.steer(to).await;
-    let target = relocate.place(&workload, &NodeId::new(to)).await.unwrap();
-    space.kubectl(&["set", "env", "deployment/web", "OTHER=1"]).await;
-    relocate.retire(&workload, &NodeId::new(to), Some(&target)).await.unwrap();
-    relocate.release(&workload).await.unwrap();
-    space.settled(4).await;
-    let after = space.pods().await;
-    assert!(after.iter().all(|(pod, _)| *pod != target && *pod != source), "{after:?}");
-    space.nothing_left(&client).await;
-    space.close().await;
-}
-
-/// A load through the Service, without weights: endpoints come and go by readiness alone. A replica that serves on for a
-/// while after it was told to end loses nothing; of one that ends at once it is measured what is lost.
-#[tokio::test]
-#[ignore = "needs a cluster with Istio, by KUBECONFIG"]
-async fn a_load_through_the_service_does_not_fail() {
-    let client = Client::try_default().await.unwrap();
-    for (name, drain_ms) in [("w-relocate-load", "3000"), ("w-relocate-load-quick", "0")] {
-        let env = json!([{"name": "DRAIN_MS", "value": drain_ms}]);
-        let space = Space::open(name, 1, "node-1", env).await;
-        let address = space.get(&["service", "web"]).await["spec"]["clusterIP"].as_str().unwrap().to_owned();
-        let url = format!("http://{address}:8080/");
-        until("the service to answer", Duration::from_secs(30), async || {
-            // The node's proxy follows the endpoints a moment later.
-            for _ in 0..5 {
-                let output = Command::new("workload").args(["call", &url]).output().await.unwrap();
-                let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-                if answer["status"] != 200 {
-                    return Err(answer.to_string());
-                }
-            }
-            Ok(())
-        })
-        .await;
-        let began = Instant::now();
-        let mut load = Command::new("workload");
-        let load = load.args(["load", &url, "--rate", "200", "--seconds", "25"]).kill_on_drop(true).output();
-        let moves = async {
-            tokio::time::sleep(Duration::from_secs(3)).await;
-            for to in ["node-2", "node-1", "node-2"] {
-                println!("{:?}", began.elapsed());
-                there(&space, &client, to).await;
-            }
-        };
-        let (output, ()) = tokio::join!(load, moves);
-        let mut result: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
-        let seconds = result["seconds"].take();
-        let bad: Vec<&Value> =
-            seconds.as_array().unwrap().iter().filter(|second| second["failed"] != 0).collect();
-        println!("drains {drain_ms} ms: {result}; seconds with failures: {bad:?}");
-        assert!(result["sent"].as_u64().unwrap() >= 4_900);
-        assert!(drain_ms == "0" || result["failed"] == 0);
-        space.close().await;
-    }
 }
 
 /// With the webhook, which only prefers the node and is asked only while something moves; killed now and then.
@@ -355,96 +245,5 @@ async fn the_webhook_sends_it_there() {
         assert_eq!((pods.len(), pods[0].1.as_str()), (1, to), "{pods:?}");
         space.nothing_left(&client).await;
     }
-    space.close().await;
-}
-
-/// What cannot be moved is refused, with the reason, and nothing is changed; a budget without a disruption to give is no
-/// reason.
-#[tokio::test]
-#[ignore = "needs a cluster with Istio, by KUBECONFIG"]
-async fn what_cannot_be_moved_is_refused_with_the_reason() {
-    let client = Client::try_default().await.unwrap();
-    let space = Space::open("w-relocate-refused", 1, "node-1", quick()).await;
-    let cluster = Cluster::connect(ClusterSettings::default(), Arc::new(space::now)).await.unwrap();
-    // What sends it somewhere would be one of its own rules.
-    space.unsteered().await;
-    space.kubectl(&["delete", "pods", "--all"]).await;
-    space.settled(1).await;
-    let (_, from) = space.pods().await.remove(0);
-    let to = if from.as_str() == "node-1" { "node-2" } else { "node-1" };
-    let (relocate, name) = (space.relocate(&client), space.name.as_str());
-    let prepare = async |workload: &str, node: &str| {
-        // The snapshot is a moment behind what kubectl has done.
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        let snapshot = until("a snapshot", Duration::from_secs(120), async || {
-            cluster.snapshot().await.map_err(|error| error.to_string())
-        })
-        .await;
-        let workload = WorkloadId::new(format!("{name}/{workload}"));
-        let outcome = relocate.prepare(&snapshot, &workload, &NodeId::new(node)).await;
-        println!(
-            "{workload} to {node}: {}",
-            outcome.as_ref().map_or_else(ToString::to_string, |()| "yes".to_owned())
-        );
-        outcome
-    };
-    let before = space.get(&["deployment", "web"]).await;
-    space
-        .apply(&json!({
-            "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "web", "namespace": name},
-            "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}}
-        }))
-        .await;
-    until("the budget to be counted", Duration::from_secs(20), async || {
-        let budget = space.get(&["pdb", "web"]).await;
-        if budget["status"]["currentHealthy"] == 1 { Ok(()) } else { Err(budget["status"].to_string()) }
-    })
-    .await;
-    prepare("web", to).await.unwrap();
-    let why = |outcome: Result<(), foremesh_kubernetes::relocate::RelocateError>| outcome.unwrap_err().why;
-    assert!(matches!(why(prepare("web", from.as_str()).await), Why::Rejected(_)), "it runs there already");
-    assert!(matches!(why(prepare("web", "control").await), Why::Rejected(_)), "its taint");
-    assert_eq!(why(prepare("web", "node-9").await), Why::NoNode);
-    assert_eq!(why(prepare("nothing", to).await), Why::NotFound);
-    assert_eq!(why(prepare("statefulset/db", to).await), Why::NotADeployment);
-    let pod = json!({"containers": [{"name": "c", "image": "localhost/workload:1", "imagePullPolicy": "Never", "args": ["idle"]}]});
-    space
-        .apply(&json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "bare", "namespace": name}, "spec": pod}))
-        .await;
-    assert_eq!(why(prepare("bare", to).await), Why::NotADeployment);
-    space.kubectl(&["rollout", "pause", "deployment/web"]).await;
-    assert_eq!(why(prepare("web", to).await), Why::RollingOut);
-    space.kubectl(&["rollout", "resume", "deployment/web"]).await;
-    let annotate = async |annotation: &str| {
-        let pods = space.pods().await;
-        space.kubectl(&["annotate", "--overwrite", "pod", pods[0].0.as_str(), annotation]).await;
-    };
-    annotate("cluster-autoscaler.kubernetes.io/safe-to-evict=false").await;
-    assert!(matches!(why(prepare("web", to).await), Why::Immovable(_)));
-    annotate("cluster-autoscaler.kubernetes.io/safe-to-evict-").await;
-    annotate("karpenter.sh/do-not-disrupt=true").await;
-    assert!(matches!(why(prepare("web", to).await), Why::Immovable(_)));
-    annotate("karpenter.sh/do-not-disrupt-").await;
-    space
-        .apply(&json!({
-            "apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "small", "namespace": name},
-            "spec": {"limits": [{"type": "Container", "min": {"memory": "64Mi"}}]}
-        }))
-        .await;
-    assert_eq!(why(prepare("web", to).await), Why::Limited);
-    space.kubectl(&["delete", "limitrange", "small"]).await;
-    space
-        .apply(&json!({
-            "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full", "namespace": name},
-            "spec": {"hard": {"pods": "2"}}
-        }))
-        .await;
-    assert!(matches!(why(prepare("web", to).await), Why::Immovable(_)), "web and bare are two");
-    space.kubectl(&["delete", "resourcequota", "full"]).await;
-    prepare("web", to).await.unwrap();
-    space.kubectl(&["label", "namespace", name, "foremesh.dev/managed-"]).await;
-    assert_eq!(why(prepare("web", to).await), Why::NotOptedIn);
-    assert_eq!(space.get(&["deployment", "web"]).await["spec"], before["spec"]);
-    assert_eq!(space.list(&client).all().await.unwrap().len(), 0);
     space.close().await;
 }

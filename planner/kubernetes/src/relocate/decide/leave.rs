@@ -1,5 +1,5 @@
 //! One replica less, and exactly the one that is to go.
-use super::{At, LAST_TO_GO, Mark, Number, Step, mark};
+use super::{At, Change, LAST_TO_GO, Mark, Number, Step, mark};
 use crate::{
     moving::{Moved, MovedPhase, Scaled},
     relocate::{
@@ -162,7 +162,7 @@ fn marks(at: &At<'_>, entry: &Moved, pod: &Pod, way: &Way) -> Option<Mark> {
         // First the one that stays, so that there is no moment in which both are to go.
         let target = entry.target.as_ref().and_then(|target| at.seen.live_pod(target.as_str()));
         if let Some(target) = target.filter(|target| target.name != pod.name && target.cost() < LAST_TO_GO) {
-            return Some(Mark { cost: Some(Some(LAST_TO_GO.to_string())), ..mark(target) });
+            return Some(Mark { cost: Change::To(Some(LAST_TO_GO.to_string())), ..mark(target) });
         }
     }
     at.first_to_go(pod)

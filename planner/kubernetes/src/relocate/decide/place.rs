@@ -1,5 +1,5 @@
 //! One replica more, on the planned node.
-use super::{At, Number, Step, TARGET, mark, release};
+use super::{At, Change, Mark, Number, Step, TARGET, mark, release};
 use crate::{
     moving::{Moved, MovedKind, MovedPhase, Scaled},
     relocate::{
@@ -236,13 +236,13 @@ fn follow(at: &At<'_>, entry: &Moved, to: &NodeId) -> Step {
 }
 
 /// What the webhook gives the new pod; where it was not asked, it is given here.
-fn marked(at: &At<'_>, pod: &Pod) -> Option<super::Mark> {
+fn marked(at: &At<'_>, pod: &Pod) -> Option<Mark> {
     let cost = at.first_to_go(pod);
-    let location = (pod.location.as_deref() != Some(TARGET)).then(|| Some(TARGET.to_owned()));
-    if cost.is_none() && location.is_none() {
-        return None;
+    if pod.location.as_deref() == Some(TARGET) {
+        return cost;
     }
-    Some(super::Mark { location, ..cost.unwrap_or_else(|| mark(pod)) })
+    let location = Change::To(Some(TARGET.to_owned()));
+    Some(Mark { location, ..cost.unwrap_or_else(|| mark(pod)) })
 }
 
 fn not_started(at: &At<'_>, entry: &Moved, to: &NodeId, why: &str, remedy: &str) -> Step {

@@ -2,7 +2,7 @@
 use crate::{
     moving::{Moved, MovedPhase},
     relocate::{
-        decide::{At, Step},
+        decide::{At, Change, Step},
         error::RelocateError,
         seen::{Deployment, Phase, Pod, Scaler, Seen},
     },
@@ -14,6 +14,7 @@ const PATIENCE: u32 = 60;
 /// An autoscaler looks less often than other controllers.
 const AUTOSCALED: u32 = 15;
 
+#[expect(clippy::struct_excessive_bools, reason = "what happens is independent of one another")]
 #[derive(Clone, Debug)]
 pub(super) struct World {
     pub(super) entry: Option<Moved>,
@@ -243,10 +244,10 @@ impl World {
             }
             Step::Mark(mark) => {
                 let pod = self.pods.iter_mut().find(|pod| pod.uid == mark.uid).unwrap();
-                if let Some(location) = mark.location {
+                if let Change::To(location) = mark.location {
                     pod.location = location;
                 }
-                if let Some(cost) = mark.cost {
+                if let Change::To(cost) = mark.cost {
                     pod.cost = cost;
                 }
             }
