@@ -55,8 +55,8 @@ impl Default for RelocateSettings {
     fn default() -> Self {
         Self {
             opt_in_label: "foremesh.dev/managed".to_owned(),
-            place_within: Duration::from_secs(90),
-            retire_within: Duration::from_secs(90),
+            place_within: Duration::from_secs(80),
+            retire_within: Duration::from_secs(80),
             poll: Duration::from_millis(300),
         }
     }

@@ -185,8 +185,17 @@ fn until_dead(world: &mut World, on: bool) {
 #[test]
 fn what_does_not_start_is_taken_back_and_says_why() {
     type Change = fn(&mut World);
-    let cases: [(&str, Change, Why, &str); 4] = [
+    let cases: [(&str, Change, Why, &str); 5] = [
         ("other node", |world| world.node = Some("n3"), Why::WrongNode, "came to node n3 and not to n2"),
+        (
+            "other node, autoscaled",
+            |world| {
+                world.node = Some("n3");
+                *world = world.clone().scaled_by(1, 5, None);
+            },
+            Why::WrongNode,
+            "came to node n3 and not to n2",
+        ),
         ("no room", |world| world.node = None, Why::DidNotStart, "it does not say why it does not start"),
         ("broken", |world| world.broken = true, Why::DidNotStart, "does not run on n2 in time: pod `p3`"),
         (
@@ -220,7 +229,7 @@ fn what_is_not_of_the_move_is_left_alone() {
     let mut world = World::with(2);
     let target = place(&mut world, 0).unwrap();
     settle(&mut world);
-    let stranger = retire(&mut world, 0, "n3", Some("p9")).unwrap_err();
+    let stranger = retire(&mut world, 0, "n3", Some(target.as_str())).unwrap_err();
     assert_eq!(stranger.why, Why::OtherMove, "{stranger}");
     assert!(retire(&mut world, 0, "n3", None).is_err());
     // The old replica is asked for again while the new one is there.
@@ -276,6 +285,64 @@ fn nothing_is_lowered_while_another_one_would_go() {
     retire(&mut world, 0, "n1", Some("p1")).unwrap();
     release(&mut world, 0).unwrap();
     nothing_left(&world, 3, "it got well");
+}
+
+/// The new replica is not ready: the old one stays, whatever was promised before.
+#[test]
+fn nothing_goes_while_the_new_one_is_not_ready() {
+    for promoted in [false, true] {
+        let mut world = World::with(1);
+        let target = place(&mut world, 0).unwrap();
+        settle(&mut world);
+        if promoted {
+            // Killed before it lowers the number: phase, target, source.
+            world.crashes = vec![world.writes + 3];
+            let way = Way::On(ReplicaId::new("p1"), n("n1"));
+            assert!(matches!(world.call(&|at| decide::leave(at, at.entry.unwrap(), &way)), Ended::Killed));
+        }
+        world.broken = true;
+        for pod in world.pods.iter_mut().filter(|pod| promoted || pod.name == target.as_str()) {
+            pod.created.push('!');
+            (pod.started, pod.ready) = (false, false);
+        }
+        let error = retire(&mut world, 0, "n1", Some("p1")).unwrap_err();
+        assert_eq!(error.why, Why::NothingToStay, "{error}");
+        assert_eq!(world.live(), ["p1", target.as_str()]);
+    }
+}
+
+/// The old replica was lost, and made up for, between the planner's death and its return.
+#[test]
+fn a_replica_that_made_up_for_the_old_one_goes_in_its_place() {
+    for webhook in [true, false] {
+        let mut world = World { webhook, crashes: vec![1], ..World::with(1) };
+        assert!(matches!(world.call(&|at| decide::place(at, &n("n2"))), Ended::Killed));
+        world.pods.clear();
+        world.node = Some("n1");
+        settle(&mut world);
+        assert_eq!(world.live(), ["p2"]);
+        world.node = Some("n2");
+        let target = place(&mut world, 0).unwrap();
+        settle(&mut world);
+        assert_eq!(world.live(), ["p2", target.as_str()]);
+        assert_eq!(world.on("n2"), 1);
+        retire(&mut world, 0, "n1", Some("p1")).unwrap();
+        release(&mut world, 0).unwrap();
+        settle(&mut world);
+        nothing_left(&world, 1, "made up for");
+        assert_eq!(world.live(), [target.as_str()]);
+    }
+}
+
+/// The same, and nobody sent the one that was made up for it: it is not taken for the new one.
+#[test]
+fn what_was_there_before_the_raise_is_not_the_new_one() {
+    let mut world = World { webhook: false, crashes: vec![1], ..World::with(2) };
+    assert!(matches!(world.call(&|at| decide::place(at, &n("n2"))), Ended::Killed));
+    world.pods.remove(0);
+    settle(&mut world);
+    assert_eq!(world.live(), ["p2", "p3"]);
+    assert_eq!(place(&mut world, 0).unwrap().as_str(), "p4");
 }
 
 /// A controller that goes by something else is found out.

@@ -28,8 +28,13 @@ pub(in crate::relocate) fn way(
     node: &NodeId,
     replica: Option<&ReplicaId>,
 ) -> Result<Way, RelocateError> {
+    // One that is gone may have been from before what is known now.
+    let old = |replica: &ReplicaId| {
+        let gone = at.seen.live_pod(replica.as_str()).is_none();
+        entry.known.contains(replica) || (gone && *node != entry.to)
+    };
     match replica {
-        Some(replica) if entry.known.contains(replica) => Ok(Way::On(replica.clone(), node.clone())),
+        Some(replica) if old(replica) => Ok(Way::On(replica.clone(), node.clone())),
         _ if *node == entry.to => Ok(Way::Back),
         _ => {
             let replica =
@@ -142,13 +147,16 @@ fn leaving<'a>(at: &At<'a>, entry: &'a Moved, way: &Way, number: Number) -> Opti
     // It is gone, or going, and its controller has made up for it.
     let made_up = match way {
         Way::Back => at.new_pod(entry).filter(|_| number == Number::Raised),
-        Way::On(..) => {
+        Way::On(_, from) if too_many && number == Number::Raised => {
+            let known = |pod: &Pod| entry.known.iter().any(|known| known.as_str() == pod.name);
+            let rank = |pod: &&Pod| (!known(pod), pod.node == from.as_str());
             let target = entry.target.as_ref();
-            at.new_pods(entry)
+            at.seen
+                .live()
                 .filter(|pod| target.is_none_or(|target| target.as_str() != pod.name))
-                .max_by(|a, b| a.created.cmp(&b.created))
-                .filter(|_| too_many && number == Number::Raised)
+                .max_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.created.cmp(&b.created)))
         }
+        Way::On(..) => None,
     };
     made_up.or(named)
 }

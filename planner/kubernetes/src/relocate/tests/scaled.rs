@@ -73,6 +73,18 @@ fn a_revert_takes_the_new_one_before_its_promotion_and_the_old_one_after_it() {
     assert_eq!(world.live(), [target.as_str()]);
 }
 
+/// Somebody puts it back as soon as it is raised: that is not fought.
+#[test]
+fn a_number_that_is_put_back_at_once_is_not_raised_again() {
+    let mut world = World { foreign: Some((2, 1)), ..World::with(1) };
+    let error = place(&mut world, 0).unwrap_err();
+    assert_eq!(error.why, Why::Interfered);
+    assert!(error.problem.contains("put its number of replicas back to 1"), "{error}");
+    settle(&mut world);
+    nothing_left(&world, 1, "put back");
+    assert_eq!(world.live(), ["p1"]);
+}
+
 /// A scale-up keeps the one that is to go, so one more is made before it goes.
 #[test]
 fn a_scale_up_makes_up_for_the_one_that_goes() {
