@@ -111,11 +111,16 @@ impl Relocate {
     ) -> Result<(), RelocateError> {
         let (namespace, name) = self.deployment(workload).await?;
         let (seen, entry) = (self.api.seen(namespace, name).await?, self.list.get(workload).await?);
-        if let Some(entry) = entry.filter(|entry| entry.to == *node && entry.phase != MovedPhase::Retiring) {
-            tracing::debug!(%workload, to = %entry.to, "its move is under way already");
-            return Ok(());
+        let at = At { workload, entry: entry.as_ref(), seen: &seen, late: false, raised: false };
+        match &entry {
+            Some(entry) if entry.to == *node && entry.phase != MovedPhase::Retiring => return Ok(()),
+            Some(entry) if !decide::is_over(&at, entry, node) => {
+                let problem = format!("its move from {} to {} is not over", entry.from, entry.to);
+                let remedy = "let that move end, or have it taken back, and released";
+                return Err(at.fail(Why::OtherMove, problem, remedy));
+            }
+            _ => {}
         }
-        let at = At { workload, entry: None, seen: &seen, late: false, raised: false };
         decide::settled(&at)?;
         check::check(snapshot, workload, node)?;
         let (ranges, pods) = futures::try_join!(
@@ -130,7 +135,8 @@ impl Relocate {
     }
 
     /// Starts a replica on a node, or finds the one that was started for the move there, and returns its name when all of
-    /// its containers run. What was begun is taken back when it comes to another node, or does not run in time.
+    /// its containers run. What was begun is taken back when it comes to another node, or does not run in time. It can be
+    /// called again then; else [`Self::release`] forgets it.
     ///
     /// # Errors
     /// Why there is none.
@@ -146,12 +152,7 @@ impl Relocate {
             )),
             Ended::TakeBack(reason) => {
                 tracing::warn!(%workload, %node, %reason, "the new replica is taken back");
-                let taken = self.leave(workload, |_, _| Ok(Way::Back)).await;
-                let taken = match taken {
-                    Ok(()) => self.release(workload).await,
-                    Err(error) => Err(error),
-                };
-                match taken {
+                match self.leave(workload, |_, _| Ok(Way::Back)).await {
                     Ok(()) => Err(reason),
                     Err(error) => {
                         let problem =

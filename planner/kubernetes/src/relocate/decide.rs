@@ -33,7 +33,7 @@ mod place;
 mod release;
 
 pub(super) use leave::{Way, forsaken, leave, way};
-pub(super) use place::{place, settled};
+pub(super) use place::{is_over, place, settled};
 pub(super) use release::release;
 
 use super::{

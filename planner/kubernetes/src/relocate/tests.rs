@@ -29,7 +29,6 @@ fn call(
             Ended::Killed => (0..idle).for_each(|_| world.tick()),
             Ended::TakeBack(reason) => {
                 leave(world, idle, &|_, _| Ok(Way::Back))?;
-                release(world, idle)?;
                 return Err(reason);
             }
         }
@@ -215,6 +214,10 @@ fn what_does_not_start_is_taken_back_and_says_why() {
             let error = place(&mut world, 0).unwrap_err();
             assert_eq!(error.why, why, "{what}: {error}");
             assert!(error.to_string().contains(text), "{what}: {error}");
+            // The planner tries again, then gives up.
+            assert_eq!(place(&mut world, 0).unwrap_err().why, why, "{what}, again");
+            retire(&mut world, 0, "n2", None).unwrap();
+            release(&mut world, 0).unwrap();
             settle(&mut world);
             nothing_left(&world, 2, what);
             assert_eq!(world.live(), ["p1", "p2"], "{what}");

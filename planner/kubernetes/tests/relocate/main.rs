@@ -193,7 +193,13 @@ async fn a_replica_that_does_not_start_is_taken_back_with_the_reason() {
     let client = Client::try_default().await.unwrap();
     let space = Space::open("w-relocate-back", 1, "node-1", quick()).await;
     let (source, relocate) = (space.pods().await.remove(0), space.relocate(&client));
-    let place = async |to: &str| relocate.place(&space.workload(), &NodeId::new(to)).await.unwrap_err();
+    let place = async |to: &str| {
+        let (workload, node) = (space.workload(), NodeId::new(to));
+        let error = relocate.place(&workload, &node).await.unwrap_err();
+        relocate.retire(&workload, &node, None).await.unwrap();
+        relocate.release(&workload).await.unwrap();
+        error
+    };
     // Nothing sends it to node-2.
     let wrong = place("node-2").await;
     println!("{wrong}");

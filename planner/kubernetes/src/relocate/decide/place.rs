@@ -57,7 +57,7 @@ pub(in crate::relocate) fn place(at: &At<'_>, to: &NodeId) -> Step {
 
 /// What an entry was stored for is over: it retired its source, or took its target back. For the same node it is found
 /// and never begun anew, because a call that is repeated must not start another one.
-fn is_over(at: &At<'_>, entry: &Moved, to: &NodeId) -> bool {
+pub(in crate::relocate) fn is_over(at: &At<'_>, entry: &Moved, to: &NodeId) -> bool {
     let settled =
         at.number(entry) == Number::Before && at.seen.live().count() <= entry.replicas_before as usize;
     if entry.to == *to || !settled {

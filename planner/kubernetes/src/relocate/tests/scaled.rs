@@ -4,7 +4,11 @@ use crate::relocate::error::RelocateError;
 
 /// As the planner does: what did not work is taken back, and a way on that does not work is turned back.
 fn moved(world: &mut World, on: bool) -> Result<(), RelocateError> {
-    let target = place(world, 0)?;
+    let placed = place(world, 0);
+    if placed.is_err() {
+        release(world, 0)?;
+    }
+    let target = placed?;
     settle(world);
     let there = world.live().contains(&target.as_str());
     let mut outcome = if on && there { retire(world, 0, "n1", Some("p1")) } else { Ok(()) };
@@ -80,6 +84,7 @@ fn a_number_that_is_put_back_at_once_is_not_raised_again() {
     let error = place(&mut world, 0).unwrap_err();
     assert_eq!(error.why, Why::Interfered);
     assert!(error.problem.contains("put its number of replicas back to 1"), "{error}");
+    release(&mut world, 0).unwrap();
     settle(&mut world);
     nothing_left(&world, 1, "put back");
     assert_eq!(world.live(), ["p1"]);
