@@ -6,7 +6,7 @@
 //! # Who says how many replicas there are
 //!
 //! `B` is the number of before, `R` the one that the Deployment has now. The API server keeps who wrote a number last
-//! (`managedFields`), which tells ours from others', however long ago. A number that somebody else writes is what they
+//! (`managedFields`), which tells ours from others', however long ago; where it does not know, the number is taken for ours. A number that somebody else writes is what they
 //! want to have in the end, whatever it was when they looked: with `kubectl scale`, with a commit, or by a load that an
 //! autoscaler measured. It becomes the new `B`.
 //!
@@ -22,8 +22,8 @@
 //! | the pod to go is | `R` written by | what is done |
 //! |--|--|--|
 //! | gone | anybody | nothing: it is over. A revert takes the new pod before the promotion and the old one after it |
-//! | there | us | it was lowered and the controller took another pod: an error that says so |
-//! | there | others | a scale-up kept it: raised to `B + 1`, and when all are ready lowered to `B` with it first to go |
+//! | there | us, and another one of those that there were is gone | the controller took the wrong one: an error that says so |
+//! | there | otherwise | a scale-up kept it: raised to `B + 1`, and when all are ready lowered to `B` with it first to go |
 //!
 //! With an autoscaler the number that is raised and remembered is its `minReplicas`, `R` is its own affair. In the end
 //! `minReplicas` is put back where it is still ours, and `R` is lowered by one, which the autoscaler is free to correct:

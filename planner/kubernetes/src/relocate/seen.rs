@@ -5,7 +5,7 @@ use crate::{
     webhook::{COST_ANNOTATION, LOCATION_LABEL},
 };
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Everything of one workload.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,7 +25,7 @@ pub(super) struct Deployment {
     pub(super) version: String,
     /// Replicas that it is told to have.
     pub(super) wanted: u32,
-    /// That number was written last by us.
+    /// Nobody else is known to have written that number last.
     pub(super) ours: bool,
     pub(super) terminating: bool,
     /// What its own status says is under way.
@@ -42,7 +42,7 @@ pub(super) struct Scaler {
     pub(super) name: String,
     pub(super) version: String,
     pub(super) min: u32,
-    /// That number was written last by us.
+    /// Nobody else is known to have written that number last.
     pub(super) ours: bool,
     pub(super) max: u32,
     /// How many replicas it wants; `None` when it does not know, because it cannot measure.
@@ -152,7 +152,7 @@ fn read_deployment(written: &Value) -> Result<Deployment, String> {
     Ok(Deployment {
         version: text(&written["metadata"]["resourceVersion"]).unwrap_or_default(),
         wanted: kept.spec.replicas.unwrap_or(1),
-        ours: written_by_us(written, "f:replicas"),
+        ours: not_by_others(written, "f:replicas"),
         terminating: kept.meta.terminating,
         changing: crate::mapping::changing(&kept),
         failure: failure.and_then(|failure| text(&failure["message"])),
@@ -177,7 +177,7 @@ fn read_scaler(written: &Value) -> Scaler {
         name: text(&written["metadata"]["name"]).unwrap_or_default(),
         version: text(&written["metadata"]["resourceVersion"]).unwrap_or_default(),
         min: number(&spec["minReplicas"]).unwrap_or(1),
-        ours: written_by_us(written, "f:minReplicas"),
+        ours: not_by_others(written, "f:minReplicas"),
         max: number(&spec["maxReplicas"]).unwrap_or(0),
         desired: number(&status["desiredReplicas"]).filter(|_| !blind),
         owner,
@@ -209,14 +209,16 @@ fn read_pod(written: &Value, current: bool) -> Pod {
     }
 }
 
-/// Whether we, and nobody else, wrote a field of the spec last. The API server takes a field away from everybody else
-/// when its value is changed, so that this tells a change by others from ours, also after a crash.
-fn written_by_us(object: &Value, field: &str) -> bool {
+/// Whether nobody else is known to have written a field of the spec last. The API server takes a field away from everybody
+/// else when its value is changed, so that this tells a change by others from ours, also after a crash.
+///
+/// It does not always know. Once somebody has set a scale to the number that it had (`kubectl scale --replicas=1` where
+/// there is one), it keeps no record of any later change of the scale, ours or others', until the field is written by way of the
+/// Deployment itself. Then the number alone has to do, as if it were ours.
+fn not_by_others(object: &Value, field: &str) -> bool {
     let fields = object["metadata"]["managedFields"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let has = |entry: &&Value| entry["fieldsV1"]["f:spec"][field].is_object();
-    let writers: BTreeSet<&str> =
-        fields.iter().filter(has).filter_map(|entry| entry["manager"].as_str()).collect();
-    writers.into_iter().eq([super::FIELD_MANAGER])
+    let mut writers = fields.iter().filter(|entry| entry["fieldsV1"]["f:spec"][field].is_object());
+    writers.all(|entry| entry["manager"] == super::FIELD_MANAGER)
 }
 
 fn controller(object: &Value) -> Option<&Value> {

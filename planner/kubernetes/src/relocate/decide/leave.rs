@@ -201,8 +201,10 @@ fn lower(at: &At<'_>, entry: &Moved, way: &Way, pod: &Pod, number: Number) -> St
         return at.wait(format!("{wanted} replicas, of which {live} are there"), Why::StillThere, LATE);
     }
     if number != Number::Raised {
-        // An autoscaler that has raised it wrote it last; so ours is what was lowered.
-        if deployment.is_some_and(|deployment| deployment.ours) {
+        // Lowered is what is ours, and has cost one of those that there were.
+        let lost =
+            entry.known.iter().chain(&entry.target).any(|name| at.seen.live_pod(name.as_str()).is_none());
+        if lost && deployment.is_some_and(|deployment| deployment.ours) {
             return Step::Fail(wrong(at, entry, pod));
         }
         if entry.scaler == Scaled::Deployment {

@@ -67,7 +67,7 @@ fn pods_are_told_apart_by_who_makes_them() {
     assert_eq!((seen.pods[1].cost(), seen.pods[1].location.as_deref()), (-100, Some("target")));
     assert!(seen.pods[0].ready && seen.pods[0].started && seen.pods[0].phase == Phase::Running);
     let web = seen.deployment.unwrap();
-    assert_eq!((web.wanted, web.ours, web.version.as_str(), web.changing), (2, false, "7", None));
+    assert_eq!((web.wanted, web.ours, web.version.as_str(), web.changing), (2, true, "7", None));
     assert_eq!((web.cost.as_deref(), web.failure.as_deref()), (Some("5"), Some("exceeded quota")));
     let [scaler] = seen.scalers.as_slice() else { panic!("{:?}", seen.scalers) };
     assert_eq!(
@@ -89,7 +89,9 @@ fn a_number_is_ours_when_nobody_else_wrote_it() {
         (json!([wrote("foremesh", "f:replicas"), wrote("kubectl", "f:template")]), true),
         (json!([wrote("foremesh", "f:replicas"), wrote("argocd", "f:replicas")]), false),
         (json!([wrote("kubectl", "f:replicas"), wrote("foremesh", "f:paused")]), false),
-        (json!(null), false),
+        // Nobody is known to have written it.
+        (json!([wrote("kubectl", "f:template")]), true),
+        (json!(null), true),
     ] {
         let seen = Seen::read(Some(&deployment(&managers)), &[], &[], &[]).unwrap();
         assert_eq!(seen.deployment.unwrap().ours, ours, "{managers}");

@@ -109,6 +109,48 @@ fn a_scale_up_makes_up_for_the_one_that_goes() {
     }
 }
 
+/// The API server does not know who wrote the number: moves work all the same, and what others set is kept.
+#[test]
+fn moves_work_where_nobody_knows_who_scaled() {
+    for (replicas, on, autoscaled) in [
+        (1, true, false),
+        (1, false, false),
+        (3, true, false),
+        (3, false, false),
+        (2, true, true),
+        (2, false, true),
+    ] {
+        let mut start = World::with(replicas).untracked();
+        if autoscaled {
+            start = start.scaled_by(1, 5, None);
+        }
+        let mut plain = start.clone();
+        super::whole(&mut plain, 0, on).unwrap();
+        for death in 0..plain.writes {
+            for idle in [0, 1, 20] {
+                let mut world = World { crashes: vec![death], ..start.clone() };
+                let what = format!("{replicas} replicas, on {on}, autoscaled {autoscaled}, {death}, {idle}");
+                super::whole(&mut world, idle, on).unwrap_or_else(|error| panic!("{what}: {error}"));
+                settle(&mut world);
+                nothing_left(&world, replicas, &what);
+                assert_eq!(world.on("n2"), usize::from(on), "{what}");
+            }
+        }
+    }
+    for number in [1, 3, 5] {
+        let mut world = World::with(1).untracked();
+        let target = place(&mut world, 0).unwrap();
+        settle(&mut world);
+        world.set_by_others(number);
+        settle(&mut world);
+        retire(&mut world, 0, "n2", Some(target.as_str())).unwrap();
+        release(&mut world, 0).unwrap();
+        settle(&mut world);
+        nothing_left(&world, number, "set by others");
+        assert!(!world.live().contains(&target.as_str()));
+    }
+}
+
 /// With an autoscaler its least number is raised, and is as it was in the end, killed before any write.
 #[test]
 fn an_autoscaler_is_told_and_has_its_least_number_back() {

@@ -29,6 +29,8 @@ pub(super) struct World {
     pub(super) broken: bool,
     /// The webhook is asked.
     pub(super) webhook: bool,
+    /// The API server does not know who wrote the number of replicas.
+    pub(super) untracked: bool,
     /// Controllers act after each write, and not only when nothing else happens.
     pub(super) eager: bool,
     /// Fewest pods that were ready at any time.
@@ -71,6 +73,7 @@ impl World {
             node: Some("n1"),
             broken: false,
             webhook: true,
+            untracked: false,
             eager: true,
             least_ready: usize::MAX,
             writes: 0,
@@ -86,6 +89,13 @@ impl World {
         world.least_ready = world.ready();
         world.node = Some("n2");
         world
+    }
+
+    /// Somebody had set the scale to the number that it had.
+    pub(super) fn untracked(mut self) -> Self {
+        self.untracked = true;
+        self.deployment.ours = true;
+        self
     }
 
     pub(super) fn scaled_by(mut self, min: u32, max: u32, load: Option<u32>) -> Self {
@@ -121,7 +131,7 @@ impl World {
         let changes = self.deployment.wanted != replicas;
         if changes {
             self.deployment.wanted = replicas;
-            self.deployment.ours = false;
+            self.deployment.ours = self.untracked;
         }
         changes
     }
