@@ -232,11 +232,15 @@ impl Space {
 
     /// Nothing sends new pods anywhere from now on.
     pub(crate) async fn unsteered(&self) {
+        self.remove_policy().await;
+        self.steered(false).await;
+    }
+
+    async fn remove_policy(&self) {
         let name = format!("foremesh-test-{}", self.name);
         for kind in ["mutatingadmissionpolicybinding", "mutatingadmissionpolicy"] {
             drop(kubectl(&["delete", kind, &name, "--ignore-not-found"], None).await);
         }
-        self.steered(false).await;
     }
 
     /// The placement webhook, in this process.
@@ -255,7 +259,7 @@ impl Space {
     }
 
     pub(crate) async fn close(self) {
-        self.unsteered().await;
+        self.remove_policy().await;
         let name = format!("foremesh-test-{}", self.name);
         let kind = "mutatingwebhookconfiguration";
         drop(kubectl(&["delete", kind, &name, "--ignore-not-found"], None).await);
