@@ -170,10 +170,11 @@ async fn with_an_autoscaler_its_least_number_is_raised_and_put_back() {
         until("the autoscaler to have looked", Duration::from_secs(40), async || {
             let status = &space.get(&["hpa", "web"]).await["status"];
             let mut conditions = status["conditions"].as_array().into_iter().flatten();
-            // It cannot measure here, and says so when it has looked.
-            let looked =
+            // Where it cannot measure it says so when it has looked.
+            let blind =
                 conditions.any(|about| about["type"] == "ScalingActive" && about["status"] == "False");
-            if looked && status["currentReplicas"] == 1 { Ok(()) } else { Err(status.to_string()) }
+            let settled = status["currentReplicas"] == 1 && (blind || status["desiredReplicas"] == 1);
+            if settled { Ok(()) } else { Err(status.to_string()) }
         })
         .await;
         let kill = Kill::after(writes);
