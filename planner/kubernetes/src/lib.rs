@@ -5,12 +5,14 @@
 //! that is not complete or not fresh is an error that says which watch and since when, because a planner must not move
 //! anything by half a picture. What the planner's model cannot say of a workload pins it, with the reason.
 //!
-//! What is on its way from one node to another is in [`moving`]; [`webhook`] sends its new replica there.
+//! What is on its way from one node to another is in [`moving`]; [`relocate`] starts and stops its replicas, and
+//! [`webhook`] sends the new one there.
 mod cluster;
 mod error;
 mod mapping;
 pub mod moving;
 mod objects;
+pub mod relocate;
 mod served;
 mod settings;
 mod usage;

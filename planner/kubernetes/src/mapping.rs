@@ -19,7 +19,11 @@ mod world;
 pub(crate) use names::Names;
 pub use names::ProxyPlace;
 
-use crate::{objects::Objects, settings::Conventions, usage::Usage};
+use crate::{
+    objects::{Deployment, Objects},
+    settings::Conventions,
+    usage::Usage,
+};
 use foremesh_core::{
     time::Timestamp,
     topology::{Snapshot, TopologyKey},
@@ -47,6 +51,11 @@ pub(crate) fn snapshot(
         snapshot.workloads.insert(world.controllers[index].id.clone(), workload);
     }
     snapshot
+}
+
+/// What is under way with a Deployment, by its own spec and status.
+pub(crate) fn changing(deployment: &Deployment) -> Option<String> {
+    changing::of_deployment(deployment)
 }
 
 /// The domains that the model knows, by the label that Kubernetes knows them by.
