@@ -1,0 +1,225 @@
+//! Against a real Kubernetes with Istio: `KUBECONFIG=... cargo test -p foremesh-istio --test real_cluster -- --ignored`,
+//! where the pod network can be reached and `kubectl` is there (`scripts/testbed exec`).
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+use foremesh_core::ids::{ReplicaId, ServiceId};
+use foremesh_istio::{Proxies, ProxySettings, Shifter};
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+const DEADLINE: Duration = Duration::from_secs(90);
+
+fn kubectl(argv: &[&str]) -> Result<String, String> {
+    let output = Command::new("kubectl").args(argv).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+}
+
+fn apply(manifests: &[Value]) {
+    let began = Instant::now();
+    loop {
+        let mut child =
+            Command::new("kubectl").args(["apply", "-f", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": manifests});
+        child.stdin.take().unwrap().write_all(list.to_string().as_bytes()).unwrap();
+        if child.wait().unwrap().success() {
+            return;
+        }
+        assert!(began.elapsed() < DEADLINE, "the manifests are not taken");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+/// A namespace that goes with the test.
+struct Space(String);
+
+impl Drop for Space {
+    fn drop(&mut self) {
+        let _ = kubectl(&["delete", "namespace", &self.0, "--wait=false"]);
+        let _ = kubectl(&["-n", "istio-system", "delete", "serviceaccount", &self.0]);
+    }
+}
+
+fn deployment(space: &str, name: &str, argument: &str, replicas: u32) -> Value {
+    let mut container = json!({
+        "name": "app", "image": "localhost/workload:1", "imagePullPolicy": "Never", "args": [argument],
+        "resources": {"requests": {"cpu": "20m", "memory": "16Mi"}},
+    });
+    if argument == "serve" {
+        container["readinessProbe"] = json!({"httpGet": {"path": "/ready", "port": 8080}, "periodSeconds": 1});
+    }
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": space},
+        "spec": {
+            "replicas": replicas, "selector": {"matchLabels": {"app": name}},
+            "template": {
+                "metadata": {
+                    "labels": {"app": name, "version": "v1"},
+                    "annotations": {"traffic.sidecar.istio.io/excludeInboundPorts": "8081"},
+                },
+                "spec": {"terminationGracePeriodSeconds": 3, "containers": [container]},
+            },
+        },
+    })
+}
+
+impl Space {
+    fn new(name: &str, users: &[Value]) -> Self {
+        let space = Self(name.to_owned());
+        apply(&[
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"istio-injection": "enabled"}}}),
+            json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": "istio-system"}}),
+        ]);
+        space.until("its certificate", || kubectl(&["-n", name, "get", "configmap", "istio-ca-root-cert"]));
+        let service = json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": name},
+            "spec": {"selector": {"app": "web"}, "ports": [{"name": "http", "port": 8080}]},
+        });
+        let mut all = vec![service, deployment(name, "web", "serve", 2), deployment(name, "client", "idle", 1)];
+        all.extend(users.iter().cloned());
+        apply(&all);
+        for workload in ["deployment/web", "deployment/client"] {
+            space.until("ready pods", || kubectl(&["-n", name, "rollout", "status", workload, "--timeout=5s"]));
+        }
+        space
+    }
+
+    fn until(&self, what: &str, ask: impl Fn() -> Result<String, String>) {
+        let began = Instant::now();
+        loop {
+            match ask() {
+                Ok(_) => return,
+                Err(error) => assert!(began.elapsed() < DEADLINE, "{}: no {what}: {error}", self.0),
+            }
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    }
+
+    fn get(&self, kind: &str, labels: &str) -> Vec<Value> {
+        let text = kubectl(&["-n", &self.0, "get", kind, "-l", labels, "-o", "json"]).unwrap();
+        serde_json::from_str::<Value>(&text).unwrap()["items"].as_array().unwrap().clone()
+    }
+
+    /// All that users wrote, without what the API server counts.
+    fn objects(&self) -> Vec<Value> {
+        let mut all = [self.get("virtualservices", ""), self.get("destinationrules", "")].concat();
+        for object in &mut all {
+            let metadata = object["metadata"].as_object_mut().unwrap();
+            for field in ["resourceVersion", "generation", "managedFields"] {
+                metadata.remove(field);
+            }
+        }
+        all
+    }
+
+    fn served(pods: &[Value]) -> Vec<u64> {
+        let counts = pods.iter().map(|pod| {
+            let url = format!("http://{}:8081/counts", pod["status"]["podIP"].as_str().unwrap());
+            let output = Command::new("curl").args(["-s", "-m", "5", &url]).output().unwrap();
+            serde_json::from_slice::<Value>(&output.stdout).unwrap()["served"].as_u64().unwrap()
+        });
+        counts.collect()
+    }
+
+    fn load(&self, rate: u32, seconds: u32) -> Child {
+        let client = self.get("pods", "app=client")[0]["metadata"]["name"].as_str().unwrap().to_owned();
+        let url = format!("http://web.{}.svc.cluster.local:8080/", self.0);
+        let argv = ["-n", &self.0, "exec", &client, "-c", "app", "--", "/workload", "load", &url, "--rate"];
+        Command::new("kubectl")
+            .args(argv)
+            .args([&rate.to_string(), "--seconds", &seconds.to_string()])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+}
+
+async fn moved(name: &str, users: &[Value]) {
+    let space = Space::new(name, users);
+    let client = kube::Client::try_default().await.unwrap();
+    let settings = ProxySettings { account: name.to_owned(), ..ProxySettings::default() };
+    // Made anew for each step, as after a restart.
+    let shifter = || Shifter::new(client.clone(), Proxies::new(client.clone(), settings.clone()));
+    let service = ServiceId::new(format!("web.{name}.svc.cluster.local"));
+    let pods = space.get("pods", "app=web");
+    let id = |index: usize| ReplicaId::new(pods[index]["metadata"]["name"].as_str().unwrap());
+    let (source, target) = (id(0), id(1));
+    // As the webhook would have done.
+    kubectl(&["-n", name, "label", "pod", target.as_str(), "foremesh.dev/location=target"]).unwrap();
+    let before = space.objects();
+    let even: BTreeMap<ReplicaId, u32> = [(source.clone(), 100), (target.clone(), 100)].into();
+    assert_eq!(shifter().weights(&service).await.unwrap(), even);
+
+    let load = space.load(250, 26);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    for shares in [(100, 0), (50, 50), (90, 10), (0, 100)] {
+        let weights: BTreeMap<ReplicaId, u32> =
+            [(source.clone(), shares.0), (target.clone(), shares.1)].into();
+        let began = Instant::now();
+        shifter().set_weights(&service, &weights, Some(&source)).await.unwrap();
+        let took = began.elapsed();
+        assert_eq!(shifter().weights(&service).await.unwrap(), weights);
+        let at = Space::served(&pods);
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let now = Space::served(&pods);
+        let (from, to) = (now[0] - at[0], now[1] - at[1]);
+        println!("{name} {shares:?}: in force after {took:?}, then served {from} and {to}");
+        let share = to as f64 / (from + to) as f64 * 100.0;
+        let off = (share - f64::from(shares.1)).abs();
+        assert!(off < if shares.0 == 0 || shares.1 == 0 { 0.001 } else { 6.0 }, "{share} % at the target");
+        let again = Instant::now();
+        shifter().set_weights(&service, &weights, None).await.unwrap();
+        println!("{name} {shares:?}: the same again took {:?}", again.elapsed());
+    }
+    let began = Instant::now();
+    shifter().restore(&service).await.unwrap();
+    println!("{name}: out after {:?}", began.elapsed());
+    assert_eq!(space.objects(), before);
+    assert!(space.get("pods", "app=web,foremesh.dev/location").is_empty());
+    assert_eq!(shifter().weights(&service).await.unwrap(), even);
+    let output = load.wait_with_output().unwrap();
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let totals: BTreeMap<&String, &Value> =
+        result.as_object().unwrap().iter().filter(|(_, value)| !value.is_array()).collect();
+    println!("{name}: {totals:?}");
+    assert_eq!(result["failed"], 0, "{result}");
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster with Istio, by KUBECONFIG"]
+async fn a_host_without_objects_is_split_and_left_as_it_was() {
+    moved("w-istio-plain", &[]).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster with Istio, by KUBECONFIG"]
+async fn a_host_with_a_users_route_and_rule_is_split_and_left_as_it_was() {
+    let name = "w-istio-users";
+    let host = format!("web.{name}.svc.cluster.local");
+    let metadata = json!({"name": "web", "namespace": name, "annotations": {"team": "shop"}});
+    let rule = json!({
+        "apiVersion": "networking.istio.io/v1", "kind": "DestinationRule", "metadata": metadata,
+        "spec": {
+            "host": host, "trafficPolicy": {"connectionPool": {"http": {"maxRequestsPerConnection": 1000}}},
+            "subsets": [{"name": "v1", "labels": {"version": "v1"}}],
+        },
+    });
+    let route = json!({
+        "apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": metadata,
+        "spec": {"hosts": ["web"], "http": [
+            {
+                "name": "beta", "match": [{"headers": {"x-beta": {"exact": "yes"}}}], "timeout": "3s",
+                "route": [{"destination": {"host": host, "subset": "v1"}}],
+            },
+            {
+                "retries": {"attempts": 2, "retryOn": "connect-failure"},
+                "route": [{"destination": {"host": "web", "subset": "v1"}, "weight": 100}],
+            },
+        ]},
+    });
+    moved(name, &[rule, route]).await;
+}
