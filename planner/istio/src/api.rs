@@ -63,7 +63,8 @@ impl Api {
             ));
         }
         let labels: Vec<String> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        let pods = self.list(&format!("/api/v1/namespaces/{}/pods", host.namespace), &labels.join(",")).await?;
+        let pods =
+            self.list(&format!("/api/v1/namespaces/{}/pods", host.namespace), &labels.join(",")).await?;
         let gone = |pod: &Value| {
             pod["metadata"].get("deletionTimestamp").is_some()
                 || matches!(text(pod, "/status/phase"), "Succeeded" | "Failed")
@@ -98,8 +99,12 @@ impl Api {
         let patch = json!({"metadata": {"uid": text(pod, "/metadata/uid"), "labels": labels}});
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let path = Request::new(format!("/api/v1/namespaces/{namespace}/pods"));
-        self.written(&format!("pod {namespace}/{name}"), "patch pods", path.patch(name, &params, &Patch::Merge(&patch)))
-            .await
+        self.written(
+            &format!("pod {namespace}/{name}"),
+            "patch pods",
+            path.patch(name, &params, &Patch::Merge(&patch)),
+        )
+        .await
     }
 
     /// Carries a write out.
@@ -119,7 +124,8 @@ impl Api {
                 (namespace, name, "create", path(namespace).create(&params, body))
             }
             Write::Patch { namespace, name, patch, .. } => {
-                let uri = format!("{NETWORKING}/namespaces/{namespace}/{plural}/{name}?fieldManager={MANAGER}");
+                let uri =
+                    format!("{NETWORKING}/namespaces/{namespace}/{plural}/{name}?fieldManager={MANAGER}");
                 let request = hyper::Request::patch(uri)
                     .header("content-type", "application/json-patch+json")
                     .body(serde_json::to_vec(patch).unwrap_or_default())
@@ -142,7 +148,12 @@ impl Api {
     }
 
     /// A token of a service account for an audience.
-    pub(crate) async fn token(&self, namespace: &str, account: &str, audience: &str) -> Result<String, IstioError> {
+    pub(crate) async fn token(
+        &self,
+        namespace: &str,
+        account: &str,
+        audience: &str,
+    ) -> Result<String, IstioError> {
         let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{account}");
         let body = json!({
             "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",

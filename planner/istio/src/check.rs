@@ -22,15 +22,14 @@ pub(crate) struct Found<'o> {
 
 impl<'o> Found<'o> {
     pub(crate) fn of(objects: &'o Objects, host: &Host) -> Self {
-        let rule = objects
-            .destination_rules
-            .iter()
-            .find(|rule| host.is(text(rule, "/spec/host"), namespace(rule)));
+        let rule =
+            objects.destination_rules.iter().find(|rule| host.is(text(rule, "/spec/host"), namespace(rule)));
         let routes: Vec<&Value> =
             objects.virtual_services.iter().filter(|object| route::touches(object, host)).collect();
         let stands = |object: &&Value| {
             in_mesh(object)
-                && texts(object, "/spec/hosts").any(|text| host.is(text, namespace(object)) || host.is_among(text))
+                && texts(object, "/spec/hosts")
+                    .any(|text| host.is(text, namespace(object)) || host.is_among(text))
         };
         let routed = objects.virtual_services.iter().any(|object| stands(&object));
         Self { rule, routes, routed, ours: Ours::of(rule) }
@@ -52,16 +51,17 @@ pub(crate) fn check(objects: &Objects, host: &Host) -> Result<(), IstioError> {
     for object in objects.virtual_services.iter().filter(|object| !is_own(object, host)) {
         check_route(object, host, &found)?;
         let exact = texts(object, "/spec/hosts").any(|text| host.is(text, namespace(object)));
-        if exact && in_mesh(object) {
-            if let Some(first) = stands.replace(object) {
-                let (first, second) = (called(Kind::VirtualService, first), called(Kind::VirtualService, object));
-                return refuse(
-                    Reason::Ambiguous,
-                    second,
-                    format!("{first} is for host {} as well", host.full),
-                    "put the routes of one host into one VirtualService",
-                );
-            }
+        if exact
+            && in_mesh(object)
+            && let Some(first) = stands.replace(object)
+        {
+            let (first, second) = (called(Kind::VirtualService, first), called(Kind::VirtualService, object));
+            return refuse(
+                Reason::Ambiguous,
+                second,
+                format!("{first} is for host {} as well", host.full),
+                "put the routes of one host into one VirtualService",
+            );
         }
     }
     Ok(())
@@ -82,7 +82,12 @@ fn check_rules(objects: &Objects, host: &Host) -> Result<(), IstioError> {
     if let [first, second, ..] = all[..] {
         let (first, second) = (called(Kind::DestinationRule, first), called(Kind::DestinationRule, second));
         let problem = format!("{first} is for host {full} as well");
-        return refuse(Reason::Ambiguous, second, problem, "put the rules of one host into one DestinationRule");
+        return refuse(
+            Reason::Ambiguous,
+            second,
+            problem,
+            "put the rules of one host into one DestinationRule",
+        );
     }
     for rule in &objects.destination_rules {
         let (object, of) = (called(Kind::DestinationRule, rule), text(rule, "/spec/host"));
@@ -91,7 +96,8 @@ fn check_rules(objects: &Objects, host: &Host) -> Result<(), IstioError> {
             return refuse(Reason::HostForm, object, problem, "write the whole host of the service");
         }
         if all.is_empty() && host.is_among(of) {
-            let problem = format!("its host `{of}` stands for {full} as well, and a rule of its own would hide it");
+            let problem =
+                format!("its host `{of}` stands for {full} as well, and a rule of its own would hide it");
             let remedy = "give the service a DestinationRule of its own with the same trafficPolicy";
             return refuse(Reason::Wildcard, object, problem, remedy);
         }
@@ -99,7 +105,10 @@ fn check_rules(objects: &Objects, host: &Host) -> Result<(), IstioError> {
     let Some(rule) = all.first() else { return Ok(()) };
     let object = called(Kind::DestinationRule, rule);
     if namespace(rule) != host.namespace {
-        let problem = format!("it is not in namespace {} of the service, so that other callers do not see it", host.namespace);
+        let problem = format!(
+            "it is not in namespace {} of the service, so that other callers do not see it",
+            host.namespace
+        );
         return refuse(Reason::Hidden, object, problem, "put it into the namespace of the service");
     }
     if !seen_by_all(rule) {
@@ -111,7 +120,8 @@ fn check_rules(objects: &Objects, host: &Host) -> Result<(), IstioError> {
         return refuse(Reason::Selected, object, problem, "take the workloadSelector out");
     }
     let users = users(Some(rule));
-    let taken = users.iter().flat_map(|user| crate::Location::ALL.map(|location| location.subset(Some(user))));
+    let taken =
+        users.iter().flat_map(|user| crate::Location::ALL.map(|location| location.subset(Some(user))));
     let plain = crate::Location::ALL.map(|location| location.subset(None));
     if let Some(taken) = taken.chain(plain).find(|name| users.contains(name)) {
         let problem = format!("it has a subset `{taken}`, a name that is needed for the move");
@@ -155,27 +165,41 @@ fn check_route(object: &Value, host: &Host, found: &Found<'_>) -> Result<(), Ist
     for field in ["tcp", "tls"] {
         let rules = list(object, &format!("/spec/{field}")).iter().flat_map(|rule| list(rule, "/route"));
         if rules.into_iter().any(|one| host.is(text(one, "/destination/host"), within)) {
-            let problem = format!("its {field} routes go to {full}, and connections cannot be split by request");
+            let problem =
+                format!("its {field} routes go to {full}, and connections cannot be split by request");
             return refuse(Reason::NotHttp, called, problem, "opt the workload out, or use http routes");
         }
     }
     if (exact || among) && in_mesh(object) && http.iter().any(|rule| rule.get("delegate").is_some()) {
         let problem = format!("it delegates routes of {full} to another object");
-        return refuse(Reason::Delegate, called, problem, "write the routes of this host out in one VirtualService");
+        return refuse(
+            Reason::Delegate,
+            called,
+            problem,
+            "write the routes of this host out in one VirtualService",
+        );
     }
     if touches && hosts().next().is_none() {
         let problem = format!("it has no hosts, so that it is delegated to, and goes to {full}");
-        return refuse(Reason::Delegate, called, problem, "write the routes of this host out in one VirtualService");
+        return refuse(
+            Reason::Delegate,
+            called,
+            problem,
+            "write the routes of this host out in one VirtualService",
+        );
     }
     if among && !exact && in_mesh(object) && !touches {
         let problem = format!("by a wildcard it stands for {full}, but none of its routes names that host");
         return refuse(Reason::Wildcard, called, problem, "give the service a VirtualService of its own");
     }
     if exact && in_mesh(object) && !seen_by_all(object) {
-        let problem = format!("by its exportTo some callers of {full} do not see it, and for them nothing would be split");
+        let problem = format!(
+            "by its exportTo some callers of {full} do not see it, and for them nothing would be split"
+        );
         return refuse(Reason::Hidden, called, problem, "export it to all namespaces, or leave exportTo out");
     }
-    if let Some(other) = record::of(object).map(|record| record.host).filter(|other| touches && other != full) {
+    if let Some(other) = record::of(object).map(|record| record.host).filter(|other| touches && other != full)
+    {
         let problem = format!("it is split for a move of {other} at the moment");
         return refuse(Reason::Busy, called, problem, "wait until that move is over");
     }

@@ -24,7 +24,11 @@ impl Host {
         if let [name, namespace, "svc", domain] = parts[..]
             && !(name.is_empty() || namespace.is_empty() || domain.is_empty())
         {
-            return Ok(Self { name: name.to_owned(), namespace: namespace.to_owned(), full: full.to_owned() });
+            return Ok(Self {
+                name: name.to_owned(),
+                namespace: namespace.to_owned(),
+                full: full.to_owned(),
+            });
         }
         Err(IstioError::new(
             Reason::NotAService,

@@ -71,15 +71,23 @@ pub(crate) fn shares(
     if let Some(missing) =
         weights.iter().find(|(id, weight)| **weight > 0 && pods.iter().all(|pod| name(pod) != id.as_str()))
     {
-        return refuse(format!("replica {} has a weight and is no pod of it", missing.0), "take a new snapshot");
+        return refuse(
+            format!("replica {} has a weight and is no pod of it", missing.0),
+            "take a new snapshot",
+        );
     }
     let mut by_location: BTreeMap<Location, Vec<(&str, u32)>> = BTreeMap::new();
     for pod in pods {
-        let weight = weights.get(&ReplicaId::new(name(pod))).copied().unwrap_or(0);
-        match location(pod) {
-            Some(location) => by_location.entry(location).or_default().push((name(pod), weight)),
-            None if weight == 0 => {}
-            None => return refuse(format!("pod {} has no label {LOCATION_LABEL}", name(pod)), "label it"),
+        let weight = weights.get(&ReplicaId::new(name(pod))).copied();
+        match (location(pod), weight) {
+            (Some(location), Some(weight)) => {
+                by_location.entry(location).or_default().push((name(pod), weight));
+            }
+            // A replica that came since follows the others at its location.
+            (_, None | Some(0)) => {}
+            (None, Some(_)) => {
+                return refuse(format!("pod {} has no label {LOCATION_LABEL}", name(pod)), "label it");
+            }
         }
     }
     let mut shares = Shares::new();
@@ -87,7 +95,8 @@ pub(crate) fn shares(
         let weight = pods[0].1;
         if let Some(other) = pods.iter().find(|pod| pod.1 != weight) {
             let (one, at) = (pods[0].0, location.as_str());
-            let problem = format!("{one} and {} are both at `{at}` and shall have different weights", other.0);
+            let problem =
+                format!("{one} and {} are both at `{at}` and shall have different weights", other.0);
             return refuse(problem, "move one replica at a time");
         }
         shares.insert(location, weight.saturating_mul(u32::try_from(pods.len()).unwrap_or(u32::MAX)));

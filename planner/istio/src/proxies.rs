@@ -15,19 +15,17 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use serde_json::Value;
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 use sync::{Kept, Proxy, Version};
+use tokio::time::Instant;
 
 /// Between two questions.
 const POLL: Duration = Duration::from_millis(50);
 /// One question.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// A proxy that is up to date by its own dump, but not known to have the version, counts when nothing was sent to it for
-/// so long: longer than the control plane holds changes back that come one by one.
-const QUIET: Duration = Duration::from_secs(1);
+/// A proxy that does not get the version counts when it has acknowledged all that was sent to it, so long after its dump
+/// held what is expected: longer than the control plane holds back what comes one by one.
+const SENT_WITHIN: Duration = Duration::from_secs(1);
 
 /// Where the control plane is, and as whom it is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,12 +104,16 @@ impl Proxies {
         }
         let began = Instant::now();
         for address in addresses {
-            let address =
-                if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+            let address = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
             let control = Control { proxies: self, token: &token, address };
             control.settled(host, expected, began).await?;
         }
-        tracing::debug!(host = host.full, ?expected, took_ms = began.elapsed().as_millis(), "proxies have it");
+        tracing::debug!(
+            host = host.full,
+            ?expected,
+            took_ms = began.elapsed().as_millis(),
+            "proxies have it"
+        );
         Ok(())
     }
 }
@@ -133,11 +135,13 @@ impl Control<'_> {
             if witness.as_ref().is_some_and(|(id, _)| proxies.iter().all(|proxy| proxy.id != *id)) {
                 witness = None;
             }
-            let late = if witness.is_none() { self.witness(host, expected, &proxies, &mut witness).await? } else { Vec::new() };
+            let late = if witness.is_none() {
+                self.witness(host, expected, &proxies, &mut witness).await?
+            } else {
+                Vec::new()
+            };
             let late = match (&witness, late.is_empty()) {
-                (Some((_, version)), _) => {
-                    self.behind(host, expected, &proxies, version, &mut kept).await?
-                }
+                (Some((_, version)), _) => self.behind(host, expected, &proxies, version, &mut kept).await?,
                 // Nobody calls the host.
                 (None, true) => return Ok(()),
                 (None, false) => late,
@@ -199,12 +203,7 @@ impl Control<'_> {
             if state.has(version) && expected.by_version() {
                 continue;
             }
-            if !state.acknowledged() {
-                kept.forget(&proxy.id);
-                late.push(proxy.id.clone());
-                continue;
-            }
-            if kept.since(&proxy.id, &state.sent).is_none() {
+            if kept.since(&proxy.id).is_none() {
                 let dump = self.dump(&proxy.id, expected.types()).await?;
                 match dump.as_ref().and_then(|dump| expected.met(dump, host)) {
                     // It does not know the host.
@@ -213,10 +212,11 @@ impl Control<'_> {
                         late.push(proxy.id.clone());
                         continue;
                     }
-                    Some(true) => kept.begin(&proxy.id, &state.sent),
+                    Some(true) => kept.begin(&proxy.id),
                 }
             }
-            if kept.since(&proxy.id, &state.sent).is_none_or(|since| since < QUIET) {
+            // Whatever is sent to it from then on holds what is expected.
+            if !state.acknowledged() || kept.since(&proxy.id).is_none_or(|since| since < SENT_WITHIN) {
                 late.push(proxy.id.clone());
             }
         }
@@ -247,9 +247,11 @@ impl Control<'_> {
             .body(Full::new(Bytes::new()))
             .map_err(|error| failed(error.to_string()))?;
         let answer = async {
-            let answer = self.proxies.http.request(request).await.map_err(|error| failed(error.to_string()))?;
+            let answer =
+                self.proxies.http.request(request).await.map_err(|error| failed(error.to_string()))?;
             let status = answer.status();
-            let body = answer.into_body().collect().await.map_err(|error| failed(error.to_string()))?.to_bytes();
+            let body =
+                answer.into_body().collect().await.map_err(|error| failed(error.to_string()))?.to_bytes();
             if !status.is_success() {
                 return Err(failed(format!("it answers {status}")));
             }
@@ -272,6 +274,3 @@ impl Control<'_> {
         )
     }
 }
-
-/// Times since something is so, by name.
-type Since = HashMap<String, (String, Instant)>;

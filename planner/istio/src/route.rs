@@ -100,7 +100,11 @@ pub(crate) fn joined(route: &Value, host: &Host, ours: &Ours) -> Vec<Value> {
         if !is_split {
             return rule.clone();
         }
-        let at = if made.get(index) == Some(rule) { Some(index) } else { made.iter().position(|made| made == rule) };
+        let at = if made.get(index) == Some(rule) {
+            Some(index)
+        } else {
+            made.iter().position(|made| made == rule)
+        };
         at.and_then(|at| before.get(at)).cloned().unwrap_or_else(|| {
             let mut rule = rule.clone();
             rule["route"] = join(list(&rule, "/route"), before, within, host, ours, &record.shares).into();
@@ -121,7 +125,9 @@ fn join(
 ) -> Vec<Value> {
     let mut groups: Vec<(Option<Value>, Vec<Value>)> = Vec::new();
     for destination in route {
-        let base = subset(destination).filter(|_| goes_to(destination, host, within)).and_then(|name| ours.base(name));
+        let base = subset(destination)
+            .filter(|_| goes_to(destination, host, within))
+            .and_then(|name| ours.base(name));
         let whole = base.map(|base| whole(destination, base));
         match groups.last_mut() {
             Some((Some(last), parts)) if whole.as_ref() == Some(last) => parts.push(destination.clone()),
@@ -198,8 +204,7 @@ pub(crate) fn parts<'v>(
     let within = namespace(route);
     list(route, "/spec/http").iter().filter_map(move |rule| {
         let all = list(rule, "/route");
-        let with_traffic: Vec<&Value> =
-            all.iter().filter(|one| weight(one, all.len() == 1) > 0).collect();
+        let with_traffic: Vec<&Value> = all.iter().filter(|one| weight(one, all.len() == 1) > 0).collect();
         let only = with_traffic.len() == 1;
         let mut parts: Vec<(String, u64)> = with_traffic
             .into_iter()

@@ -4,7 +4,8 @@ use crate::{
     api::{Api, Written},
     check::Found,
     objects::{list, name, text},
-    pods, proxies::Expected,
+    pods,
+    proxies::Expected,
     route,
     steps::in_force,
 };
@@ -72,13 +73,7 @@ impl Shifter {
         let host = Host::of(service)?;
         // Before anything is written, also before a label is.
         crate::check::check(&self.api.objects().await?, &host)?;
-        let found = self.api.pods(&host).await?;
-        for (pod, location) in pods::assign(&found, weights, source, &host)? {
-            if self.api.label(pod, Some(location.as_str())).await? == Written::Overtaken {
-                return Err(busy(&host, "pods"));
-            }
-        }
-        let found = self.api.pods(&host).await?;
+        let found = self.located(&host, weights, source).await?;
         let shares = pods::shares(&found, weights, &host)?;
         self.carry(&host, &Goal::Split(shares.clone())).await?;
         let objects = self.api.objects().await?;
@@ -99,6 +94,27 @@ impl Shifter {
             }
         }
         Ok(())
+    }
+
+    /// The pods of a service, each with a location.
+    async fn located(
+        &self,
+        host: &Host,
+        weights: &BTreeMap<ReplicaId, u32>,
+        source: Option<&ReplicaId>,
+    ) -> Result<Vec<Value>, IstioError> {
+        for _ in 0..OVERTAKEN {
+            let found = self.api.pods(host).await?;
+            let missing = pods::assign(&found, weights, source, host)?;
+            if missing.is_empty() {
+                return Ok(found);
+            }
+            for (pod, location) in missing {
+                // Whether it was overtaken is seen when they are read again.
+                self.api.label(pod, Some(location.as_str())).await?;
+            }
+        }
+        Err(busy(host, "pods"))
     }
 
     async fn carry(&self, host: &Host, goal: &Goal) -> Result<(), IstioError> {

@@ -152,12 +152,18 @@ fn reverted(objects: &Objects, host: &Host, found: &Found<'_>) -> Result<(), Ist
         };
     };
     if record.routed && split.is_empty() {
-        return gone(format!("service {}", host.full), "the weights of the move were taken out of its routes");
+        return gone(
+            format!("service {}", host.full),
+            "the weights of the move were taken out of its routes",
+        );
     }
     let users = objects.virtual_services.iter().filter(|object| !is_own(object, host));
     for object in users.filter(|object| marked(object, host)) {
         if !route::is_split(object, host, &found.ours) {
-            return gone(called(Kind::VirtualService, object), "the weights of the move were taken out of it");
+            return gone(
+                called(Kind::VirtualService, object),
+                "the weights of the move were taken out of it",
+            );
         }
     }
     if let (Some(object), Some(rule)) = (split.first(), found.rule) {
@@ -188,8 +194,13 @@ fn wanted_routes<'o>(found: &Found<'o>, host: &Host, shares: &Shares) -> Vec<(&'
             return (*object, after);
         }
         after["spec"]["http"] = split.into();
-        let record =
-            Record { host: host.full.clone(), before: Some(before.into()), annotated, shares: shares.clone(), ..Record::default() };
+        let record = Record {
+            host: host.full.clone(),
+            before: Some(before.into()),
+            annotated,
+            shares: shares.clone(),
+            ..Record::default()
+        };
         record::put(&mut after, &record);
         (*object, after)
     });
@@ -203,22 +214,27 @@ fn rule_with(
     found: &Found<'_>,
     routed: bool,
 ) -> Value {
-    let own = || own(Kind::DestinationRule, host, json!({"host": host.full}));
+    let own = || own(Kind::DestinationRule, host, &json!({"host": host.full}));
     let rule = rule.cloned().unwrap_or_else(own);
     subsets::with(&rule, bases, &found.ours, routed)
 }
 
 fn own_route(own_now: Option<&Value>, host: &Host, shares: &Shares) -> Value {
     let whole = [json!({"route": [{"destination": {"host": host.full}}]})];
-    let new = || own(Kind::VirtualService, host, json!({"hosts": [host.full]}));
+    let new = || own(Kind::VirtualService, host, &json!({"hosts": [host.full]}));
     let mut object = own_now.cloned().unwrap_or_else(new);
     object["spec"]["http"] = route::split(&whole, &host.namespace, host, shares).into();
-    let record = Record { host: host.full.clone(), before: Some(whole.to_vec().into()), shares: shares.clone(), ..Record::default() };
+    let record = Record {
+        host: host.full.clone(),
+        before: Some(whole.to_vec().into()),
+        shares: shares.clone(),
+        ..Record::default()
+    };
     record::put(&mut object, &record);
     object
 }
 
-fn own(kind: Kind, host: &Host, spec: Value) -> Value {
+fn own(kind: Kind, host: &Host, spec: &Value) -> Value {
     json!({
         "apiVersion": "networking.istio.io/v1", "kind": kind.name(),
         "metadata": {"name": host.own(), "namespace": host.namespace, "labels": {"app.kubernetes.io/managed-by": MANAGER}},

@@ -28,6 +28,7 @@ impl Ours {
     }
 
     /// What a subset of ours is a part of: a subset of the user, or all pods. `None` when it is not ours.
+    #[expect(clippy::option_option, reason = "not ours, of all pods, of a subset")]
     pub(crate) fn base(&self, name: &str) -> Option<Option<&str>> {
         self.0.get(name).map(|(base, _)| base.as_deref())
     }
@@ -46,7 +47,8 @@ pub(crate) fn users(rule: Option<&Value>) -> BTreeSet<String> {
     };
     let now = names(list(rule, "/spec/subsets"));
     let Some(record) = record::of(rule) else { return now };
-    let mut users = names(record.before.as_ref().and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default());
+    let mut users =
+        names(record.before.as_ref().and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default());
     let made: BTreeSet<String> = users
         .iter()
         .map(|user| Some(user.as_str()))

@@ -2,6 +2,7 @@
 mod crash;
 mod property;
 mod refused;
+mod replicas;
 mod shapes;
 
 use crate::{Goal, Host, IstioError, Kind, Location, Objects, Shares, Write};
@@ -28,6 +29,7 @@ pub(crate) fn rule(name: &str, spec: Value) -> Value {
     object("DestinationRule", "shop", name, spec)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "they are written where they are passed")]
 pub(crate) fn object(kind: &str, namespace: &str, name: &str, spec: Value) -> Value {
     json!({
         "apiVersion": "networking.istio.io/v1", "kind": kind,
@@ -50,7 +52,8 @@ pub(crate) fn apply(objects: &mut Objects, write: &Write) {
         Kind::DestinationRule => &mut objects.destination_rules,
     };
     let at = |all: &[Value], namespace: &str, name: &str| {
-        all.iter().position(|one| one["metadata"]["name"] == name && one["metadata"]["namespace"] == namespace)
+        all.iter()
+            .position(|one| one["metadata"]["name"] == name && one["metadata"]["namespace"] == namespace)
     };
     match write {
         Write::Create { object, .. } => {
@@ -58,7 +61,8 @@ pub(crate) fn apply(objects: &mut Objects, write: &Write) {
             object["metadata"]["resourceVersion"] = "1".into();
             let metadata = &object["metadata"];
             assert!(
-                at(all, metadata["namespace"].as_str().unwrap(), metadata["name"].as_str().unwrap()).is_none(),
+                at(all, metadata["namespace"].as_str().unwrap(), metadata["name"].as_str().unwrap())
+                    .is_none(),
                 "it is there already: {object}"
             );
             all.push(object);
@@ -182,7 +186,11 @@ pub(crate) fn meshes() -> Vec<(&'static str, Objects)> {
         (
             "all of it",
             mesh(
-                &[route("web", canary), route("edge", gateway), route("b", json!({"hosts": ["b"], "http": [to("b")]}))],
+                &[
+                    route("web", canary),
+                    route("edge", gateway),
+                    route("b", json!({"hosts": ["b"], "http": [to("b")]})),
+                ],
                 &[rule("web", json!({"host": HOST, "subsets": v1()})), rule("b", json!({"host": "b"}))],
             ),
         ),

@@ -82,9 +82,13 @@ impl Write {
         let version = text(before, "/metadata/resourceVersion");
         let mut patch = vec![json!({"op": "test", "path": "/metadata/resourceVersion", "value": version})];
         let field = kind.field();
-        operations(&mut patch, &format!("/spec/{field}"), before["spec"].get(field), after["spec"].get(field));
-        let annotations =
-            (before["metadata"].get("annotations"), after["metadata"].get("annotations"));
+        operations(
+            &mut patch,
+            &format!("/spec/{field}"),
+            before["spec"].get(field),
+            after["spec"].get(field),
+        );
+        let annotations = (before["metadata"].get("annotations"), after["metadata"].get("annotations"));
         if let (Some(Value::Object(old)), Some(Value::Object(new))) = annotations {
             let path = format!("/metadata/annotations/{}", ANNOTATION.replace('/', "~1"));
             operations(&mut patch, &path, old.get(ANNOTATION), new.get(ANNOTATION));

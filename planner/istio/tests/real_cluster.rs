@@ -1,6 +1,6 @@
 //! Against a real Kubernetes with Istio: `KUBECONFIG=... cargo test -p foremesh-istio --test real_cluster -- --ignored`,
 //! where the pod network can be reached and `kubectl` is there (`scripts/testbed exec`).
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 use foremesh_core::ids::{ReplicaId, ServiceId};
 use foremesh_istio::{Proxies, ProxySettings, Shifter};
 use serde_json::{Value, json};
@@ -8,8 +8,9 @@ use std::{
     collections::BTreeMap,
     io::Write,
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
+use tokio::time::{Instant, sleep};
 
 const DEADLINE: Duration = Duration::from_secs(90);
 
@@ -19,7 +20,7 @@ fn kubectl(argv: &[&str]) -> Result<String, String> {
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
-fn apply(manifests: &[Value]) {
+async fn apply(manifests: &[Value]) {
     let began = Instant::now();
     loop {
         let mut child =
@@ -30,7 +31,7 @@ fn apply(manifests: &[Value]) {
             return;
         }
         assert!(began.elapsed() < DEADLINE, "the manifests are not taken");
-        std::thread::sleep(Duration::from_millis(500));
+        sleep(Duration::from_millis(500)).await;
     }
 }
 
@@ -50,7 +51,8 @@ fn deployment(space: &str, name: &str, argument: &str, replicas: u32) -> Value {
         "resources": {"requests": {"cpu": "20m", "memory": "16Mi"}},
     });
     if argument == "serve" {
-        container["readinessProbe"] = json!({"httpGet": {"path": "/ready", "port": 8080}, "periodSeconds": 1});
+        container["readinessProbe"] =
+            json!({"httpGet": {"path": "/ready", "port": 8080}, "periodSeconds": 1});
     }
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": space},
@@ -68,34 +70,40 @@ fn deployment(space: &str, name: &str, argument: &str, replicas: u32) -> Value {
 }
 
 impl Space {
-    fn new(name: &str, users: &[Value]) -> Self {
+    async fn new(name: &str, users: &[Value]) -> Self {
         let space = Self(name.to_owned());
         apply(&[
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"istio-injection": "enabled"}}}),
             json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": "istio-system"}}),
-        ]);
-        space.until("its certificate", || kubectl(&["-n", name, "get", "configmap", "istio-ca-root-cert"]));
+        ])
+        .await;
+        space
+            .until("its certificate", || kubectl(&["-n", name, "get", "configmap", "istio-ca-root-cert"]))
+            .await;
         let service = json!({
             "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": name},
             "spec": {"selector": {"app": "web"}, "ports": [{"name": "http", "port": 8080}]},
         });
-        let mut all = vec![service, deployment(name, "web", "serve", 2), deployment(name, "client", "idle", 1)];
+        let mut all =
+            vec![service, deployment(name, "web", "serve", 2), deployment(name, "client", "idle", 1)];
         all.extend(users.iter().cloned());
-        apply(&all);
+        apply(&all).await;
         for workload in ["deployment/web", "deployment/client"] {
-            space.until("ready pods", || kubectl(&["-n", name, "rollout", "status", workload, "--timeout=5s"]));
+            space
+                .until("ready pods", || kubectl(&["-n", name, "rollout", "status", workload, "--timeout=5s"]))
+                .await;
         }
         space
     }
 
-    fn until(&self, what: &str, ask: impl Fn() -> Result<String, String>) {
+    async fn until(&self, what: &str, ask: impl Fn() -> Result<String, String>) {
         let began = Instant::now();
         loop {
             match ask() {
                 Ok(_) => return,
                 Err(error) => assert!(began.elapsed() < DEADLINE, "{}: no {what}: {error}", self.0),
             }
-            std::thread::sleep(Duration::from_millis(300));
+            sleep(Duration::from_millis(300)).await;
         }
     }
 
@@ -138,8 +146,11 @@ impl Space {
     }
 }
 
-async fn moved(name: &str, users: &[Value]) {
-    let space = Space::new(name, users);
+/// Moments at which a planner is killed, before it is let to the end.
+const KILLED_AFTER_MS: [u64; 6] = [8, 20, 45, 90, 200, 600];
+
+async fn moved(name: &str, users: &[Value], killed: bool) {
+    let space = Space::new(name, users).await;
     let client = kube::Client::try_default().await.unwrap();
     let settings = ProxySettings { account: name.to_owned(), ..ProxySettings::default() };
     // Made anew for each step, as after a restart.
@@ -155,16 +166,20 @@ async fn moved(name: &str, users: &[Value]) {
     assert_eq!(shifter().weights(&service).await.unwrap(), even);
 
     let load = space.load(250, 26);
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    sleep(Duration::from_secs(2)).await;
     for shares in [(100, 0), (50, 50), (90, 10), (0, 100)] {
         let weights: BTreeMap<ReplicaId, u32> =
             [(source.clone(), shares.0), (target.clone(), shares.1)].into();
+        for after in KILLED_AFTER_MS.into_iter().filter(|_| killed) {
+            let (shifter, after) = (shifter(), Duration::from_millis(after));
+            let _ = tokio::time::timeout(after, shifter.set_weights(&service, &weights, Some(&source))).await;
+        }
         let began = Instant::now();
         shifter().set_weights(&service, &weights, Some(&source)).await.unwrap();
         let took = began.elapsed();
         assert_eq!(shifter().weights(&service).await.unwrap(), weights);
         let at = Space::served(&pods);
-        tokio::time::sleep(Duration::from_secs(3)).await;
+        sleep(Duration::from_secs(3)).await;
         let now = Space::served(&pods);
         let (from, to) = (now[0] - at[0], now[1] - at[1]);
         println!("{name} {shares:?}: in force after {took:?}, then served {from} and {to}");
@@ -174,6 +189,10 @@ async fn moved(name: &str, users: &[Value]) {
         let again = Instant::now();
         shifter().set_weights(&service, &weights, None).await.unwrap();
         println!("{name} {shares:?}: the same again took {:?}", again.elapsed());
+    }
+    for after in KILLED_AFTER_MS.into_iter().filter(|_| killed) {
+        let (shifter, after) = (shifter(), Duration::from_millis(after));
+        let _ = tokio::time::timeout(after, shifter.restore(&service)).await;
     }
     let began = Instant::now();
     shifter().restore(&service).await.unwrap();
@@ -192,13 +211,23 @@ async fn moved(name: &str, users: &[Value]) {
 #[tokio::test]
 #[ignore = "needs a cluster with Istio, by KUBECONFIG"]
 async fn a_host_without_objects_is_split_and_left_as_it_was() {
-    moved("w-istio-plain", &[]).await;
+    moved("w-istio-plain", &[], false).await;
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster with Istio, by KUBECONFIG"]
 async fn a_host_with_a_users_route_and_rule_is_split_and_left_as_it_was() {
-    let name = "w-istio-users";
+    moved("w-istio-users", &users("w-istio-users"), false).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster with Istio, by KUBECONFIG"]
+async fn a_planner_that_is_killed_in_each_step_loses_no_request() {
+    moved("w-istio-killed", &users("w-istio-killed"), true).await;
+}
+
+/// A route with a header and retries, and a rule with a policy and a subset.
+fn users(name: &str) -> [Value; 2] {
     let host = format!("web.{name}.svc.cluster.local");
     let metadata = json!({"name": "web", "namespace": name, "annotations": {"team": "shop"}});
     let rule = json!({
@@ -221,5 +250,5 @@ async fn a_host_with_a_users_route_and_rule_is_split_and_left_as_it_was() {
             },
         ]},
     });
-    moved(name, &[rule, route]).await;
+    [rule, route]
 }

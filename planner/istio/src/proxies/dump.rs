@@ -79,7 +79,11 @@ fn endpoints(subsets: &BTreeSet<String>, dump: &Value, host: &Host) -> Option<bo
         known = true;
         let has = list(config, "/endpoints").iter().any(|group| !list(group, "/lbEndpoints").is_empty());
         // A service has a cluster for each of its ports.
-        if has { filled.insert(subset) } else { empty.insert(subset) };
+        if has {
+            filled.insert(subset)
+        } else {
+            empty.insert(subset)
+        };
     }
     let there = |subset: &String| filled.contains(subset.as_str()) && !empty.contains(subset.as_str());
     known.then(|| subsets.iter().all(there))
@@ -96,10 +100,8 @@ fn routes(parts: &BTreeSet<Parts>, ours: &BTreeSet<String>, dump: &Value, host: 
         if let Some(only) = route.pointer("/route/cluster").and_then(Value::as_str) {
             clusters.push((only.to_owned(), 0));
         }
-        let of_host: Vec<(&str, u64)> = clusters
-            .iter()
-            .filter_map(|(cluster, weight)| Some((subset(cluster, host)?, *weight)))
-            .collect();
+        let of_host: Vec<(&str, u64)> =
+            clusters.iter().filter_map(|(cluster, weight)| Some((subset(cluster, host)?, *weight))).collect();
         known |= !of_host.is_empty();
         let mut mine: Parts = of_host
             .into_iter()
@@ -111,5 +113,7 @@ fn routes(parts: &BTreeSet<Parts>, ours: &BTreeSet<String>, dump: &Value, host: 
             found.insert(mine);
         }
     }
-    known.then(|| if parts.is_empty() { found.is_empty() } else { !found.is_empty() && found.is_subset(parts) })
+    known.then(
+        || if parts.is_empty() { found.is_empty() } else { !found.is_empty() && found.is_subset(parts) },
+    )
 }

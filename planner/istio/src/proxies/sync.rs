@@ -1,8 +1,8 @@
 //! What was sent to each proxy, and what it acknowledged.
-use super::Since;
 use crate::objects::text;
 use serde_json::Value;
-use std::time::{Duration, Instant};
+use std::{collections::HashMap, time::Duration};
+use tokio::time::Instant;
 
 /// Length of the identifier that follows the version in a nonce.
 const UUID: usize = 36;
@@ -27,7 +27,7 @@ impl Version {
 /// A kind of configuration of a proxy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct State {
-    pub(super) sent: String,
+    sent: String,
     acked: String,
 }
 
@@ -68,21 +68,17 @@ pub(super) fn read(answer: &Value) -> Vec<Proxy> {
     proxies.collect()
 }
 
-/// Since when proxies have been found up to date, with nothing sent to them.
+/// Since when proxies are known to be given what is expected.
 #[derive(Debug, Default)]
-pub(super) struct Kept(Since);
+pub(super) struct Kept(HashMap<String, Instant>);
 
 impl Kept {
-    pub(super) fn since(&self, proxy: &str, sent: &str) -> Option<Duration> {
-        self.0.get(proxy).filter(|(nonce, _)| nonce == sent).map(|(_, since)| since.elapsed())
+    pub(super) fn since(&self, proxy: &str) -> Option<Duration> {
+        self.0.get(proxy).map(Instant::elapsed)
     }
 
-    pub(super) fn begin(&mut self, proxy: &str, sent: &str) {
-        self.0.insert(proxy.to_owned(), (sent.to_owned(), Instant::now()));
-    }
-
-    pub(super) fn forget(&mut self, proxy: &str) {
-        self.0.remove(proxy);
+    pub(super) fn begin(&mut self, proxy: &str) {
+        self.0.insert(proxy.to_owned(), Instant::now());
     }
 }
 
@@ -92,7 +88,7 @@ mod tests {
 
     #[test]
     fn versions_are_ordered_by_time_and_number() {
-        let nonce = "2026-01-02T03:04:05Z/4913e161c54-97af-4af0-b642-030cadb29ecd0";
+        let nonce = "2026-01-02T03:04:05Z/491e161c548-97af-4af0-b642-030cadb29ecd";
         let version = Version::of_nonce(nonce).unwrap();
         assert_eq!(version, Version("2026-01-02T03:04:05Z".to_owned(), 491));
         assert!(version > Version::of("2026-01-02T03:04:05Z/99").unwrap());

@@ -45,6 +45,9 @@ fn on_the_way_out_the_routes_go_before_the_subsets() {
         }
         assert_eq!(kinds.first(), Some(&Kind::DestinationRule), "{name}: the note");
         assert_eq!(kinds.last(), Some(&Kind::DestinationRule), "{name}: the subsets");
-        assert!(kinds[1..kinds.len() - 1].iter().all(|kind| *kind == Kind::VirtualService), "{name}: {kinds:?}");
+        assert!(
+            kinds[1..kinds.len() - 1].iter().all(|kind| *kind == Kind::VirtualService),
+            "{name}: {kinds:?}"
+        );
     }
 }

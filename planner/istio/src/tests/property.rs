@@ -5,36 +5,41 @@ use proptest::prelude::*;
 fn destination() -> impl Strategy<Value = Value> {
     let host = prop_oneof![Just(HOST), Just("web"), Just("other")];
     let subset = prop_oneof![Just(None), Just(Some("v1")), Just(Some("v2"))];
-    (host, subset, proptest::option::of(0_u32..200), any::<bool>()).prop_map(|(host, subset, weight, headers)| {
-        let mut one = json!({"destination": {"host": host}});
-        if let Some(subset) = subset.filter(|_| host != "other") {
-            one["destination"]["subset"] = subset.into();
-        }
-        if let Some(weight) = weight {
-            one["weight"] = weight.into();
-        }
-        if headers {
-            one["headers"] = json!({"request": {"add": {"a": "b"}}});
-        }
-        one
-    })
+    (host, subset, proptest::option::of(0_u32..200), any::<bool>()).prop_map(
+        |(host, subset, weight, headers)| {
+            let mut one = json!({"destination": {"host": host}});
+            if let Some(subset) = subset.filter(|_| host != "other") {
+                one["destination"]["subset"] = subset.into();
+            }
+            if let Some(weight) = weight {
+                one["weight"] = weight.into();
+            }
+            if headers {
+                one["headers"] = json!({"request": {"add": {"a": "b"}}});
+            }
+            one
+        },
+    )
 }
 
 fn http_rule() -> impl Strategy<Value = Value> {
-    (proptest::collection::vec(destination(), 1..4), any::<bool>(), any::<bool>()).prop_map(|(route, matches, unknown)| {
-        let mut rule = json!({"route": route});
-        if matches {
-            rule["match"] = json!([{"headers": {"x": {"exact": "1"}}}]);
-        }
-        if unknown {
-            rule["fieldOfTheFuture"] = json!({"deep": [1, null, "x"]});
-        }
-        rule
-    })
+    (proptest::collection::vec(destination(), 1..4), any::<bool>(), any::<bool>()).prop_map(
+        |(route, matches, unknown)| {
+            let mut rule = json!({"route": route});
+            if matches {
+                rule["match"] = json!([{"headers": {"x": {"exact": "1"}}}]);
+            }
+            if unknown {
+                rule["fieldOfTheFuture"] = json!({"deep": [1, null, "x"]});
+            }
+            rule
+        },
+    )
 }
 
 fn any_mesh() -> impl Strategy<Value = Objects> {
-    let routes = proptest::collection::vec((proptest::collection::vec(http_rule(), 1..4), any::<bool>()), 0..3);
+    let routes =
+        proptest::collection::vec((proptest::collection::vec(http_rule(), 1..4), any::<bool>()), 0..3);
     (routes, any::<bool>()).prop_map(|(routes, annotated)| {
         let routes: Vec<Value> = (0..)
             .zip(routes)

@@ -3,10 +3,12 @@ use super::*;
 use crate::Reason;
 
 fn refusal(objects: &Objects) -> IstioError {
-    run(&mut objects.clone(), &Goal::Split(shares(100, 0, 0)), 60).expect_err(&format!("it is split: {objects:?}"))
+    run(&mut objects.clone(), &Goal::Split(shares(100, 0, 0)), 60)
+        .expect_err(&format!("it is split: {objects:?}"))
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn what_cannot_be_split_is_refused_with_the_object() {
     let to = || json!([{"destination": {"host": HOST}}]);
     let http = |spec: Value| mesh(&[route("r", spec)], &[]);
@@ -22,25 +24,62 @@ fn what_cannot_be_split_is_refused_with_the_object() {
     let mut busy = mesh(&[route("r", json!({"hosts": [HOST], "http": [{"route": to()}]}))], &[]);
     busy.virtual_services[0]["metadata"]["annotations"] =
         json!({"foremesh.dev/traffic": "{\"host\":\"other.shop.svc.cluster.local\"}"});
-    let two = [route("a", json!({"hosts": [HOST], "http": [{"route": to()}]})), route("r", json!({"hosts": ["web"], "http": []}))];
+    let two = [
+        route("a", json!({"hosts": [HOST], "http": [{"route": to()}]})),
+        route("r", json!({"hosts": ["web"], "http": []})),
+    ];
     let cases = [
         (Reason::NotHttp, "VirtualService", http(json!({"hosts": [HOST], "tcp": [{"route": to()}]}))),
         (Reason::NotHttp, "VirtualService", http(json!({"hosts": ["x"], "tls": [{"route": to()}]}))),
-        (Reason::Delegate, "VirtualService", http(json!({"hosts": [HOST], "http": [{"delegate": {"name": "d"}}]}))),
+        (
+            Reason::Delegate,
+            "VirtualService",
+            http(json!({"hosts": [HOST], "http": [{"delegate": {"name": "d"}}]})),
+        ),
         (Reason::Delegate, "VirtualService", http(json!({"http": [{"route": to()}]}))),
-        (Reason::Wildcard, "VirtualService", http(json!({"hosts": ["*"], "http": [{"route": [{"destination": {"host": "x"}}]}]}))),
-        (Reason::Hidden, "VirtualService", http(json!({"hosts": [HOST], "exportTo": ["."], "http": [{"route": to()}]}))),
+        (
+            Reason::Wildcard,
+            "VirtualService",
+            http(json!({"hosts": ["*"], "http": [{"route": [{"destination": {"host": "x"}}]}]})),
+        ),
+        (
+            Reason::Hidden,
+            "VirtualService",
+            http(json!({"hosts": [HOST], "exportTo": ["."], "http": [{"route": to()}]})),
+        ),
         (Reason::HostForm, "VirtualService", http(json!({"hosts": ["web.shop"], "http": []}))),
-        (Reason::HostForm, "VirtualService", http(json!({"hosts": ["x"], "http": [{"route": [{"destination": {"host": "web.shop.svc"}}]}]}))),
-        (Reason::Subset, "VirtualService", http(json!({"hosts": [HOST], "http": [{"route": [{"destination": {"host": HOST, "subset": "v9"}}]}]}))),
+        (
+            Reason::HostForm,
+            "VirtualService",
+            http(json!({"hosts": ["x"], "http": [{"route": [{"destination": {"host": "web.shop.svc"}}]}]})),
+        ),
+        (
+            Reason::Subset,
+            "VirtualService",
+            http(
+                json!({"hosts": [HOST], "http": [{"route": [{"destination": {"host": HOST, "subset": "v9"}}]}]}),
+            ),
+        ),
         (Reason::Ambiguous, "VirtualService", mesh(&two, &[])),
         (Reason::Busy, "VirtualService", busy),
-        (Reason::Ambiguous, "DestinationRule", mesh(&[], &[rule("a", json!({"host": HOST})), rule("r", json!({"host": "web"}))])),
+        (
+            Reason::Ambiguous,
+            "DestinationRule",
+            mesh(&[], &[rule("a", json!({"host": HOST})), rule("r", json!({"host": "web"}))]),
+        ),
         (Reason::Wildcard, "DestinationRule", mesh(&[], &[rule("r", json!({"host": "*.local"}))])),
         (Reason::HostForm, "DestinationRule", mesh(&[], &[rule("r", json!({"host": "web.shop"}))])),
         (Reason::Hidden, "DestinationRule", mesh(&[], &[foreign])),
-        (Reason::Hidden, "DestinationRule", mesh(&[], &[rule("r", json!({"host": HOST, "exportTo": ["."]}))])),
-        (Reason::Selected, "DestinationRule", mesh(&[], &[rule("r", json!({"host": HOST, "workloadSelector": {}}))])),
+        (
+            Reason::Hidden,
+            "DestinationRule",
+            mesh(&[], &[rule("r", json!({"host": HOST, "exportTo": ["."]}))]),
+        ),
+        (
+            Reason::Selected,
+            "DestinationRule",
+            mesh(&[], &[rule("r", json!({"host": HOST, "workloadSelector": {}}))]),
+        ),
         (Reason::Subset, "DestinationRule", subsets(&["v1", "v1-target"])),
         (Reason::Subset, "DestinationRule", subsets(&["foremesh-stay"])),
         (Reason::GatewayApi, "HTTPRoute", Objects { http_routes: vec![http_route], ..Objects::default() }),

@@ -19,7 +19,10 @@ fn own_objects_where_there_are_none() {
     );
     let rule = &objects.destination_rules[0];
     assert_eq!(rule["metadata"]["name"], "foremesh-web");
-    assert_eq!(rule["spec"]["subsets"][1], json!({"name": "foremesh-target", "labels": {"foremesh.dev/location": "target"}}));
+    assert_eq!(
+        rule["spec"]["subsets"][1],
+        json!({"name": "foremesh-target", "labels": {"foremesh.dev/location": "target"}})
+    );
 }
 
 #[test]
@@ -27,9 +30,7 @@ fn a_canary_keeps_its_share_and_all_else() {
     let (_, mut objects) = meshes().into_iter().find(|(name, _)| *name == "a canary").unwrap();
     let before = objects.clone();
     split(&mut objects, &shares(30, 70, 0));
-    let part = |subset: &str, weight: u32| {
-        json!({"destination": {"host": "web", "subset": subset}, "weight": weight, "headers": {"request": {"set": {"a": "b"}}}})
-    };
+    let part = |subset: &str, weight: u32| json!({"destination": {"host": "web", "subset": subset}, "weight": weight, "headers": {"request": {"set": {"a": "b"}}}});
     let rules = http(&objects, 0);
     assert_eq!(
         rules[1]["route"],
@@ -97,7 +98,8 @@ fn weights_sum_to_what_they_are_parts_of() {
         (u64::from(u32::MAX), shares(u32::MAX, 0, 0), &[u64::from(u32::MAX), 0]),
     ];
     for (weight, shares, expected) in cases {
-        let parts: Vec<u64> = crate::share::divide(weight, &shares).into_iter().map(|(_, part)| part).collect();
+        let parts: Vec<u64> =
+            crate::share::divide(weight, &shares).into_iter().map(|(_, part)| part).collect();
         assert_eq!(parts, expected, "{weight} by {shares:?}");
     }
 }
