@@ -19,8 +19,10 @@ use std::time::Duration;
 use sync::{Kept, Proxy, Version};
 use tokio::time::Instant;
 
-/// Between two questions.
+/// Between the first two questions; twice as long between the next two.
 const POLL: Duration = Duration::from_millis(50);
+/// No longer than this: the answer has 2 KB for each proxy of the mesh.
+const SLOWEST_POLL: Duration = Duration::from_millis(400);
 /// One question.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// A proxy that does not get the version counts when it has acknowledged all that was sent to it, so long after its dump
@@ -128,7 +130,7 @@ struct Control<'a> {
 impl Control<'_> {
     async fn settled(&self, host: &Host, expected: &Expected, began: Instant) -> Result<(), IstioError> {
         let within = self.proxies.settings.within;
-        let mut kept = Kept::default();
+        let (mut kept, mut poll) = (Kept::default(), POLL);
         let mut witness: Option<(String, Version)> = None;
         loop {
             let proxies = sync::read(&self.ask("syncz").await?);
@@ -152,7 +154,8 @@ impl Control<'_> {
             if began.elapsed() > within {
                 return Err(self.too_late(host, expected, &late));
             }
-            tokio::time::sleep(POLL).await;
+            tokio::time::sleep(poll).await;
+            poll = (poll * 2).min(SLOWEST_POLL);
         }
     }
 

@@ -117,3 +117,80 @@ fn routes(parts: &BTreeSet<Parts>, ours: &BTreeSet<String>, dump: &Value, host: 
         || if parts.is_empty() { found.is_empty() } else { !found.is_empty() && found.is_subset(parts) },
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::{HOST, host};
+    use serde_json::json;
+
+    fn cluster(subset: &str) -> String {
+        format!("outbound|8080|{subset}|{HOST}")
+    }
+
+    fn routes_dump(routes: &[Value]) -> Value {
+        json!({"configs": [
+            {"name": "8080", "virtualHosts": [{"name": "web", "routes": routes}]},
+            {"name": "80", "virtualHosts": [{"routes": [{"route": {"cluster": "outbound|80||other"}}]}]},
+        ]})
+    }
+
+    fn weighted(parts: &[(&str, u64)]) -> Value {
+        let parts: Vec<Value> =
+            parts.iter().map(|(subset, weight)| json!({"name": cluster(subset), "weight": weight})).collect();
+        json!({"route": {"weightedClusters": {"clusters": parts}}})
+    }
+
+    fn only(subset: &str) -> Value {
+        json!({"route": {"cluster": cluster(subset)}})
+    }
+
+    #[test]
+    fn a_proxy_has_the_weights_or_not_or_does_not_know_the_host() {
+        let parts = |all: &[(&str, u64)]| {
+            let all = all.iter().map(|(subset, weight)| ((*subset).to_owned(), *weight)).collect::<Parts>();
+            BTreeSet::from([all])
+        };
+        let (half, all) = (parts(&[("s", 50), ("t", 50)]), parts(&[("t", 0)]));
+        let cases = [
+            ("half", &half, vec![weighted(&[("t", 50), ("s", 50)])], Some(true)),
+            (
+                "half beside the user's",
+                &half,
+                vec![weighted(&[("s", 50), ("t", 50)]), only("v1")],
+                Some(true),
+            ),
+            ("weights of before", &half, vec![weighted(&[("s", 90), ("t", 10)])], Some(false)),
+            ("one rule of before", &half, vec![weighted(&[("s", 50), ("t", 50)]), only("s")], Some(false)),
+            ("not split yet", &half, vec![only("")], Some(false)),
+            ("all at the target", &all, vec![only("t")], Some(true)),
+            ("all at the source", &all, vec![only("s")], Some(false)),
+            ("out", &BTreeSet::new(), vec![only("")], Some(true)),
+            ("not out yet", &BTreeSet::new(), vec![only("t")], Some(false)),
+            ("another host", &half, vec![], None),
+        ];
+        for (case, parts, found, expected) in cases {
+            let ours = BTreeSet::from(["s".to_owned(), "t".to_owned()]);
+            let wanted = Expected::Routes { parts: parts.clone(), ours };
+            assert_eq!(wanted.met(&routes_dump(&found), &host()), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn a_subset_has_endpoints_at_each_port_or_not() {
+        let full =
+            |subset: &str| json!({"clusterName": cluster(subset), "endpoints": [{"lbEndpoints": [{}]}]});
+        let empty = |subset: &str| json!({"clusterName": cluster(subset)});
+        let cases = [
+            ("there", vec![full("s"), full("t"), empty("v1")], Some(true)),
+            ("one is empty", vec![full("s"), empty("t")], Some(false)),
+            ("one is not there", vec![full("s")], Some(false)),
+            ("one port is empty", vec![full("s"), full("t"), empty("t")], Some(false)),
+            ("another host", vec![json!({"clusterName": "outbound|80||other"})], None),
+        ];
+        for (case, configs, expected) in cases {
+            let wanted = Expected::Endpoints(BTreeSet::from(["s".to_owned(), "t".to_owned()]));
+            assert_eq!(wanted.met(&json!({"configs": configs}), &host()), expected, "{case}");
+        }
+    }
+}

@@ -14,11 +14,14 @@ fn weights(all: &[(&str, u32)]) -> BTreeMap<ReplicaId, u32> {
     all.iter().map(|(name, weight)| (ReplicaId::new(*name), *weight)).collect()
 }
 
+/// Name, pods, weights, the named source, and what is to be labelled.
+type Case<'c> =
+    (&'c str, Vec<Value>, &'c [(&'c str, u32)], Option<&'c str>, Result<&'c [(&'c str, Location)], Reason>);
+
 #[test]
 fn the_replica_that_is_given_up_is_the_source_and_others_stay() {
     let (a, b, t) = (pod("a", None), pod("b", None), pod("t", Some("target")));
-    type Expected<'e> = Result<&'e [(&'e str, Location)], Reason>;
-    let cases: [(&str, Vec<Value>, &[(&str, u32)], Option<&str>, Expected<'_>); 6] = [
+    let cases: [Case<'_>; 6] = [
         (
             "named",
             vec![a.clone(), b.clone(), t.clone()],
