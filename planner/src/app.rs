@@ -67,8 +67,16 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let listener = TcpListener::bind(settings.listen).await.with_context(|| {
         format!("address {} cannot be listened on; stop what uses it, or change `listen`", settings.listen)
     })?;
-    let ports = place.open(&settings.state_directory).await?;
+    let (ports, cluster) = place.open(&settings.state_directory).await?;
     let mut assembled = Assembled::new(&settings, policies, ports, Clock::System).await?;
+    if let Some(cluster) = cluster {
+        let active = assembled.rollouts.active().await?;
+        let alive = active.into_iter().map(|record| record.relocation.workload).collect();
+        if let Err(error) = cluster.sweep(&alive).await {
+            // What was begun by nobody known stays; its workloads are refused until a start at which it is taken back.
+            tracing::error!(%error, "moves of which nothing is known could not be looked for");
+        }
+    }
     if let Some(module) = module {
         tracing::info!(sha256 = module.digest(), "the filter module is served at {MODULE_PATH}");
         assembled.router = assembled.router.merge(module.router());
@@ -93,13 +101,16 @@ impl<'a> Place<'a> {
         }
     }
 
-    async fn open(self, state_directory: &Path) -> anyhow::Result<PlatformPorts> {
+    /// The ports, and the cluster, in which moves that nobody knows of are taken back before anything else is done.
+    async fn open(self, state_directory: &Path) -> anyhow::Result<(PlatformPorts, Option<Kubernetes>)> {
         Ok(match self {
             Self::Hosts(hosts) => {
-                PlatformPorts::of(HostsPlatform::open(hosts, state_directory, Clock::System).await?)
+                let platform = HostsPlatform::open(hosts, state_directory, Clock::System).await?;
+                (PlatformPorts::of(platform), None)
             }
             Self::Kubernetes(cluster) => {
-                PlatformPorts::of(Kubernetes::connect(cluster, Clock::System).await?)
+                let platform = Kubernetes::connect(cluster, Clock::System).await?;
+                (PlatformPorts::of(platform.clone()), Some(platform))
             }
         })
     }

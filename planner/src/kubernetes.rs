@@ -1,19 +1,19 @@
-//! Kubernetes as a platform: so far what is there is read, and nothing is changed.
+//! Kubernetes with Istio as a platform.
+mod moves;
+
 use crate::{
     clock::Clock,
-    platform::{Inventory, PlatformError, Relocator, TrafficShifter},
+    platform::{Inventory, PlatformError},
     settings::KubernetesSettings,
 };
 use async_trait::async_trait;
-use foremesh_core::{
-    ids::{NodeId, ReplicaId, ServiceId, WorkloadId},
-    topology::Snapshot,
-};
+use foremesh_core::{ids::NodeId, topology::Snapshot};
 use foremesh_kubernetes::{Cluster, ClusterError};
 use foremesh_summary::{
     WindowSummary,
     wire::{Direction, RouteWindow},
 };
+use moves::Moves;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// Longest wait for the first lists when the planner starts. After that it starts without: its snapshots are errors, which
@@ -25,6 +25,8 @@ const ASKED_EVERY: Duration = Duration::from_millis(200);
 #[derive(Clone, Debug)]
 pub struct Kubernetes {
     cluster: Arc<Cluster>,
+    /// None where nothing may be changed.
+    moves: Option<Arc<Moves>>,
 }
 
 impl Kubernetes {
@@ -33,8 +35,13 @@ impl Kubernetes {
     /// # Errors
     /// When it is not known how to reach the cluster.
     pub async fn connect(settings: &KubernetesSettings, clock: Clock) -> Result<Self, ClusterError> {
-        let cluster = Cluster::connect(settings.cluster(), Arc::new(move || clock.now())).await?;
-        let platform = Self { cluster: Arc::new(cluster) };
+        let telling = clock.clone();
+        let cluster = Cluster::connect(settings.cluster(), Arc::new(move || telling.now())).await?;
+        let moves = match &settings.moves {
+            Some(moves) => Some(Arc::new(Moves::begin(settings, moves, clock).await?)),
+            None => None,
+        };
+        let platform = Self { cluster: Arc::new(cluster), moves };
         let listed = async {
             while platform.cluster.snapshot().await.is_err() {
                 tokio::time::sleep(ASKED_EVERY).await;
@@ -89,61 +96,4 @@ impl Inventory for Kubernetes {
 /// A route whose callee is named after the proxy's own workload: what is called has no name in the callee's own sidecar.
 fn is_unnamed(route: &RouteWindow, workload: &str) -> bool {
     route.direction() == Direction::Inbound && route.callee == workload
-}
-
-/// What is asked of a platform that only reads.
-fn refused(what: &str, object: &str) -> PlatformError {
-    PlatformError::Refused {
-        object: object.to_owned(),
-        problem: format!("{what} is not possible on Kubernetes in this version"),
-        remedy: "set `mode: recommend` in its policy, and carry the plan out by hand".to_owned(),
-    }
-}
-
-#[async_trait]
-impl Relocator for Kubernetes {
-    async fn prepare(&self, workload: &WorkloadId, _: &NodeId) -> Result<(), PlatformError> {
-        Err(refused("a move", workload.as_str()))
-    }
-
-    async fn place(&self, workload: &WorkloadId, _: &NodeId) -> Result<ReplicaId, PlatformError> {
-        Err(refused("a move", workload.as_str()))
-    }
-
-    async fn is_ready(
-        &self,
-        workload: &WorkloadId,
-        _: &NodeId,
-        _: &ReplicaId,
-    ) -> Result<bool, PlatformError> {
-        Err(refused("a move", workload.as_str()))
-    }
-
-    async fn retire(
-        &self,
-        workload: &WorkloadId,
-        _: &NodeId,
-        _: Option<&ReplicaId>,
-    ) -> Result<(), PlatformError> {
-        Err(refused("a move", workload.as_str()))
-    }
-}
-
-#[async_trait]
-impl TrafficShifter for Kubernetes {
-    async fn weights(&self, service: &ServiceId) -> Result<BTreeMap<ReplicaId, u32>, PlatformError> {
-        Err(refused("sharing out traffic", service.as_str()))
-    }
-
-    async fn set_weights(
-        &self,
-        service: &ServiceId,
-        _: &BTreeMap<ReplicaId, u32>,
-    ) -> Result<(), PlatformError> {
-        Err(refused("sharing out traffic", service.as_str()))
-    }
-
-    async fn restore(&self, service: &ServiceId) -> Result<(), PlatformError> {
-        Err(refused("sharing out traffic", service.as_str()))
-    }
 }

@@ -120,8 +120,14 @@ pub trait Relocator: Send + Sync + Debug {
     /// Makes a node ready to take a replica: fetches what it needs, keeps room for it. May do nothing.
     async fn prepare(&self, workload: &WorkloadId, node: &NodeId) -> Result<(), PlatformError>;
 
-    /// Starts a replica on a node, or finds the one that runs there already, and returns its name.
-    async fn place(&self, workload: &WorkloadId, node: &NodeId) -> Result<ReplicaId, PlatformError>;
+    /// Starts a replica on a node, or finds the one that runs there already, and returns its name. It must get no traffic
+    /// before it is given some. `leaving` is the replica whose place it is to take; none when a lost one is replaced.
+    async fn place(
+        &self,
+        workload: &WorkloadId,
+        node: &NodeId,
+        leaving: Option<&ReplicaId>,
+    ) -> Result<ReplicaId, PlatformError>;
 
     /// Whether a replica answers its ready check.
     ///

@@ -15,7 +15,8 @@ use crate::{
 };
 use foremesh_core::forecast::model::MODEL_NAMES;
 pub use foremesh_core::inputs::Settings as Caution;
-use foremesh_kubernetes::{ClusterSettings, Conventions};
+use foremesh_istio::ProxySettings;
+use foremesh_kubernetes::{ClusterSettings, Conventions, webhook::WebhookAddress};
 use serde::Deserialize;
 use std::{
     net::SocketAddr,
@@ -101,7 +102,7 @@ pub enum Platform {
     /// Plain hosts, described by this file; relative to the settings file.
     Hosts(PathBuf),
     /// A Kubernetes cluster.
-    Kubernetes(KubernetesSettings),
+    Kubernetes(Box<KubernetesSettings>),
 }
 
 #[derive(Deserialize)]
@@ -117,7 +118,7 @@ impl TryFrom<WrittenPlatform> for Platform {
     fn try_from(written: WrittenPlatform) -> Result<Self, Self::Error> {
         match (written.hosts, written.kubernetes) {
             (Some(hosts), None) => Ok(Self::Hosts(hosts)),
-            (None, Some(kubernetes)) => Ok(Self::Kubernetes(kubernetes)),
+            (None, Some(kubernetes)) => Ok(Self::Kubernetes(Box::new(kubernetes))),
             (None, None) => {
                 Err("no platform is set; write `hosts: FILE` for plain hosts, or `kubernetes: {}` for \
                  the cluster of the current kubeconfig")
@@ -145,6 +146,63 @@ pub struct KubernetesSettings {
     /// A watch that has heard nothing for longer makes the planner blind; at least 2m, because what is quiet is heard of
     /// every half minute.
     pub stale_after: Span,
+    /// How workloads are moved. Without it nothing is ever changed in the cluster.
+    pub moves: Option<KubernetesMoves>,
+}
+
+/// What moves in a cluster need.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct KubernetesMoves {
+    /// The planner's own namespace: what moves, and the certificate of the webhook, are kept there.
+    pub namespace: String,
+    /// The placement webhook.
+    pub webhook: PlacementWebhook,
+    /// Where istiod is asked what the proxies have.
+    #[serde(default)]
+    pub istiod: Istiod,
+}
+
+/// Where the API server finds the placement webhook.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct PlacementWebhook {
+    /// Address that it listens on.
+    pub listen: SocketAddr,
+    /// A Service of the planner's namespace, for a planner in the cluster; its port is 443 when nothing else is said.
+    pub service: Option<String>,
+    /// A name or an address that API servers can connect to, for a planner outside; at the port that is listened on.
+    pub host: Option<String>,
+}
+
+/// The control plane of the mesh.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Istiod {
+    /// Its namespace.
+    pub namespace: String,
+    /// A service account in it, for which the planner may create tokens.
+    pub account: String,
+}
+
+impl Default for Istiod {
+    fn default() -> Self {
+        let ProxySettings { namespace, account, .. } = ProxySettings::default();
+        Self { namespace, account }
+    }
+}
+
+impl KubernetesMoves {
+    /// Where the API server finds the webhook; none when it is not said, or said twice.
+    pub fn address(&self) -> Option<WebhookAddress> {
+        match (&self.webhook.service, &self.webhook.host) {
+            (Some(name), None) => Some(WebhookAddress::Service { name: name.clone(), port: 443 }),
+            (None, Some(host)) => {
+                Some(WebhookAddress::Url { host: host.clone(), port: self.webhook.listen.port() })
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Default for KubernetesSettings {
@@ -156,6 +214,7 @@ impl Default for KubernetesSettings {
             opt_in_label,
             cluster_domain,
             stale_after: Span::from_secs(120),
+            moves: None,
         }
     }
 }
@@ -392,6 +451,16 @@ impl Settings {
                 kubernetes.stale_after.to_string(),
                 "2m or more".into(),
                 "a watch of what is quiet is heard of every half minute only; leave it out for 2m",
+            );
+        }
+        if let Platform::Kubernetes(kubernetes) = &self.platform
+            && kubernetes.moves.as_ref().is_some_and(|moves| moves.address().is_none())
+        {
+            return refuse(
+                "platform.kubernetes.moves.webhook",
+                "without an address that is clear".into(),
+                "either `service` or `host` beside `listen`".into(),
+                "a planner in the cluster is found by its Service, one outside by a host",
             );
         }
         if self.policies.is_empty() {

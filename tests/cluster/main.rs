@@ -6,6 +6,7 @@
 //!
 //! It needs root, control groups of version 1, and what `scripts/setup cluster` builds.
 mod killed;
+mod moved;
 mod mutual_tls;
 mod nodes;
 mod single_replica_move;

@@ -125,7 +125,12 @@ impl Relocator for FakePlatform {
         Ok(())
     }
 
-    async fn place(&self, _: &WorkloadId, node: &NodeId) -> Result<ReplicaId, PlatformError> {
+    async fn place(
+        &self,
+        _: &WorkloadId,
+        node: &NodeId,
+        _: Option<&ReplicaId>,
+    ) -> Result<ReplicaId, PlatformError> {
         self.with(|state| {
             if state.broken.contains(node.as_str()) {
                 return Err(PlatformError::Refused {

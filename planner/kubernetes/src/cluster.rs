@@ -174,7 +174,10 @@ impl Cluster {
 }
 
 /// A client of the cluster, for single requests.
-pub(crate) async fn client(settings: &ClusterSettings) -> Result<Client, ClusterError> {
+///
+/// # Errors
+/// When it is not known how to reach the cluster.
+pub async fn client(settings: &ClusterSettings) -> Result<Client, ClusterError> {
     Client::try_from(config(settings).await?).map_err(|error| unusable(settings, &error))
 }
 

@@ -19,7 +19,7 @@ mod usage;
 mod watch;
 pub mod webhook;
 
-pub use cluster::Cluster;
+pub use cluster::{Cluster, client};
 pub use error::ClusterError;
 pub use mapping::ProxyPlace;
 pub use served::served;

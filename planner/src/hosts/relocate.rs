@@ -61,7 +61,12 @@ impl Relocator for HostsPlatform {
         }
     }
 
-    async fn place(&self, workload: &WorkloadId, node: &NodeId) -> Result<ReplicaId, PlatformError> {
+    async fn place(
+        &self,
+        workload: &WorkloadId,
+        node: &NodeId,
+        _: Option<&ReplicaId>,
+    ) -> Result<ReplicaId, PlatformError> {
         let (host, _, subject) = self.shared.subject(workload, node)?;
         self.shared.placements.add(workload, node).await?;
         // An answering replica is not started again, so that `start` need not be idempotent where it matters most:

@@ -101,14 +101,14 @@ async fn weights_are_in_the_snapshot_and_outlive_the_planner() {
     let pair = |h1, h2| vec![("cart@h1".to_owned(), h1), ("cart@h2".to_owned(), h2)];
     let platform = fixture.open().await;
     assert_eq!(seen(&platform).await, (true, vec![("cart@h1".to_owned(), 100)]));
-    platform.place(&cart(), &NodeId::from("h2")).await.unwrap();
+    platform.place(&cart(), &NodeId::from("h2"), None).await.unwrap();
     assert_eq!(seen(&platform).await, (true, pair(100, 0)), "one that was just started has no traffic");
     for (h1, h2) in [(75, 25), (50, 150), (1, 7)] {
         platform.set_weights(&service(), &weights(&[("cart@h1", h1), ("cart@h2", h2)])).await.unwrap();
         for again in 0..2 {
             let platform = fixture.open().await;
             assert_eq!(seen(&platform).await, (true, pair(h1, h2)), "start {again}");
-            platform.place(&cart(), &NodeId::from("h2")).await.unwrap();
+            platform.place(&cart(), &NodeId::from("h2"), None).await.unwrap();
             assert_eq!(seen(&platform).await, (true, pair(h1, h2)), "a start that finds it running");
         }
     }
@@ -121,7 +121,7 @@ async fn unknown_weights_are_not_offered() {
     let fixture = Fixture::new();
     for content in [None, Some(""), Some("resources: []")] {
         let platform = fixture.open().await;
-        platform.place(&cart(), &NodeId::from("h2")).await.unwrap();
+        platform.place(&cart(), &NodeId::from("h2"), None).await.unwrap();
         platform.set_weights(&service(), &weights(&[("cart@h1", 50), ("cart@h2", 150)])).await.unwrap();
         let file = fixture.path("eds/cart.pb");
         match content {
@@ -187,7 +187,7 @@ async fn a_move_survives_a_restart_after_each_action() {
     let (h1, h2) = (NodeId::from("h1"), NodeId::from("h2"));
     assert_eq!(fixture.open().await.weights(&service()).await.unwrap(), weights(&[("cart@h1", 100)]));
     for again in [false, true] {
-        let placed = fixture.open().await.place(&cart(), &h2).await.unwrap();
+        let placed = fixture.open().await.place(&cart(), &h2, None).await.unwrap();
         assert_eq!(placed, ReplicaId::from("cart@h2"), "again: {again}");
     }
     assert!(fixture.open().await.is_ready(&cart(), &h2, &ReplicaId::from("cart@h2")).await.unwrap());
@@ -269,7 +269,7 @@ async fn a_stop_that_stops_nothing_is_an_error() {
     let fixture = Fixture::new();
     let platform =
         fixture.open_with(&fixture.yaml().replace("stop: [rm, -f,", "stop: [echo,")).await.unwrap();
-    platform.place(&cart(), &NodeId::from("h2")).await.unwrap();
+    platform.place(&cart(), &NodeId::from("h2"), None).await.unwrap();
     let error = platform.retire(&cart(), &NodeId::from("h2"), None).await.unwrap_err().to_string();
     assert_eq!(
         error,
@@ -295,7 +295,7 @@ async fn a_command_that_hangs_is_killed_with_all_that_it_started() {
         .replace("deadlines:", "deadlines:\n  start: 5s");
     let platform = fixture.open_with(&yaml).await.unwrap();
     fs::remove_file(fixture.path("cart@h1")).unwrap();
-    let error = platform.place(&cart(), &NodeId::from("h1")).await.unwrap_err().to_string();
+    let error = platform.place(&cart(), &NodeId::from("h1"), None).await.unwrap_err().to_string();
     assert!(error.starts_with("`start` of workload `cart` on host `h1`: `sh -c sleep 600"), "{error}");
     let end =
         "did not end within 5s and was killed; make it faster or raise `deadlines.start` in the hosts file";
@@ -318,7 +318,7 @@ async fn a_process_left_behind_does_not_hold_the_command() {
     let platform = fixture.open_with(&yaml).await.unwrap();
     fs::remove_file(fixture.path("cart@h1")).unwrap();
     let begun = Instant::now();
-    platform.place(&cart(), &NodeId::from("h1")).await.unwrap();
+    platform.place(&cart(), &NodeId::from("h1"), None).await.unwrap();
     assert!(begun.elapsed() < Duration::from_secs(50), "well before the deadline of 60 s");
     let pid: i32 = fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
     assert!(process_state(&pid.to_string()).is_some_and(|state| state != 'Z'), "what it started goes on");
@@ -336,7 +336,7 @@ async fn output_is_bounded_and_the_end_of_an_error_is_shown() {
     let yaml = fixture.yaml().replacen("start: [touch,", &format!("start: [sh, -c, \"{script}\","), 1);
     let platform = fixture.open_with(&yaml).await.unwrap();
     fs::remove_file(fixture.path("cart@h1")).unwrap();
-    let error = platform.place(&cart(), &NodeId::from("h1")).await.unwrap_err().to_string();
+    let error = platform.place(&cart(), &NodeId::from("h1"), None).await.unwrap_err().to_string();
     assert!(
         error.contains("ended with exit code 7: xxxx") && error.contains("xTHE END; ") && error.len() < 1000,
         "{} bytes",

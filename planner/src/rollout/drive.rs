@@ -178,9 +178,9 @@ impl Shared {
         let relocator = &self.ports.relocator;
         match action {
             Action::Prepare => relocator.prepare(workload, to).await?,
-            Action::StartTarget => return relocator.place(workload, to).await.map(Some),
+            Action::StartTarget => return relocator.place(workload, to, Some(replica)).await.map(Some),
             Action::StartSource => {
-                relocator.place(workload, from).await?;
+                relocator.place(workload, from, None).await?;
             }
             Action::SetTraffic { target_percent } => self.set_traffic(record, target_percent).await?,
             Action::StopTarget => {

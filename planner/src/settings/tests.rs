@@ -23,8 +23,8 @@ fn one_platform_is_set() {
         let text = format!("stateDirectory: state\nplatform: {platform}\npolicies: [policies]\n");
         Settings::parse(Path::new("/etc/foremesh/foremesh.yaml"), &text)
     };
-    let kubernetes = |platform| match read(platform).unwrap().platform {
-        Platform::Kubernetes(kubernetes) => kubernetes,
+    let kubernetes = |platform: &str| match read(platform).unwrap().platform {
+        Platform::Kubernetes(kubernetes) => *kubernetes,
         Platform::Hosts(hosts) => panic!("{}", hosts.display()),
     };
     assert_eq!(kubernetes("{kubernetes: {}}"), KubernetesSettings::default());
@@ -32,6 +32,23 @@ fn one_platform_is_set() {
     let named = kubernetes("{kubernetes: {kubeconfig: east.yaml, context: east, staleAfter: 5m}}");
     assert_eq!(named.kubeconfig.as_deref(), Some(Path::new("/etc/foremesh/east.yaml")));
     assert_eq!(named.stale_after, Span::from_secs(300));
+    let moves = |webhook: &str| {
+        format!(
+            "{{kubernetes: {{moves: {{namespace: foremesh, webhook: {{listen: '0.0.0.0:8443'{webhook}}}}}}}}}"
+        )
+    };
+    let inside = kubernetes(&moves(", service: foremesh")).moves.unwrap();
+    assert_eq!(inside.address(), Some(WebhookAddress::Service { name: "foremesh".into(), port: 443 }));
+    assert_eq!(
+        (inside.istiod.namespace.as_str(), inside.istiod.account.as_str()),
+        ("istio-system", "foremesh")
+    );
+    let outside = kubernetes(&moves(", host: 10.0.0.7")).moves.unwrap();
+    assert_eq!(outside.address(), Some(WebhookAddress::Url { host: "10.0.0.7".into(), port: 8443 }));
+    for webhook in ["", ", service: foremesh, host: 10.0.0.7"] {
+        let problem = read(&moves(webhook)).unwrap_err().to_string();
+        assert!(problem.contains("but must be either `service` or `host` beside `listen`"), "{problem}");
+    }
     for (platform, want) in [
         ("{}", "no platform is set; write `hosts: FILE`"),
         ("{hosts: hosts.yaml, kubernetes: {}}", "two platforms are set, but one planner works with one"),

@@ -23,11 +23,44 @@ pub struct InCluster {
 }
 
 impl InCluster {
-    /// Starts a planner for the opted-in namespaces, with the service `foremesh` in a namespace of its own.
+    /// Starts a planner for the opted-in namespaces that only reads, with the service `foremesh` in a namespace of its own.
     ///
     /// # Panics
     /// When it does not answer in time, with its log.
     pub async fn start(cluster: &'static Cluster, namespace: &'static str, port: u16, policy: &str) -> Self {
+        Self::start_with(cluster, namespace, port, policy, "{kubernetes: {}}").await
+    }
+
+    /// Starts one that moves workloads; its webhook is at the next port.
+    ///
+    /// # Panics
+    /// When it does not answer in time, with its log.
+    pub async fn start_moving(
+        cluster: &'static Cluster,
+        namespace: &'static str,
+        port: u16,
+        policy: &str,
+    ) -> Self {
+        let account =
+            "{apiVersion: v1, kind: ServiceAccount, metadata: {name: foremesh, namespace: istio-system}}";
+        cluster.apply(account).await.unwrap_or_else(|error| panic!("{error}"));
+        let platform = format!(
+            "{{kubernetes: {{moves: {{namespace: {namespace}, webhook: {{listen: '0.0.0.0:{}', host: {ADDRESS}}}}}}}}}\n\
+             planning: {{requests_per_money: 100000.0, default_move_duration_ms: 10000}}\n\
+             rollout: {{revalidateAfter: 2s, holdPerStep: 4s, settle: 4s, gateWait: 20s, drainQuiet: 2s, \
+             observationLag: 2500ms, poll: 250ms, minSamples: 100}}",
+            port + 1
+        );
+        Self::start_with(cluster, namespace, port, policy, &platform).await
+    }
+
+    async fn start_with(
+        cluster: &'static Cluster,
+        namespace: &'static str,
+        port: u16,
+        policy: &str,
+        platform: &str,
+    ) -> Self {
         let space = Namespace::plain(cluster, namespace).await;
         // A service without a selector, so that its endpoint is where the planner is.
         space
@@ -51,8 +84,8 @@ impl InCluster {
         let settings = file(
             "foremesh.yaml",
             &format!(
-                "listen: 0.0.0.0:{port}\nstateDirectory: state\nplatform: {{kubernetes: {{}}}}\nfilterModule: {}\n\
-                 policies: [policy.yaml]\nstep: 1s\nseason: 60s\nhorizon: 20s\ninterval: 1s\nlateness: 3s\n",
+                "listen: 0.0.0.0:{port}\nstateDirectory: state\nplatform: {platform}\nfilterModule: {}\n\
+                 policies: [policy.yaml]\nstep: 1s\nseason: 24s\nhorizon: 12s\ninterval: 1s\nlateness: 3s\n",
                 module.display()
             ),
         );

@@ -117,7 +117,7 @@ async fn killed_all_along(task: Task, target_fails: bool) -> (RolloutRecord, Vec
     let clock = ManualClock::new(Timestamp::from_unix_ms(0));
     let (platform, rollouts) = planner(&fixture, &clock, target_fails).await;
     if task == Task::Shift {
-        platform.place(&cart(), &NodeId::from("h2")).await.unwrap();
+        platform.place(&cart(), &NodeId::from("h2"), None).await.unwrap();
         platform.set_weights(&service(), &weights_of(task.traffic().before)).await.unwrap();
     }
     let id = rollouts.start(&plan(task)).await.unwrap().remove(0);

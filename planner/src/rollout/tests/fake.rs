@@ -170,7 +170,12 @@ impl Relocator for Fake {
         self.call("prepare", |_| ()).await
     }
 
-    async fn place(&self, _: &WorkloadId, node: &NodeId) -> Result<ReplicaId, PlatformError> {
+    async fn place(
+        &self,
+        _: &WorkloadId,
+        node: &NodeId,
+        _: Option<&ReplicaId>,
+    ) -> Result<ReplicaId, PlatformError> {
         let name = if node.as_str() == "h1" { "place source" } else { "place target" };
         self.call(name, |world| {
             world.running.insert(node.clone());
