@@ -2,8 +2,10 @@
 //!
 //! Every error names the file, the field, the value, the limit and the remedy, because it is read by somebody whose
 //! planner has just refused to start.
+mod platform;
 mod span;
 
+pub use platform::{Istiod, KubernetesMoves, KubernetesSettings, PlacementWebhook, Platform};
 pub use span::Span;
 
 use crate::{
@@ -15,16 +17,11 @@ use crate::{
 };
 use foremesh_core::forecast::model::MODEL_NAMES;
 pub use foremesh_core::inputs::Settings as Caution;
-use foremesh_istio::ProxySettings;
-use foremesh_kubernetes::{ClusterSettings, Conventions, webhook::WebhookAddress};
 use serde::Deserialize;
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
 };
-
-/// Shortest time after which a watch of Kubernetes may be called stale.
-const LEAST_STALE_MS: i64 = 120_000;
 
 /// Settings of the planner, as read from a YAML file.
 #[derive(Clone, Debug, Deserialize)]
@@ -93,145 +90,6 @@ pub struct Settings {
     /// Who else measures nodes and workloads.
     #[serde(default)]
     pub signals: SignalSettings,
-}
-
-/// Where services run.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "WrittenPlatform")]
-pub enum Platform {
-    /// Plain hosts, described by this file; relative to the settings file.
-    Hosts(PathBuf),
-    /// A Kubernetes cluster.
-    Kubernetes(Box<KubernetesSettings>),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct WrittenPlatform {
-    hosts: Option<PathBuf>,
-    kubernetes: Option<KubernetesSettings>,
-}
-
-impl TryFrom<WrittenPlatform> for Platform {
-    type Error = &'static str;
-
-    fn try_from(written: WrittenPlatform) -> Result<Self, Self::Error> {
-        match (written.hosts, written.kubernetes) {
-            (Some(hosts), None) => Ok(Self::Hosts(hosts)),
-            (None, Some(kubernetes)) => Ok(Self::Kubernetes(Box::new(kubernetes))),
-            (None, None) => {
-                Err("no platform is set; write `hosts: FILE` for plain hosts, or `kubernetes: {}` for \
-                 the cluster of the current kubeconfig")
-            }
-            (Some(_), Some(_)) => Err(
-                "two platforms are set, but one planner works with one; leave out `hosts` or `kubernetes`",
-            ),
-        }
-    }
-}
-
-/// How a Kubernetes cluster is reached and read.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
-pub struct KubernetesSettings {
-    /// File that says where the API server is; relative to the settings file. Without one the usual places are looked at
-    /// (`KUBECONFIG`, `~/.kube/config`), then the pod's own account.
-    pub kubeconfig: Option<PathBuf>,
-    /// Context of that file; its current one when left out.
-    pub context: Option<String>,
-    /// Label of the namespaces that Foremesh may work in; its value there is `true`.
-    pub opt_in_label: String,
-    /// Domain of the cluster, the end of its services' host names.
-    pub cluster_domain: String,
-    /// A watch that has heard nothing for longer makes the planner blind; at least 2m, because what is quiet is heard of
-    /// every half minute.
-    pub stale_after: Span,
-    /// How workloads are moved. Without it nothing is ever changed in the cluster.
-    pub moves: Option<KubernetesMoves>,
-}
-
-/// What moves in a cluster need.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct KubernetesMoves {
-    /// The planner's own namespace: what moves, and the certificate of the webhook, are kept there.
-    pub namespace: String,
-    /// The placement webhook.
-    pub webhook: PlacementWebhook,
-    /// Where istiod is asked what the proxies have.
-    #[serde(default)]
-    pub istiod: Istiod,
-}
-
-/// Where the API server finds the placement webhook.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct PlacementWebhook {
-    /// Address that it listens on.
-    pub listen: SocketAddr,
-    /// A Service of the planner's namespace, for a planner in the cluster; its port is 443 when nothing else is said.
-    pub service: Option<String>,
-    /// A name or an address that API servers can connect to, for a planner outside; at the port that is listened on.
-    pub host: Option<String>,
-}
-
-/// The control plane of the mesh.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
-pub struct Istiod {
-    /// Its namespace.
-    pub namespace: String,
-    /// A service account in it, for which the planner may create tokens.
-    pub account: String,
-}
-
-impl Default for Istiod {
-    fn default() -> Self {
-        let ProxySettings { namespace, account, .. } = ProxySettings::default();
-        Self { namespace, account }
-    }
-}
-
-impl KubernetesMoves {
-    /// Where the API server finds the webhook; none when it is not said, or said twice.
-    pub fn address(&self) -> Option<WebhookAddress> {
-        match (&self.webhook.service, &self.webhook.host) {
-            (Some(name), None) => Some(WebhookAddress::Service { name: name.clone(), port: 443 }),
-            (None, Some(host)) => {
-                Some(WebhookAddress::Url { host: host.clone(), port: self.webhook.listen.port() })
-            }
-            _ => None,
-        }
-    }
-}
-
-impl Default for KubernetesSettings {
-    fn default() -> Self {
-        let Conventions { opt_in_label, cluster_domain } = Conventions::default();
-        Self {
-            kubeconfig: None,
-            context: None,
-            opt_in_label,
-            cluster_domain,
-            stale_after: Span::from_secs(120),
-            moves: None,
-        }
-    }
-}
-
-impl KubernetesSettings {
-    /// As the reader of the cluster takes them.
-    pub fn cluster(&self) -> ClusterSettings {
-        ClusterSettings {
-            kubeconfig: self.kubeconfig.clone(),
-            context: self.context.clone(),
-            conventions: Conventions {
-                opt_in_label: self.opt_in_label.clone(),
-                cluster_domain: self.cluster_domain.clone(),
-            },
-            stale_after: self.stale_after.duration(),
-        }
-    }
 }
 
 /// Limits of the ingest.
@@ -443,25 +301,8 @@ impl Settings {
         let refuse = |field, value: String, limit: String, remedy| {
             Err(SettingsError::Limit { path: path.to_owned(), field, value, limit, remedy })
         };
-        if let Platform::Kubernetes(kubernetes) = &self.platform
-            && kubernetes.stale_after.ms() < LEAST_STALE_MS
-        {
-            return refuse(
-                "platform.kubernetes.staleAfter",
-                kubernetes.stale_after.to_string(),
-                "2m or more".into(),
-                "a watch of what is quiet is heard of every half minute only; leave it out for 2m",
-            );
-        }
-        if let Platform::Kubernetes(kubernetes) = &self.platform
-            && kubernetes.moves.as_ref().is_some_and(|moves| moves.address().is_none())
-        {
-            return refuse(
-                "platform.kubernetes.moves.webhook",
-                "without an address that is clear".into(),
-                "either `service` or `host` beside `listen`".into(),
-                "a planner in the cluster is found by its Service, one outside by a host",
-            );
+        if let Some((field, value, limit, remedy)) = self.platform.problem() {
+            return refuse(field, value, limit.into(), remedy);
         }
         if self.policies.is_empty() {
             return refuse(

@@ -25,29 +25,28 @@ impl ClusterError {
 /// What can be done when the API server refuses, or does not answer, a request for objects of a kind.
 pub(crate) fn remedy(error: &kube::Error, plural: &str) -> String {
     match error {
-        kube::Error::Api(status) if status.code == 401 => {
-            "give the planner credentials that the API server accepts".to_owned()
-        }
-        kube::Error::Api(status) if status.code == 403 => {
-            format!("let the planner's account list and watch {plural} in all namespaces")
-        }
         kube::Error::Api(status) if status.code == 404 => {
             format!("use a version of Kubernetes whose API server serves {plural}")
         }
+        _ => allowed(error, &format!("list and watch {plural} in all namespaces")),
+    }
+}
+
+/// What can be done when it refuses, or does not answer, any request. `rights` is what the planner's account must be allowed
+/// to do.
+fn allowed(error: &kube::Error, rights: &str) -> String {
+    match error {
+        kube::Error::Api(status) if status.code == 401 => {
+            "give the planner credentials that the API server accepts".to_owned()
+        }
+        kube::Error::Api(status) if status.code == 403 => format!("let the planner's account {rights}"),
         _ => "check that the API server answers and can be reached from the planner".to_owned(),
     }
 }
 
 /// What a request to the API server failed with. `rights` is what the planner's account must be allowed to do.
 pub(crate) fn request_failed(object: impl Into<String>, error: &kube::Error, rights: &str) -> ClusterError {
-    let remedy = match error {
-        kube::Error::Api(status) if status.code == 401 => {
-            "give the planner credentials that the API server accepts".to_owned()
-        }
-        kube::Error::Api(status) if status.code == 403 => format!("let the planner's account {rights}"),
-        _ => "check that the API server answers and can be reached from the planner".to_owned(),
-    };
-    ClusterError::new(object, said(error), remedy)
+    ClusterError::new(object, said(error), allowed(error, rights))
 }
 
 /// What the API server says, without the fields around it; else the error in full.

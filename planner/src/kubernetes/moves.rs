@@ -104,20 +104,19 @@ impl Kubernetes {
     /// When it is not known what moves.
     pub async fn sweep(&self, alive: &BTreeSet<WorkloadId>) -> Result<(), PlatformError> {
         let Some(moves) = &self.moves else { return Ok(()) };
+        let mut kept = alive.clone();
         for workload in moves.list.all().await?.into_keys().filter(|workload| !alive.contains(workload)) {
-            let swept = async {
+            let restored = async {
                 let service = service_of(&self.cluster.snapshot().await?, &workload)?;
-                moves.shifter.restore(&service).await?;
-                moves.relocate.abandon(&workload).await?;
-                Ok::<_, PlatformError>(())
+                Ok::<_, PlatformError>(moves.shifter.restore(&service).await?)
             };
-            match swept.await {
-                Ok(()) => tracing::warn!(%workload, "a move of which nothing is known was taken back"),
-                Err(error) => {
-                    tracing::error!(%workload, %error, "a move of which nothing is known could not be taken back");
-                }
+            // While its route is there, the new replica may have all of the traffic.
+            if let Err(error) = restored.await {
+                tracing::error!(%workload, %error, "a move of which nothing is known keeps its route and its replicas");
+                kept.insert(workload);
             }
         }
+        moves.relocate.sweep(&kept).await?;
         Ok(())
     }
 }

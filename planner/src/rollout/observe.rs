@@ -142,7 +142,7 @@ impl Look<'_> {
             if seen.requests >= needed || length >= LONGEST_PAST_MS {
                 return Some(seen);
             }
-            length = length.saturating_mul(2).min(LONGEST_PAST_MS.max(length));
+            length = length.saturating_mul(2).min(LONGEST_PAST_MS);
         }
     }
 

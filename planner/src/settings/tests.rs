@@ -1,4 +1,5 @@
 use super::*;
+use foremesh_kubernetes::{ClusterSettings, webhook::WebhookAddress};
 
 const GOOD: &str = "stateDirectory: state\nplatform: {hosts: hosts.yaml}\npolicies: [policies]\n";
 

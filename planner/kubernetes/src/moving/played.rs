@@ -1,4 +1,6 @@
 //! An API server that stores objects, played: versions, conflicts, refusals.
+use super::{Moved, MovedKind, MovedPhase, Scaled};
+use foremesh_core::ids::{NodeId, ReplicaId, WorkloadId};
 use futures::{FutureExt, future::BoxFuture};
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, Response, body::Bytes};
@@ -10,6 +12,21 @@ use std::{
     task::{Context, Poll},
 };
 use tower::{BoxError, Service};
+
+/// A workload of two replicas that is about to be moved.
+pub(crate) fn moved(workload: &str) -> Moved {
+    Moved {
+        workload: WorkloadId::new(workload),
+        kind: MovedKind::Deployment,
+        from: NodeId::new("node-1"),
+        to: NodeId::new("node-2"),
+        known: [ReplicaId::new("web-1"), ReplicaId::new("web-2")].into(),
+        replicas_before: 2,
+        scaler: Scaled::Deployment,
+        target: None,
+        phase: MovedPhase::Surging,
+    }
+}
 
 /// Clones are the same server.
 #[derive(Clone, Default)]

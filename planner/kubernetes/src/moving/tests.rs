@@ -5,17 +5,7 @@ use serde_json::json;
 const PATH: &str = "/api/v1/namespaces/foremesh-system/configmaps/foremesh-moving";
 
 fn moved(workload: &str) -> Moved {
-    Moved {
-        workload: WorkloadId::new(workload),
-        kind: MovedKind::Deployment,
-        from: NodeId::new("node-1"),
-        to: NodeId::new("node-2"),
-        known: [ReplicaId::new("web-1"), ReplicaId::new("web-2")].into(),
-        replicas_before: 2,
-        scaler: Scaled::Hpa { name: "web".to_owned(), min_before: 2 },
-        target: None,
-        phase: MovedPhase::Surging,
-    }
+    Moved { scaler: Scaled::Hpa { name: "web".to_owned(), min_before: 2 }, ..played::moved(workload) }
 }
 
 fn list(server: &Stored) -> MovingList {

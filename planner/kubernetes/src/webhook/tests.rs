@@ -5,9 +5,12 @@ mod registered;
 mod served;
 
 use super::*;
-use crate::moving::{Moved, MovedKind, MovedPhase, Scaled, played::Stored};
+use crate::moving::{
+    Moved, MovedPhase,
+    played::{Stored, moved},
+};
 use foremesh_core::{
-    ids::{NodeId, ReplicaId, WorkloadId},
+    ids::{ReplicaId, WorkloadId},
     time::Timestamp,
 };
 use serde_json::{Value, json};
@@ -17,20 +20,6 @@ const CONFIGURATION: &str =
     "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/foremesh-placement";
 /// 2026-11-29T12:00:00Z
 const NOW: Timestamp = Timestamp::from_unix_ms(1_795_953_600_000);
-
-fn moved(workload: &str) -> Moved {
-    Moved {
-        workload: WorkloadId::new(workload),
-        kind: MovedKind::Deployment,
-        from: NodeId::new("node-1"),
-        to: NodeId::new("node-2"),
-        known: [ReplicaId::new("web-1"), ReplicaId::new("web-2")].into(),
-        replicas_before: 2,
-        scaler: Scaled::Deployment,
-        target: None,
-        phase: MovedPhase::Surging,
-    }
-}
 
 fn settings() -> WebhookSettings {
     let address = WebhookAddress::Service { name: "foremesh".to_owned(), port: 9443 };
