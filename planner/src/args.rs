@@ -77,6 +77,8 @@ pub enum Command {
     Moves(QueryArgs),
     /// Stops a running relocation and takes it back.
     Abort(AbortArgs),
+    /// Takes a relocation that has succeeded back, as a move of its own.
+    Undo(UndoArgs),
     /// Lists, makes, cancels and checks known events.
     #[command(subcommand)]
     Calendar(CalendarCommand),
@@ -246,6 +248,36 @@ pub struct AbortArgs {
     #[command(flatten)]
     pub query: QueryArgs,
 }
+
+/// Arguments of `foremesh undo`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = UNDO_HELP)]
+pub struct UndoArgs {
+    /// The relocation's id, as `foremesh moves` shows it.
+    pub relocation: String,
+    /// Why, for the audit trail.
+    #[arg(long)]
+    pub reason: String,
+    /// Who, for the audit trail.
+    #[arg(long, env = "USER", default_value = "unknown")]
+    pub by: String,
+    /// The planner and the output.
+    #[command(flatten)]
+    pub query: QueryArgs,
+}
+
+/// What undoing does, what the exit codes mean, and an example.
+const UNDO_HELP: &str = "\
+The way back is a plan of its own: the replica goes to where it was by the same steps, or the traffic that was shifted is
+shifted back. It is judged on the newest inputs first: a node that is gone, has no room, or would breach an objective by
+now refuses it, and the answer says so. Freeze windows and limits of moves at once hold. Cooldown and the budget of the
+day do not, but the way back counts as a move, so the planner leaves the workload alone for longer afterwards. A
+relocation that is still running is taken back with `foremesh abort`.
+
+Exit codes: 0 it was begun, 1 an error, 2 wrong usage, 3 it was not begun.
+
+Example:
+  foremesh undo plan-0123456789ab.0 --reason 'the disk of that node is slow'";
 
 impl Command {
     /// Whether it asks, prints and is done. The others serve, or have children that they must take down.

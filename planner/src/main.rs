@@ -40,6 +40,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Simulate(args) => cli::simulate(&args).await,
         Command::Moves(args) => cli::moves(&args).await,
         Command::Abort(args) => cli::abort(&args).await,
+        Command::Undo(args) => cli::undo(&args).await,
         Command::Approve(args) => cli::approve(&args).await,
         Command::Calendar(command) => cli::calendar(&command).await,
         Command::Regressors(command) => cli::regressors(&command).await,
