@@ -59,6 +59,11 @@ impl Stored {
         self.0.lock().unwrap().store(path, object);
     }
 
+    /// As somebody else would delete it.
+    pub(crate) fn remove(&self, path: &str) {
+        self.0.lock().unwrap().objects.remove(path);
+    }
+
     /// Another one writes just before each of the next writes.
     pub(crate) fn interfere(&self, times: u32) {
         self.0.lock().unwrap().interferes = times;
