@@ -17,7 +17,7 @@ use std::{
     collections::BTreeMap,
     future::Future,
     path::Path,
-    sync::{Arc, Mutex as SyncMutex, PoisonError},
+    sync::{Arc, Mutex as SyncMutex, OnceLock, PoisonError},
 };
 use tokio::{
     sync::{Mutex, Notify},
@@ -28,7 +28,7 @@ use tokio::{
 /// All rollouts, going on and past. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Rollouts {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl Rollouts {
@@ -66,6 +66,7 @@ impl Rollouts {
                 waiting: SyncMutex::default(),
                 accepting: Mutex::new(()),
                 woken: Notify::new(),
+                leader: OnceLock::new(),
             }),
         })
     }
@@ -74,12 +75,15 @@ impl Rollouts {
     /// succeeded. They are durable when this returns.
     ///
     /// # Errors
-    /// When the plan is empty or not newer than every plan before it, when one of its workloads is being moved, when too
-    /// many plans are in progress, or when the journal fails.
+    /// When another planner is the one that acts, when the plan is empty or not newer than every plan before it, when one of
+    /// its workloads is being moved, when too many plans are in progress, or when the journal fails.
     pub async fn start(&self, tested: &TestedPlan) -> Result<Vec<RolloutId>, RolloutError> {
         let plan = tested.plan();
         let shared = &*self.shared;
         let _one_at_a_time = shared.accepting.lock().await;
+        if let Some(why) = self.not_leading() {
+            return Err(RolloutError::NotLeading(why));
+        }
         let newest = shared.journal.newest_generation().await?;
         if plan.moves.is_empty() {
             return Err(RolloutError::Empty(plan.id.clone()));

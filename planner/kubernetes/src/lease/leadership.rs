@@ -65,6 +65,13 @@ impl Leadership {
         Self { state: Arc::new(RwLock::new(State { held: None, terms: 0, otherwise })), monotonic }
     }
 
+    /// One that is held until then without an election, as where nobody else can act.
+    pub fn held(monotonic: Monotonic, until: Duration) -> Self {
+        let leadership = Self::new(monotonic);
+        leadership.hold(until, "", 0);
+        leadership
+    }
+
     /// The term that goes on now.
     ///
     /// # Errors
