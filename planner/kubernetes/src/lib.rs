@@ -7,12 +7,15 @@
 //!
 //! What is on its way from one node to another is in [`moving`]; [`relocate`] starts and stops its replicas, and
 //! [`webhook`] sends the new one there.
+//!
+//! [`resources`] are our own kinds of objects.
 mod cluster;
 mod error;
 mod mapping;
 pub mod moving;
 mod objects;
 pub mod relocate;
+pub mod resources;
 mod served;
 mod settings;
 mod usage;
