@@ -5,8 +5,12 @@
 pub mod calendar;
 mod definition;
 pub mod policy;
+mod status;
+mod structural;
+mod validation;
 
 pub use definition::{Column, Definition};
+pub use structural::structural;
 
 use serde_json::Value;
 
@@ -18,4 +22,36 @@ pub const VERSION: &str = "v1alpha1";
 /// The CustomResourceDefinitions, as they are applied to a cluster.
 pub fn definitions() -> Vec<Value> {
     [policy::definition(), calendar::definition()].iter().map(Definition::manifest).collect()
+}
+
+/// The definitions as YAML, for `kubectl apply -f -`.
+///
+/// # Errors
+/// When one of them cannot be written, which is a fault of Foremesh.
+pub fn yaml() -> Result<String, yaml_serde::Error> {
+    definitions().iter().try_fold(String::new(), |mut text, definition| {
+        text.push_str("---\n");
+        text.push_str(&yaml_serde::to_string(definition)?);
+        Ok(text)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../istio/crds/foremesh.yaml");
+
+    #[test]
+    fn the_rendered_definitions_are_those_in_the_repository() {
+        let golden = std::fs::read_to_string(GOLDEN).unwrap_or_default();
+        let again = "cargo test -p foremesh-kubernetes --lib write_the_definitions -- --ignored";
+        assert!(yaml().unwrap() == golden, "istio/crds/foremesh.yaml is not what is rendered; {again}");
+    }
+
+    #[test]
+    #[ignore = "writes istio/crds/foremesh.yaml"]
+    fn write_the_definitions() {
+        std::fs::write(GOLDEN, yaml().unwrap()).unwrap();
+    }
 }
