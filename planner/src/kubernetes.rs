@@ -2,6 +2,7 @@
 mod fenced;
 mod lease;
 mod moves;
+mod relocations;
 
 pub use fenced::Fenced;
 pub use lease::Candidate;
@@ -13,12 +14,13 @@ use crate::{
 };
 use async_trait::async_trait;
 use foremesh_core::{ids::NodeId, topology::Snapshot};
-use foremesh_kubernetes::{Cluster, ClusterError, client, lease::Elector};
+use foremesh_kubernetes::{Cluster, ClusterError, client, lease::Elector, resources::relocation::Store};
 use foremesh_summary::{
     WindowSummary,
     wire::{Direction, RouteWindow},
 };
 use moves::Moves;
+use relocations::Relocations;
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 /// Longest wait for the first lists when the planner starts. After that it starts without: its snapshots are errors, which
@@ -73,10 +75,13 @@ impl Kubernetes {
     ) -> Result<Option<(Fenced<Self>, Candidate)>, ClusterError> {
         let Some(moves) = &settings.moves else { return Ok(None) };
         let client = client(&settings.cluster()).await?;
+        let me = lease::identity();
+        let store = Store::new(client.clone(), &moves.namespace, &me);
+        let shown = Relocations::new(store, moves.relocations.keep(), clock.clone());
         let clock = Arc::new(move || clock.now());
-        let elector = Elector::new(client, moves.lease(), lease::identity(), Arc::new(monotonic), clock);
+        let elector = Elector::new(client, moves.lease(), me, Arc::new(monotonic), clock);
         let fenced = Fenced::new(self.clone(), elector.leadership());
-        let candidate = Candidate::new(elector, fenced.clone(), state_directory);
+        let candidate = Candidate::new(elector, fenced.clone(), shown, state_directory);
         Ok(Some((fenced, candidate)))
     }
 }

@@ -7,6 +7,8 @@
 //!
 //! What is on its way from one node to another is in [`moving`]; [`relocate`] starts and stops its replicas, and
 //! [`webhook`] sends the new one there. Which of several planners may do that is settled in [`lease`].
+//!
+//! [`resources`] are our own kinds of objects.
 mod cluster;
 mod error;
 pub mod lease;
@@ -14,6 +16,7 @@ mod mapping;
 pub mod moving;
 mod objects;
 pub mod relocate;
+pub mod resources;
 mod served;
 mod settings;
 mod usage;

@@ -3,7 +3,7 @@
 //! The journal is this planner's own, and another one may have led since. Such a one has taken back what it did not know,
 //! so what the list of what moves in the cluster does not have any more is over here too, and only the rest goes on. Then
 //! what the list has and this journal does not is taken back. Until both are done nothing else is.
-use super::{Fenced, Kubernetes};
+use super::{Fenced, Kubernetes, relocations::Relocations};
 use crate::{
     causes::chain,
     hosts::durable,
@@ -74,14 +74,20 @@ pub struct Candidate {
     lead: Arc<Lead>,
     platform: Fenced<Kubernetes>,
     memory: PathBuf,
+    shown: Relocations,
 }
 
 impl Candidate {
     /// One that has not begun; it remembers in this directory when it has led.
-    pub(super) fn new(elector: Elector, platform: Fenced<Kubernetes>, state_directory: &Path) -> Self {
+    pub(super) fn new(
+        elector: Elector,
+        platform: Fenced<Kubernetes>,
+        shown: Relocations,
+        state_directory: &Path,
+    ) -> Self {
         let lead = Lead { leadership: elector.leadership(), ready: AtomicU64::new(0) };
         let memory = state_directory.join("lease.json");
-        Self { elector, lead: Arc::new(lead), platform, memory }
+        Self { elector, lead: Arc::new(lead), platform, memory, shown }
     }
 
     /// Tells whether this planner may act.
@@ -91,10 +97,11 @@ impl Candidate {
 
     /// Takes part until `stop` is ready, which must not be before the rollouts have ended; then gives the lease back.
     pub async fn run(self, rollouts: Arc<Rollouts>, stop: impl Future<Output = ()>) {
-        let Self { elector, lead, platform, memory } = self;
+        let Self { elector, lead, platform, memory, shown } = self;
         tokio::select! {
             () = elector.run(stop) => {}
             () = lead_on(&lead, &platform, &rollouts, &memory) => {}
+            () = shown.follow(&rollouts, &*lead) => {}
         }
     }
 }

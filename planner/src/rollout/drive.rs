@@ -12,7 +12,7 @@ use std::{
     sync::{Arc, Mutex as SyncMutex, OnceLock, PoisonError},
 };
 use tokio::{
-    sync::{Mutex, Notify},
+    sync::{Mutex, Notify, watch},
     time::timeout,
 };
 
@@ -34,6 +34,8 @@ pub(super) struct Shared {
     pub(super) woken: Notify,
     /// Who says whether anything may be done; nobody when this planner is the only one.
     pub(super) leader: OnceLock<Arc<dyn Leader>>,
+    /// Counts changes, for whoever shows them.
+    pub(super) changed: watch::Sender<u64>,
 }
 
 /// A rollout that this process drives.
@@ -131,6 +133,7 @@ impl Shared {
         }
         live.record = next;
         live.attempt = None;
+        self.changed.send_modify(|count| *count += 1);
         Ok(())
     }
 

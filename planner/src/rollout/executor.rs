@@ -20,7 +20,7 @@ use std::{
     sync::{Arc, Mutex as SyncMutex, OnceLock, PoisonError},
 };
 use tokio::{
-    sync::{Mutex, Notify},
+    sync::{Mutex, Notify, watch},
     task::JoinSet,
     time::{MissedTickBehavior, interval},
 };
@@ -67,6 +67,7 @@ impl Rollouts {
                 accepting: Mutex::new(()),
                 woken: Notify::new(),
                 leader: OnceLock::new(),
+                changed: watch::Sender::new(0),
             }),
         })
     }
@@ -124,6 +125,7 @@ impl Rollouts {
         let live = records.into_iter().map(|record| (record.id.clone(), Live::shared(record, 0)));
         shared.live.lock().unwrap_or_else(PoisonError::into_inner).extend(live);
         shared.woken.notify_one();
+        shared.changed.send_modify(|count| *count += 1);
         Ok(ids)
     }
 
@@ -135,6 +137,11 @@ impl Rollouts {
     pub async fn begun(&self, plans: &[PlanId]) -> Result<BTreeMap<PlanId, RolloutId>, RolloutError> {
         let first = |plan: &PlanId| (plan.clone(), RolloutId::new(format!("{plan}.0")));
         self.shared.journal.known(plans.iter().map(first).collect()).await
+    }
+
+    /// Counts acceptances and changes of state, so that whoever shows them can wait for the next.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.shared.changed.subscribe()
     }
 
     /// Drives every rollout until the future that is passed ends. Dropping it at any point is safe.

@@ -1,7 +1,9 @@
 //! Where services run: the part of the settings that names the platform.
 use super::Span;
 use foremesh_istio::ProxySettings;
-use foremesh_kubernetes::{ClusterSettings, Conventions, lease::LeaseSettings, webhook::WebhookAddress};
+use foremesh_kubernetes::{
+    ClusterSettings, Conventions, lease::LeaseSettings, resources::relocation::Keep, webhook::WebhookAddress,
+};
 use serde::Deserialize;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -77,6 +79,32 @@ pub struct KubernetesMoves {
     /// By what is settled which of several planners acts.
     #[serde(default)]
     pub lease: LeaderLease,
+    /// How long `Relocation` resources of what is over stay.
+    #[serde(default)]
+    pub relocations: ShownRelocations,
+}
+
+/// How long `Relocation` resources of what is over stay. The journal and the audit trail go further back.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct ShownRelocations {
+    /// Since the end.
+    pub keep: Span,
+    /// In each namespace, the newest.
+    pub at_most: usize,
+}
+
+impl Default for ShownRelocations {
+    fn default() -> Self {
+        Self { keep: Span::from_secs(7 * 86_400), at_most: 50 }
+    }
+}
+
+impl ShownRelocations {
+    /// As the writer of the resources takes it.
+    pub const fn keep(&self) -> Keep {
+        Keep { for_ms: self.keep.ms(), at_most: self.at_most }
+    }
 }
 
 /// The Lease that the planner which acts holds, in the planner's namespace.
