@@ -15,7 +15,7 @@ use crate::{
         config::{Hosts, HostsFileError},
     },
     ingest::{self, IngestSettings, IngestState, metrics::IngestMetrics},
-    kubernetes::Kubernetes,
+    kubernetes::{Candidate, Kubernetes},
     lock::{LockError, lock},
     metrics::Metrics,
     observed::{Observed, ObservedSettings},
@@ -37,7 +37,7 @@ use serde_json::json;
 use std::{fs::File, path::Path, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
-    sync::{Mutex, RwLock, watch},
+    sync::{Mutex, RwLock, oneshot, watch},
     task::JoinHandle,
 };
 
@@ -67,21 +67,13 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let listener = TcpListener::bind(settings.listen).await.with_context(|| {
         format!("address {} cannot be listened on; stop what uses it, or change `listen`", settings.listen)
     })?;
-    let (ports, cluster) = place.open(&settings.state_directory).await?;
+    let (ports, candidate) = place.open(&settings.state_directory).await?;
     let mut assembled = Assembled::new(&settings, policies, ports, Clock::System).await?;
-    if let Some(cluster) = cluster {
-        let active = assembled.rollouts.active().await?;
-        let alive = active.into_iter().map(|record| record.relocation.workload).collect();
-        if let Err(error) = cluster.sweep(&alive).await {
-            // What was begun by nobody known stays; its workloads are refused until a start at which it is taken back.
-            tracing::error!(%error, "moves of which nothing is known could not be looked for");
-        }
-    }
     if let Some(module) = module {
         tracing::info!(sha256 = module.digest(), "the filter module is served at {MODULE_PATH}");
         assembled.router = assembled.router.merge(module.router());
     }
-    let planner = Planner::start(assembled);
+    let planner = Planner::start_as(assembled, candidate);
     tracing::info!(address = %settings.listen, "planner ready");
     planner.serve_until(listener, terminated()).await?;
     Ok(ExitCode::SUCCESS)
@@ -101,8 +93,8 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// The ports, and the cluster, in which moves that nobody knows of are taken back before anything else is done.
-    async fn open(self, state_directory: &Path) -> anyhow::Result<(PlatformPorts, Option<Kubernetes>)> {
+    /// The ports, and where several planners may work at the same time this one's part in finding out which one acts.
+    async fn open(self, state_directory: &Path) -> anyhow::Result<(PlatformPorts, Option<Candidate>)> {
         Ok(match self {
             Self::Hosts(hosts) => {
                 let platform = HostsPlatform::open(hosts, state_directory, Clock::System).await?;
@@ -110,7 +102,10 @@ impl<'a> Place<'a> {
             }
             Self::Kubernetes(cluster) => {
                 let platform = Kubernetes::connect(cluster, Clock::System).await?;
-                (PlatformPorts::of(platform.clone()), Some(platform))
+                match platform.candidate(cluster, state_directory, Clock::System).await? {
+                    Some((fenced, candidate)) => (PlatformPorts::of(fenced), Some(candidate)),
+                    None => (PlatformPorts::of(platform), None),
+                }
             }
         })
     }
@@ -322,14 +317,30 @@ pub struct Planner {
     clock: Clock,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
+    /// Ends after all others, because until then something may be changed.
+    candidate: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
 impl Planner {
     /// Starts the loop and the rollouts.
     pub fn start(assembled: Assembled) -> Self {
+        Self::start_as(assembled, None)
+    }
+
+    /// The same where several planners may work, as one of them.
+    pub fn start_as(assembled: Assembled, candidate: Option<Candidate>) -> Self {
         let Assembled { router, control, rollouts, audit, retention, calendars, regressors, signals, clock } =
             assembled;
         let (stop, stopped) = watch::channel(false);
+        let candidate = candidate.map(|candidate| {
+            rollouts.led_by(candidate.leader());
+            let (end, ended) = oneshot::channel::<()>();
+            let rollouts = Arc::clone(&rollouts);
+            let ended = async {
+                let _ = ended.await;
+            };
+            (end, tokio::spawn(candidate.run(rollouts, ended)))
+        });
         let mut until = stopped.clone();
         let rolling = async move {
             rollouts
@@ -346,7 +357,7 @@ impl Planner {
             tokio::spawn(regressors.run(stopped.clone())),
             tokio::spawn(control.run(stopped)),
         ]);
-        Self { router, audit, clock, stop, tasks }
+        Self { router, audit, clock, stop, tasks, candidate }
     }
 
     /// Serves until `stop` is ready, then finishes what was accepted and stops the parts.
@@ -373,7 +384,10 @@ impl Planner {
             () = too_long => tracing::warn!("some requests did not end in time and were cut off"),
         }
         let _ = self.stop.send(true);
-        for task in self.tasks {
+        let (ends, candidate) = self.candidate.unzip();
+        let parts = self.tasks.into_iter().map(|task| (None, task)).chain(candidate.map(|task| (ends, task)));
+        for (end, task) in parts {
+            drop(end);
             if tokio::time::timeout(DRAIN, task).await.is_err() {
                 tracing::warn!("a part did not end in time; what it was doing is resumed at the next start");
             }

@@ -1,8 +1,12 @@
 //! The one place that reads the wall clock. Everything else takes time as an argument, or asks a [`Clock`].
 use foremesh_core::time::Timestamp;
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
+use rustix::time::{ClockId, clock_gettime};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
 };
 
 /// Tells the time; tests set it by hand.
@@ -39,6 +43,17 @@ impl Clock {
             Self::Manual(clock) => Timestamp::from_unix_ms(clock.0.load(Ordering::SeqCst)),
         }
     }
+}
+
+/// A time that only grows, whoever sets the wall clock; on Linux also while the machine sleeps. Its zero is arbitrary.
+pub fn monotonic() -> Duration {
+    #[cfg(target_os = "linux")]
+    let clock = ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    let clock = ClockId::Monotonic;
+    let now = clock_gettime(clock);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the place that reads the clock")]

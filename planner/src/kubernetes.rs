@@ -1,20 +1,27 @@
 //! Kubernetes with Istio as a platform.
+mod fenced;
+mod lease;
 mod moves;
+mod relocations;
+
+pub use fenced::Fenced;
+pub use lease::Candidate;
 
 use crate::{
-    clock::Clock,
+    clock::{Clock, monotonic},
     platform::{Inventory, PlatformError},
     settings::KubernetesSettings,
 };
 use async_trait::async_trait;
 use foremesh_core::{ids::NodeId, topology::Snapshot};
-use foremesh_kubernetes::{Cluster, ClusterError};
+use foremesh_kubernetes::{Cluster, ClusterError, client, lease::Elector, resources::relocation::Store};
 use foremesh_summary::{
     WindowSummary,
     wire::{Direction, RouteWindow},
 };
 use moves::Moves;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use relocations::Relocations;
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 /// Longest wait for the first lists when the planner starts. After that it starts without: its snapshots are errors, which
 /// say why, until the lists are there.
@@ -53,6 +60,29 @@ impl Kubernetes {
             tracing::warn!(%error, "the cluster is not known yet; nothing is decided until it is");
         }
         Ok(platform)
+    }
+
+    /// Makes this planner a candidate for acting in the cluster, and gives the platform as such a one may use it; none where
+    /// nothing may be changed.
+    ///
+    /// # Errors
+    /// When it is not known how to reach the cluster.
+    pub async fn candidate(
+        &self,
+        settings: &KubernetesSettings,
+        state_directory: &Path,
+        clock: Clock,
+    ) -> Result<Option<(Fenced<Self>, Candidate)>, ClusterError> {
+        let Some(moves) = &settings.moves else { return Ok(None) };
+        let client = client(&settings.cluster()).await?;
+        let me = lease::identity();
+        let store = Store::new(client.clone(), &moves.namespace, &me);
+        let shown = Relocations::new(store, moves.relocations.keep(), clock.clone());
+        let clock = Arc::new(move || clock.now());
+        let elector = Elector::new(client, moves.lease(), me, Arc::new(monotonic), clock);
+        let fenced = Fenced::new(self.clone(), elector.leadership());
+        let candidate = Candidate::new(elector, fenced.clone(), shown, state_directory);
+        Ok(Some((fenced, candidate)))
     }
 }
 

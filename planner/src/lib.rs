@@ -26,6 +26,7 @@ pub mod hosts;
 pub mod ingest;
 pub mod install;
 pub mod kubernetes;
+pub mod leader;
 pub mod lint;
 mod lock;
 pub mod metrics;

@@ -69,6 +69,7 @@ pub struct Metrics {
     passes: Family<ResultLabel, Counter>,
     pass_age_seconds: Gauge<f64, AtomicU64>,
     silent_proxies: Gauge,
+    leader: Gauge,
     relocations: Family<StateLabel, Gauge>,
     forecast_seconds: FloatGauge<ForecastLabels>,
     latency_seconds: FloatGauge<LatencyLabels>,
@@ -90,6 +91,7 @@ impl Default for Metrics {
             passes: Family::default(),
             pass_age_seconds: Gauge::default(),
             silent_proxies: Gauge::default(),
+            leader: Gauge::default(),
             relocations: Family::default(),
             forecast_seconds: Family::default(),
             latency_seconds: Family::default(),
@@ -106,6 +108,11 @@ impl Default for Metrics {
             "silent_proxies",
             "Proxies that should report and do not",
             metrics.silent_proxies.clone(),
+        );
+        registry.register(
+            "leader",
+            "1 where this planner may act, 0 where it leaves that to another one; alert when the sum is not 1",
+            metrics.leader.clone(),
         );
         registry.register("relocations", "Relocations by state", metrics.relocations.clone());
         registry.register(
@@ -143,6 +150,11 @@ impl Metrics {
     /// So many proxies are silent.
     pub fn silent_proxies(&self, count: usize) {
         self.silent_proxies.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Whether this planner may act.
+    pub fn leads(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
     }
 
     /// Everything as text; `rollouts` are counts by state.

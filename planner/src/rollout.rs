@@ -16,6 +16,7 @@ use std::{fmt::Debug, path::PathBuf, sync::Arc};
 mod drive;
 mod executor;
 mod journal;
+mod leading;
 mod observe;
 mod settings;
 #[cfg(test)]
@@ -98,6 +99,9 @@ pub enum RolloutError {
         /// The newest that was accepted.
         newest: u64,
     },
+    /// Another planner is the one that acts.
+    #[error("{0}")]
+    NotLeading(String),
     /// The workload is being moved.
     #[error(
         "workload `{workload}` is being moved by rollout `{rollout}` ({state}); wait for its end or abort it"

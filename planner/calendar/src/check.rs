@@ -18,9 +18,9 @@ use foremesh_core::{
 use std::collections::BTreeSet;
 
 /// Most events of one calendar.
-const MOST_EVENTS: usize = 1_000;
-/// Longest event. What lasts longer is the new normal, and a level is learnt from it by itself.
-const LONGEST_MS: i64 = 31 * 86_400_000;
+pub const MOST_EVENTS: usize = 1_000;
+/// Longest event in milliseconds. What lasts longer is the new normal, and a level is learnt from it by itself.
+pub const LONGEST_MS: i64 = 31 * 86_400_000;
 /// Most occurrences of an event in [`LOOKED_AT_MS`]: more than about one an hour is a season, and no event.
 const MOST_IN_A_MONTH: usize = 1_000;
 const LOOKED_AT_MS: i64 = 31 * 86_400_000;

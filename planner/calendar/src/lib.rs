@@ -14,6 +14,7 @@ mod recurrence;
 mod written;
 mod zone;
 
+pub use check::{LONGEST_MS, MOST_EVENTS};
 pub use document::{
     AtSpec, CalendarDocument, CalendarSpec, EventSpec, IcalSpec, KIND, Metadata, WhenSpec, WindowSpec,
     validate,

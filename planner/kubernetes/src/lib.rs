@@ -6,13 +6,17 @@
 //! anything by half a picture. What the planner's model cannot say of a workload pins it, with the reason.
 //!
 //! What is on its way from one node to another is in [`moving`]; [`relocate`] starts and stops its replicas, and
-//! [`webhook`] sends the new one there.
+//! [`webhook`] sends the new one there. Which of several planners may do that is settled in [`lease`].
+//!
+//! [`resources`] are our own kinds of objects.
 mod cluster;
 mod error;
+pub mod lease;
 mod mapping;
 pub mod moving;
 mod objects;
 pub mod relocate;
+pub mod resources;
 mod served;
 mod settings;
 mod usage;

@@ -11,10 +11,10 @@ pub(super) async fn healthz() -> &'static str {
 
 /// Says whether the planner can take summaries and decide: the store commits, and a pass was made lately.
 #[utoipa::path(get, path = "/readyz", tag = "health", responses(
-    (status = 200, description = "It takes summaries and decides"),
+    (status = 200, description = "It takes summaries and decides; and which planner acts, when it is another one"),
     (status = 503, description = "It does not, and why", body = Problem)
 ))]
-pub(super) async fn readyz(State(state): State<ApiState>) -> Result<&'static str, Problem> {
+pub(super) async fn readyz(State(state): State<ApiState>) -> Result<String, Problem> {
     if let Health::Failing(why) = state.store.health() {
         return Err(Problem::unavailable(format!("summaries cannot be made durable: {why}")));
     }
@@ -28,13 +28,16 @@ pub(super) async fn readyz(State(state): State<ApiState>) -> Result<&'static str
             state.pass_limit_ms
         )));
     }
-    Ok("ready\n")
+    // One that leaves acting to another planner is ready for all the rest.
+    let also = state.rollouts.not_leading().map(|why| format!("; {why}")).unwrap_or_default();
+    Ok(format!("ready{also}\n"))
 }
 
 /// Counters and forecasts in the Prometheus text format.
 #[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200, description = "OpenMetrics text")))]
 pub(super) async fn metrics(State(state): State<ApiState>) -> Result<impl IntoResponse, Problem> {
     let rollouts = state.rollouts.counts().await.map_err(|error| Problem::internal(chain(&error)))?;
+    state.metrics.leads(state.rollouts.not_leading().is_none());
     let text = state
         .metrics
         .encode(state.published.view().as_deref(), &rollouts)

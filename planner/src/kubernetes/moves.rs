@@ -17,7 +17,7 @@ use foremesh_core::{
 use foremesh_istio::{IstioError, Proxies, ProxySettings, Shifter};
 use foremesh_kubernetes::{
     ClusterError, client,
-    moving::MovingList,
+    moving::{Moved, MovingList},
     relocate::{Relocate, RelocateError, RelocateSettings},
     webhook::{Placement, WebhookSettings},
 };
@@ -96,6 +96,27 @@ impl Kubernetes {
             remedy: "add it, or set `mode: recommend` in the policy and carry the plan out by hand"
                 .to_owned(),
         })
+    }
+
+    /// What is under way in the cluster, whoever began it.
+    ///
+    /// # Errors
+    /// When it is not known.
+    pub async fn moving(&self) -> Result<BTreeMap<WorkloadId, Moved>, PlatformError> {
+        let Some(moves) = &self.moves else { return Ok(BTreeMap::new()) };
+        Ok(moves.list.all().await?)
+    }
+
+    /// Takes the route of a workload away that nothing moves any more.
+    ///
+    /// # Errors
+    /// When it could not be.
+    pub async fn forget(&self, workload: &WorkloadId, service: &ServiceId) -> Result<(), PlatformError> {
+        let Some(moves) = &self.moves else { return Ok(()) };
+        if moves.list.get(workload).await?.is_none() {
+            moves.shifter.restore(service).await?;
+        }
+        Ok(())
     }
 
     /// Takes moves back of which the journal knows nothing, as after it was lost; to be called before anything is moved.

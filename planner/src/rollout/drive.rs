@@ -1,6 +1,6 @@
 //! Drives one rollout: observe, ask the state machine, store, act, again.
 use super::{RolloutError, RolloutPorts, RolloutSettings, journal::Journal, observe::Look};
-use crate::{clock::Clock, durations, platform::PlatformError};
+use crate::{clock::Clock, durations, leader::Leader, platform::PlatformError};
 use foremesh_core::{
     ids::{ReplicaId, RolloutId},
     plan::Move,
@@ -9,10 +9,10 @@ use foremesh_core::{
 use std::{
     collections::BTreeMap,
     error::Error,
-    sync::{Arc, Mutex as SyncMutex, PoisonError},
+    sync::{Arc, Mutex as SyncMutex, OnceLock, PoisonError},
 };
 use tokio::{
-    sync::{Mutex, Notify},
+    sync::{Mutex, Notify, watch},
     time::timeout,
 };
 
@@ -32,6 +32,10 @@ pub(super) struct Shared {
     /// Accepting a plan is a check and a write that belong together.
     pub(super) accepting: Mutex<()>,
     pub(super) woken: Notify,
+    /// Who says whether anything may be done; nobody when this planner is the only one.
+    pub(super) leader: OnceLock<Arc<dyn Leader>>,
+    /// Counts changes, for whoever shows them.
+    pub(super) changed: watch::Sender<u64>,
 }
 
 /// A rollout that this process drives.
@@ -69,6 +73,11 @@ impl Shared {
         let Ok(mut live) = slot.try_lock() else { return Ok(()) };
         for _ in 0..STEPS_AT_ONCE {
             self.report(&mut live).await?;
+            // What another planner does meanwhile would look like a failure here.
+            if let Some(why) = self.not_leading().filter(|_| !live.record.state.is_last()) {
+                self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), why);
+                return Ok(());
+            }
             let seen = self.observe(&live).await?;
             match step(&live.record, &seen, &self.limits, self.clock.now()) {
                 Next::Do(action) => self.act(&mut live, action).await?,
@@ -113,7 +122,7 @@ impl Shared {
     }
 
     /// Durable first; only then does memory follow.
-    async fn enter(&self, live: &mut Live, to: State, why: String) -> Result<(), RolloutError> {
+    pub(super) async fn enter(&self, live: &mut Live, to: State, why: String) -> Result<(), RolloutError> {
         let next = live.record.entered(to, why, &self.limits, self.clock.now());
         self.journal.save(&next).await?;
         let (rollout, from) = (&next.id, live.record.state);
@@ -124,6 +133,7 @@ impl Shared {
         }
         live.record = next;
         live.attempt = None;
+        self.changed.send_modify(|count| *count += 1);
         Ok(())
     }
 
@@ -148,6 +158,12 @@ impl Shared {
             Ok(Err(error)) => Err(in_full(&error)),
             Err(_) => Err(format!("it did not end within {limit:?} (`actionTimeout`)")),
         };
+        if outcome.is_err()
+            && let Some(why) = self.not_leading()
+        {
+            tracing::warn!(rollout = %live.record.id, why, "rollout stands still in the middle of an action");
+            return Ok(());
+        }
         let mut next = live.record.clone();
         let error = match outcome {
             Ok(target) => {

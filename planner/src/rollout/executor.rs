@@ -17,10 +17,10 @@ use std::{
     collections::BTreeMap,
     future::Future,
     path::Path,
-    sync::{Arc, Mutex as SyncMutex, PoisonError},
+    sync::{Arc, Mutex as SyncMutex, OnceLock, PoisonError},
 };
 use tokio::{
-    sync::{Mutex, Notify},
+    sync::{Mutex, Notify, watch},
     task::JoinSet,
     time::{MissedTickBehavior, interval},
 };
@@ -28,7 +28,7 @@ use tokio::{
 /// All rollouts, going on and past. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Rollouts {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl Rollouts {
@@ -66,6 +66,8 @@ impl Rollouts {
                 waiting: SyncMutex::default(),
                 accepting: Mutex::new(()),
                 woken: Notify::new(),
+                leader: OnceLock::new(),
+                changed: watch::Sender::new(0),
             }),
         })
     }
@@ -74,12 +76,15 @@ impl Rollouts {
     /// succeeded. They are durable when this returns.
     ///
     /// # Errors
-    /// When the plan is empty or not newer than every plan before it, when one of its workloads is being moved, when too
-    /// many plans are in progress, or when the journal fails.
+    /// When another planner is the one that acts, when the plan is empty or not newer than every plan before it, when one of
+    /// its workloads is being moved, when too many plans are in progress, or when the journal fails.
     pub async fn start(&self, tested: &TestedPlan) -> Result<Vec<RolloutId>, RolloutError> {
         let plan = tested.plan();
         let shared = &*self.shared;
         let _one_at_a_time = shared.accepting.lock().await;
+        if let Some(why) = self.not_leading() {
+            return Err(RolloutError::NotLeading(why));
+        }
         let newest = shared.journal.newest_generation().await?;
         if plan.moves.is_empty() {
             return Err(RolloutError::Empty(plan.id.clone()));
@@ -120,6 +125,7 @@ impl Rollouts {
         let live = records.into_iter().map(|record| (record.id.clone(), Live::shared(record, 0)));
         shared.live.lock().unwrap_or_else(PoisonError::into_inner).extend(live);
         shared.woken.notify_one();
+        shared.changed.send_modify(|count| *count += 1);
         Ok(ids)
     }
 
@@ -131,6 +137,11 @@ impl Rollouts {
     pub async fn begun(&self, plans: &[PlanId]) -> Result<BTreeMap<PlanId, RolloutId>, RolloutError> {
         let first = |plan: &PlanId| (plan.clone(), RolloutId::new(format!("{plan}.0")));
         self.shared.journal.known(plans.iter().map(first).collect()).await
+    }
+
+    /// Counts acceptances and changes of state, so that whoever shows them can wait for the next.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.shared.changed.subscribe()
     }
 
     /// Drives every rollout until the future that is passed ends. Dropping it at any point is safe.

@@ -1,9 +1,11 @@
 //! Where services run: the part of the settings that names the platform.
 use super::Span;
 use foremesh_istio::ProxySettings;
-use foremesh_kubernetes::{ClusterSettings, Conventions, webhook::WebhookAddress};
+use foremesh_kubernetes::{
+    ClusterSettings, Conventions, lease::LeaseSettings, resources::relocation::Keep, webhook::WebhookAddress,
+};
 use serde::Deserialize;
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Shortest time after which a watch of Kubernetes may be called stale.
 const LEAST_STALE_MS: i64 = 120_000;
@@ -74,6 +76,54 @@ pub struct KubernetesMoves {
     /// Where istiod is asked what the proxies have.
     #[serde(default)]
     pub istiod: Istiod,
+    /// By what is settled which of several planners acts.
+    #[serde(default)]
+    pub lease: LeaderLease,
+    /// How long `Relocation` resources of what is over stay.
+    #[serde(default)]
+    pub relocations: ShownRelocations,
+}
+
+/// How long `Relocation` resources of what is over stay. The journal and the audit trail go further back.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct ShownRelocations {
+    /// Since the end.
+    pub keep: Span,
+    /// In each namespace, the newest.
+    pub at_most: usize,
+}
+
+impl Default for ShownRelocations {
+    fn default() -> Self {
+        Self { keep: Span::from_secs(7 * 86_400), at_most: 50 }
+    }
+}
+
+impl ShownRelocations {
+    /// As the writer of the resources takes it.
+    pub const fn keep(&self) -> Keep {
+        Keep { for_ms: self.keep.ms(), at_most: self.at_most }
+    }
+}
+
+/// The Lease that the planner which acts holds, in the planner's namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct LeaderLease {
+    /// Its name; the same for all planners of which only one may act.
+    pub name: String,
+    /// How long it lasts: after that another planner takes the place of one that was killed. Whole seconds, 5s to 5m.
+    pub duration: Span,
+}
+
+/// Limits of a lease, in milliseconds.
+const LEASES_MS: std::ops::RangeInclusive<i64> = 5_000..=300_000;
+
+impl Default for LeaderLease {
+    fn default() -> Self {
+        Self { name: LeaseSettings::new("", Duration::ZERO).name, duration: Span::from_secs(15) }
+    }
 }
 
 /// Where the API server finds the placement webhook.
@@ -106,6 +156,14 @@ impl Default for Istiod {
 }
 
 impl KubernetesMoves {
+    /// As the election takes it.
+    pub fn lease(&self) -> LeaseSettings {
+        LeaseSettings {
+            name: self.lease.name.clone(),
+            ..LeaseSettings::new(&self.namespace, self.lease.duration.duration())
+        }
+    }
+
     /// Where the API server finds the webhook; none when it is not said, or said twice.
     pub fn address(&self) -> Option<WebhookAddress> {
         match (&self.webhook.service, &self.webhook.host) {
@@ -157,6 +215,15 @@ impl Platform {
                 kubernetes.stale_after.to_string(),
                 "2m or more",
                 "a watch of what is quiet is heard of every half minute only; leave it out for 2m",
+            ));
+        }
+        let duration = kubernetes.moves.as_ref().map_or(Span::from_secs(15), |moves| moves.lease.duration);
+        if !LEASES_MS.contains(&duration.ms()) || duration.ms() % 1000 != 0 {
+            return Some((
+                "platform.kubernetes.moves.lease.duration",
+                duration.to_string(),
+                "whole seconds, 5s to 5m",
+                "leave it out for 15s",
             ));
         }
         kubernetes.moves.as_ref().filter(|moves| moves.address().is_none()).map(|_| {

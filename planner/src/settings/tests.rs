@@ -46,6 +46,15 @@ fn one_platform_is_set() {
     );
     let outside = kubernetes(&moves(", host: 10.0.0.7")).moves.unwrap();
     assert_eq!(outside.address(), Some(WebhookAddress::Url { host: "10.0.0.7".into(), port: 8443 }));
+    assert_eq!((inside.lease().name.as_str(), inside.lease().duration.as_secs()), ("foremesh-planner", 15));
+    let leased = kubernetes(&moves(", service: foremesh}, lease: {name: east, duration: 30s")).moves.unwrap();
+    assert_eq!((leased.lease().namespace.as_str(), leased.lease().name.as_str()), ("foremesh", "east"));
+    assert_eq!(leased.lease().duration.as_secs(), 30);
+    for duration in ["4s", "6m", "5500ms"] {
+        let written = moves(&format!(", service: foremesh}}, lease: {{duration: {duration}"));
+        let problem = read(&written).unwrap_err().to_string();
+        assert!(problem.contains("must be whole seconds, 5s to 5m; leave it out for 15s"), "{problem}");
+    }
     for webhook in ["", ", service: foremesh, host: 10.0.0.7"] {
         let problem = read(&moves(webhook)).unwrap_err().to_string();
         assert!(problem.contains("but must be either `service` or `host` beside `listen`"), "{problem}");

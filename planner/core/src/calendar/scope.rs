@@ -1,21 +1,23 @@
 //! What an event has an effect on.
 use crate::policy::ServiceGlob;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Chooses series. In every pattern `*` stands for any run of characters.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What an event has an effect on: one match is enough, and everything where no service, node or workload is listed. In every
+/// pattern `*` stands for any run of characters.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Scope {
-    /// Names of services.
+    /// Names of services, in a cluster such as `cart.shop.svc.cluster.local`. Example: `["cart*"]`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<ServiceGlob>,
-    /// Names of nodes.
+    /// Names of nodes. Example: `["node-1*"]`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<ServiceGlob>,
-    /// Names of workloads.
+    /// Names of workloads, in a cluster such as `shop/cart`. Example: `["shop/*"]`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub workloads: Vec<ServiceGlob>,
-    /// Names of quantities, such as `latency_*` or `throughput_rps`; all when empty.
+    /// Names of quantities; all when left out. Examples: `["latency_*"]`, `[throughput_rps, availability]`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<ServiceGlob>,
 }

@@ -1,8 +1,9 @@
 //! Which services a policy is about.
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A service name in which `*` stands for any run of characters, the empty one too.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct ServiceGlob(String);
 

@@ -30,6 +30,9 @@ mod guards;
 mod tests;
 mod trial;
 
+pub use check::{
+    LONGEST_MS, MOST_CONDITIONS, MOST_FREEZES, MOST_LETTERS, MOST_RULES, MOST_SERVICES, MOST_STEPS,
+};
 pub use conditions::{
     ConditionSpec, CostSavingSpec, PredictedAvailabilitySpec, PredictedExhaustionSpec, PredictedLatencySpec,
     PredictedThroughputSpec, PredictedUsageSpec, RuleSpec, SustainedSpec,
@@ -43,6 +46,7 @@ use crate::{
     ids::PolicyId,
 };
 use check::Check;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The only kind that is understood.
@@ -61,51 +65,59 @@ pub struct PolicyDocument {
     pub spec: PolicySpec,
 }
 
-/// What the policy says, before it is checked.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Which services may be moved, when, and how carefully.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct PolicySpec {
-    /// Services that it is about.
+    /// The services that the policy is about. Example: `{services: ["cart*", checkout]}`.
     pub selector: Selector,
-    /// `observe`, `recommend`, `approve` or `auto`.
+    /// How far the policy may go: `observe` only says what it sees, `recommend` makes plans and shows them, `approve` makes
+    /// plans that wait for a human, `auto` moves.
     #[serde(default = "default_mode")]
     pub mode: String,
-    /// Reasons to move; any one is enough.
+    /// Reasons to move; any one of them is enough.
+    /// Example: `[{name: slow, predictedLatency: {quantile: 0.99, above: 250ms}}]`.
     pub rules: Vec<RuleSpec>,
-    /// Shortest time between two moves of one workload.
+    /// Shortest time between two moves of one workload, from `0s` to `7d`; it grows by itself with each move in 24 hours.
+    /// Examples: `15m`, `2h`.
     #[serde(default = "default_cooldown")]
     pub cooldown: String,
-    /// How much better a target must be.
+    /// How much better a target must be than the objective and than staying. Example: `{target: 0.1, gain: 0.2}`.
     #[serde(default)]
     pub margin: MarginSpec,
-    /// Traffic shares of the target in percent.
+    /// Shares of the traffic in percent that the target gets, one step after the other: rising, and 100 at the end.
+    /// Example: `[10, 25, 50, 100]`.
     #[serde(default = "default_ramp")]
     pub ramp: Vec<i64>,
-    /// The trial in a staging mesh, or who waived it.
+    /// The trial in a staging mesh before anything is moved: `required`, or who waives it and why. Modes `approve` and `auto`
+    /// move nothing without one of them, and mode `auto` is refused.
+    /// Example: `{waivedBy: ops@example.com, reason: no staging mesh yet}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trial: Option<TrialSpec>,
-    /// How the selected services are forecast.
+    /// How the selected services are forecast. Example: `{models: [ridge, prophet]}`.
     #[serde(default, skip_serializing_if = "ForecastSpec::is_default")]
     pub forecast: ForecastSpec,
-    /// How much it may move.
+    /// How much it may move; without limit when left out. Example: `{concurrent: {perNode: 2, all: 5}, perDay: 10}`.
     #[serde(default, skip_serializing_if = "LimitsSpec::is_default")]
     pub limits: LimitsSpec,
-    /// Times at which it moves nothing.
+    /// Times at which the policy moves nothing.
+    /// Example: `[{name: night, between: "22:00-06:00", timeZone: Europe/Berlin}]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub freeze: Vec<FreezeSpec>,
-    /// Its services come before those of policies with a lower number while moves are limited.
+    /// Its services come before those of policies with a lower number while moves are limited; from -1000 to 1000.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub priority: i64,
-    /// How much a request at risk counts, by tier.
+    /// How much a request at risk counts, by the tier of its workload (annotation `foremesh.dev/tier`).
+    /// Example: `{critical: 10, standard: 1, bestEffort: 0.1}`.
     #[serde(default, skip_serializing_if = "TiersSpec::is_default")]
     pub tiers: TiersSpec,
 }
 
 /// How the selected services are forecast.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ForecastSpec {
-    /// Names of the only models that are used, such as `[ridge, prophet]`; the planner's own choice when left out.
+    /// Names of the only models that are used; the planner chooses among all when left out. Example: `[ridge, prophet]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
 }
@@ -117,20 +129,21 @@ impl ForecastSpec {
 }
 
 /// Chooses services.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Selector {
-    /// Names; `*` stands for any run of characters.
+    /// Names of services; `*` stands for any run of characters. In a cluster a service is called as its callers call it, such
+    /// as `cart.shop.svc.cluster.local`. Examples: `["cart*", "*.shop.svc.cluster.local"]`, `["*"]` for all.
     pub services: Vec<String>,
 }
 
-/// By how much a target must be better, as shares.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// By how much a target must be better, as shares from 0 to below 1: 0.2 is 20 %.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MarginSpec {
-    /// Below the objective.
+    /// The prediction on the target must stay below the objective by this share of it.
     pub target: f64,
-    /// Below staying.
+    /// The prediction on the target must be below the one for staying by this share of it.
     pub gain: f64,
 }
 

@@ -59,6 +59,11 @@ impl Stored {
         self.0.lock().unwrap().store(path, object);
     }
 
+    /// As somebody else would delete it.
+    pub(crate) fn remove(&self, path: &str) {
+        self.0.lock().unwrap().objects.remove(path);
+    }
+
     /// Another one writes just before each of the next writes.
     pub(crate) fn interfere(&self, times: u32) {
         self.0.lock().unwrap().interferes = times;
@@ -91,7 +96,15 @@ impl State {
     /// All objects right below a path.
     fn list(&self, path: &str) -> Option<(u16, Value)> {
         let below = |of: &str| {
-            of.strip_prefix(path).and_then(|of| of.strip_prefix('/')).is_some_and(|of| !of.contains('/'))
+            let right_below = |of: &str| {
+                of.strip_prefix(path).and_then(|of| of.strip_prefix('/')).is_some_and(|of| !of.contains('/'))
+            };
+            // Also in all namespaces.
+            let anywhere = of.split_once("/namespaces/").and_then(|(group, of)| {
+                let (_, kind_and_name) = of.split_once('/')?;
+                Some(format!("{group}/{kind_and_name}"))
+            });
+            right_below(of) || anywhere.is_some_and(|of| right_below(&of))
         };
         let items: Vec<&Value> =
             self.objects.iter().filter(|(of, _)| below(of)).map(|(_, object)| object).collect();
@@ -111,6 +124,7 @@ impl State {
                 None => self.list(path).unwrap_or_else(|| status(404, "NotFound")),
             };
         }
+        let path = path.strip_suffix("/status").unwrap_or(path);
         let sent: Value = serde_json::from_slice(body).unwrap_or_default();
         let path = if *method == Method::POST {
             format!("{path}/{}", sent["metadata"]["name"].as_str().unwrap())
@@ -139,7 +153,16 @@ impl State {
             Method::PATCH => {
                 let mut merged = found;
                 merge(&mut merged, &sent);
+                if is_let_go(&merged) {
+                    self.objects.remove(&path);
+                    return (200, merged);
+                }
                 (200, self.store(&path, merged))
+            }
+            Method::DELETE if is_held(&found) => {
+                let mut deleted = found;
+                deleted["metadata"]["deletionTimestamp"] = json!("2023-11-14T22:13:20Z");
+                (200, self.store(&path, deleted))
             }
             Method::DELETE => {
                 self.objects.remove(&path);
@@ -148,6 +171,15 @@ impl State {
             _ => status(405, "MethodNotAllowed"),
         }
     }
+}
+
+fn is_held(object: &Value) -> bool {
+    object["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty())
+}
+
+/// To be deleted, and held by nobody any more.
+fn is_let_go(object: &Value) -> bool {
+    !object["metadata"]["deletionTimestamp"].is_null() && !is_held(object)
 }
 
 fn merge(into: &mut Value, patch: &Value) {

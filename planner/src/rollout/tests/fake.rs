@@ -1,6 +1,6 @@
 //! A platform in memory whose every call can fail, hang, lie, or be the last thing that the planner does.
 use crate::{
-    clock::ManualClock,
+    clock::{Clock, ManualClock},
     platform::{PlatformError, Relocator, TrafficShifter},
     rollout::{GateSource, ReportError, Reporter, RolloutPorts, Validator},
 };
@@ -13,7 +13,10 @@ use foremesh_core::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::{sync::Notify, time::sleep};
@@ -57,6 +60,8 @@ pub(super) struct World {
     pub(super) calls: Vec<Call>,
     /// This call goes wrong, so many times.
     pub(super) fault: Option<(Call, Fault, usize)>,
+    /// Becomes false with the first call that goes wrong: the lease ends in the middle of it.
+    pub(super) on_fault: Option<Arc<AtomicBool>>,
     /// Every call of this name fails.
     pub(super) broken: Option<&'static str>,
     pub(super) validity: Option<Validity>,
@@ -92,6 +97,7 @@ impl Fake {
             state: "Pending".to_owned(),
             calls: Vec::new(),
             fault: None,
+            on_fault: None,
             broken: None,
             validity: Some(Validity::Holds),
             target_sample: Some((1000, 0)),
@@ -113,6 +119,10 @@ impl Fake {
         }
     }
 
+    pub(super) fn clock_now(&self) -> Timestamp {
+        Clock::Manual(self.clock.clone()).now()
+    }
+
     pub(super) fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap()
     }
@@ -129,9 +139,13 @@ impl Fake {
             if !world.calls.contains(&call) {
                 world.calls.push(call.clone());
             }
-            match &mut world.fault {
+            let World { fault, on_fault, .. } = &mut *world;
+            match fault {
                 Some((at, fault, times)) if *at == call && *times > 0 => {
                     *times -= 1;
+                    if let Some(leads) = on_fault {
+                        leads.store(false, Ordering::SeqCst);
+                    }
                     Some(*fault)
                 }
                 _ => (world.broken == Some(name)).then_some(Fault::Error),

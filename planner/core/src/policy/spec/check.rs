@@ -12,7 +12,20 @@ use crate::{
 use std::collections::BTreeSet;
 
 /// Look-ahead and cooldown at most, a week: no forecast says anything about a single step beyond it.
-pub(super) const LONGEST_MS: i64 = 7 * 24 * 3_600_000;
+pub const LONGEST_MS: i64 = 7 * 24 * 3_600_000;
+/// Steps of a `for` at most: more is a mistyped number, not a policy.
+pub const MOST_STEPS: i64 = 1_000;
+/// Patterns of a selector at most. What there may be most of is so much that nobody who means it meets it; an API server
+/// wants to know it before it runs rules over it.
+pub const MOST_SERVICES: usize = 256;
+/// Rules of a policy at most.
+pub const MOST_RULES: usize = 64;
+/// Conditions of an `all` at most.
+pub const MOST_CONDITIONS: usize = 16;
+/// Freeze windows of a policy at most.
+pub const MOST_FREEZES: usize = 64;
+/// Letters of a name or pattern at most, as in Kubernetes.
+pub const MOST_LETTERS: usize = 253;
 
 /// The check of one policy. Values that had a problem are left out of what the methods return.
 #[derive(Default)]
@@ -37,7 +50,9 @@ impl Check {
             let limit = "a policy must select at least one service";
             self.problems.add("spec.selector.services", "empty", limit, "list names, or `\"*\"` for all");
         }
+        self.few("spec.selector.services", selector.services.len(), MOST_SERVICES);
         for (index, pattern) in selector.services.iter().enumerate() {
+            self.short(&format!("spec.selector.services[{index}]"), pattern);
             if pattern.trim() != pattern || pattern.is_empty() {
                 let path = format!("spec.selector.services[{index}]");
                 let limit = "a name is not empty and has no space around it";
@@ -48,6 +63,23 @@ impl Check {
                     "write the service's name, with `*` for any part of it",
                 );
             }
+        }
+    }
+
+    /// Refuses a list of more than `most`.
+    fn few(&mut self, path: &str, count: usize, most: usize) {
+        if count > most {
+            let limit = format!("there may be {most} at most");
+            self.problems.add(path, format!("{count} long"), &limit, "make several policies of it");
+        }
+    }
+
+    /// Refuses a name that nobody can read.
+    fn short(&mut self, path: &str, name: &str) {
+        let letters = name.chars().count();
+        if letters > MOST_LETTERS {
+            let limit = format!("it may have {MOST_LETTERS} at most");
+            self.problems.add(path, format!("{letters} letters long"), &limit, "write a shorter one");
         }
     }
 

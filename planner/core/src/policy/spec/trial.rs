@@ -1,4 +1,5 @@
 //! `trial: required` or `trial: {waivedBy: ..., reason: ...}`.
+use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{self, value::MapAccessDeserializer},
@@ -6,7 +7,7 @@ use serde::{
 use std::fmt;
 
 /// What a policy says about the trial in a staging mesh.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum TrialSpec {
     /// A single word; `required` is the only one with a meaning.
@@ -16,12 +17,12 @@ pub enum TrialSpec {
 }
 
 /// Who waives the trial, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct WaiverSpec {
-    /// Who takes the responsibility.
+    /// Who takes the responsibility. Example: `ops@example.com`.
     pub waived_by: String,
-    /// Why.
+    /// Why, for the audit trail. Example: `no staging mesh yet`.
     pub reason: String,
 }
 

@@ -1,5 +1,5 @@
 //! The check of rules.
-use super::{Check, LONGEST_MS, quoted};
+use super::{Check, LONGEST_MS, MOST_CONDITIONS, MOST_RULES, MOST_STEPS, quoted};
 use crate::{
     history::KEPT_QUANTILES,
     policy::{
@@ -13,9 +13,6 @@ use crate::{
     units::{Probability, Quantile},
 };
 use std::collections::BTreeSet;
-
-/// Steps of a `for` at most: more is a mistyped number, not a policy.
-const MOST_STEPS: i64 = 1_000;
 
 /// Names of the conditions, for texts.
 const CONDITIONS: &str = "predictedLatency, predictedThroughput, predictedAvailability, predictedUsage, \
@@ -31,10 +28,12 @@ impl Check {
                 "add a rule",
             );
         }
+        self.few("spec.rules", specs.len(), MOST_RULES);
         let mut names = BTreeSet::new();
         let mut rules = Vec::new();
         for (index, spec) in specs.iter().enumerate() {
             let path = format!("spec.rules[{index}]");
+            self.short(&format!("{path}.name"), &spec.name);
             if spec.name.trim().is_empty() || !names.insert(&spec.name) {
                 let limit = "each rule has a name of its own, which decisions are explained by";
                 self.problems.add(&format!("{path}.name"), quoted(&spec.name), limit, "give it another name");
@@ -69,6 +68,7 @@ impl Check {
                 "add one, or write the condition without `all`",
             );
         }
+        self.few(&format!("{path}.all"), specs.len(), MOST_CONDITIONS);
         let read =
             specs.iter().enumerate().map(|(at, spec)| self.condition(&format!("{path}.all[{at}]"), spec, ""));
         let parts: Vec<Condition> = read.collect::<Vec<_>>().into_iter().flatten().collect();

@@ -1,5 +1,5 @@
 //! The check of guard rails.
-use super::{Check, LONGEST_MS, quoted};
+use super::{Check, LONGEST_MS, MOST_FREEZES, quoted};
 use crate::policy::{
     FreezeTime, FreezeWindow, Limits, TierWeights,
     spec::{FreezeSpec, LimitsSpec, TiersSpec},
@@ -64,10 +64,12 @@ impl Check {
     /// The form of the freeze windows. What only a time zone or a cron pattern can tell is checked where they are
     /// expanded.
     pub(in crate::policy::spec) fn freezes(&mut self, specs: &[FreezeSpec]) -> Vec<FreezeWindow> {
+        self.few("spec.freeze", specs.len(), MOST_FREEZES);
         let mut names = BTreeSet::new();
         let mut windows = Vec::new();
         for (index, spec) in specs.iter().enumerate() {
             let path = format!("spec.freeze[{index}]");
+            self.short(&format!("{path}.name"), &spec.name);
             if spec.name.trim().is_empty() || !names.insert(&spec.name) {
                 let limit = "each window has a name of its own, which decisions are explained by";
                 self.problems.add(&format!("{path}.name"), quoted(&spec.name), limit, "give it another name");
@@ -133,13 +135,15 @@ impl Check {
         for (at, word) in words.iter().enumerate() {
             let found = DAYS.iter().position(|day| day == word);
             days.extend(found.map(|day| day as u8));
+            let path = format!("{path}.days[{at}]");
             if found.is_none() {
                 let limit = format!("a day is one of {}", DAYS.join(", "));
-                self.problems.add(&format!("{path}.days[{at}]"), quoted(word), &limit, "choose one of them");
+                self.problems.add(&path, quoted(word), &limit, "choose one of them");
+            } else if words[..at].contains(word) {
+                self.problems.add(&path, quoted(word), "it is named before", "name it once");
             }
         }
         days.sort_unstable();
-        days.dedup();
         let (from_minute, to_minute) = ends?;
         (days.len() == words.len() && !days.is_empty()).then_some(FreezeTime::Daily {
             from_minute,

@@ -1,0 +1,4 @@
+mod decided;
+mod elected;
+mod guarded;
+mod link;

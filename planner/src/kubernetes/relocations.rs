@@ -1,0 +1,95 @@
+//! Rollouts as `Relocation` resources, kept up to date beside the rollouts and never in their way.
+use crate::{
+    causes::chain,
+    clock::Clock,
+    leader::Leader,
+    rollout::{RolloutError, Rollouts},
+};
+use async_trait::async_trait;
+use foremesh_core::{ids::RolloutId, rollout::RolloutRecord};
+use foremesh_kubernetes::resources::relocation::{
+    Journal, JournalError, Keep, Projection, ProjectionError, Store, StoreError,
+};
+use std::time::Duration;
+
+/// Looks at what people want of the resources, when nothing changes by itself.
+const LOOKED_EVERY: Duration = Duration::from_secs(3);
+/// Where the cluster does not have the kind.
+const LOOKED_SELDOM: Duration = Duration::from_secs(60);
+/// Changes of state come in twos and threes.
+const GATHERED: Duration = Duration::from_millis(200);
+
+/// Shows rollouts as resources.
+#[derive(Debug)]
+pub(super) struct Relocations {
+    projection: Projection,
+    clock: Clock,
+}
+
+impl Relocations {
+    pub(super) const fn new(store: Store, keep: Keep, clock: Clock) -> Self {
+        Self { projection: Projection::new(store, keep), clock }
+    }
+
+    /// Follows the rollouts while this planner may act.
+    pub(super) async fn follow(mut self, rollouts: &Rollouts, leader: &dyn Leader) {
+        let mut changes = rollouts.changes();
+        // What went wrong last, so that it is logged once.
+        let mut failing = None;
+        loop {
+            let mut pause = LOOKED_EVERY;
+            if leader.refusal().is_none() {
+                match self.projection.look(rollouts, self.clock.now()).await {
+                    Ok(()) => failing = None,
+                    // It is read again.
+                    Err(ProjectionError::Store(StoreError::Overtaken(_))) => {}
+                    Err(error) => {
+                        if matches!(error, ProjectionError::Store(StoreError::Missing)) {
+                            pause = LOOKED_SELDOM;
+                        }
+                        let why = chain(&error);
+                        if failing.as_ref() != Some(&why) {
+                            tracing::warn!(error = %why, "relocations are not shown as resources; moves go on without");
+                            failing = Some(why);
+                        }
+                    }
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                changed = changes.changed(), if pause == LOOKED_EVERY => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    tokio::time::sleep(GATHERED).await;
+                }
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Journal for Rollouts {
+    async fn active(&self) -> Result<Vec<RolloutRecord>, JournalError> {
+        self.active().await.map_err(failed)
+    }
+
+    async fn get(&self, rollout: &RolloutId) -> Result<Option<RolloutRecord>, JournalError> {
+        match self.get(rollout).await {
+            Ok(record) => Ok(Some(record)),
+            Err(RolloutError::Unknown(_)) => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    async fn abort(&self, rollout: &RolloutId, why: &str) -> Result<(), JournalError> {
+        match self.abort(rollout, "whoever changed the resource", why).await {
+            Ok(()) | Err(RolloutError::TooLate { .. } | RolloutError::TurningBack(_)) => Ok(()),
+            Err(error) => Err(failed(error)),
+        }
+    }
+}
+
+fn failed(error: RolloutError) -> JournalError {
+    JournalError(Box::new(error))
+}
