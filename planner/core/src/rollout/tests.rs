@@ -190,7 +190,7 @@ impl World {
 
     fn carry_out(&mut self, action: Action) {
         match action {
-            Action::Prepare => {}
+            Action::Prepare | Action::TryMove => {}
             Action::StartTarget => (self.target_started, self.target_answers) = (true, true),
             Action::StartSource => (self.source_started, self.source_answers) = (true, true),
             Action::StopTarget => (self.target_started, self.target_answers) = (false, false),
@@ -335,7 +335,7 @@ impl Run {
                 prop_assert_eq!(seen.source_ready, Some(true));
                 prop_assert_eq!(seen.weights, Some(traffic.before));
             }
-            Action::Prepare | Action::StartTarget | Action::StartSource => {}
+            Action::TryMove | Action::Prepare | Action::StartTarget | Action::StartSource => {}
         }
         let (works, error) = match turn.action {
             0..=5 | 8 => (true, None),
