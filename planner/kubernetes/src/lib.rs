@@ -6,7 +6,7 @@
 //! anything by half a picture. What the planner's model cannot say of a workload pins it, with the reason.
 //!
 //! What is on its way from one node to another is in [`moving`]; [`relocate`] starts and stops its replicas, and
-//! [`webhook`] sends the new one there.
+//! [`webhook`] sends the new one there. [`staging`] copies a workload beside production, to try a move.
 mod cluster;
 mod error;
 mod mapping;
@@ -15,6 +15,7 @@ mod objects;
 pub mod relocate;
 mod served;
 mod settings;
+pub mod staging;
 mod usage;
 mod watch;
 pub mod webhook;

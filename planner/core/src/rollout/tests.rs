@@ -11,6 +11,7 @@ use crate::{
 use proptest::prelude::*;
 
 mod shifts;
+mod trials;
 
 /// What is carried out.
 #[derive(Clone, Debug)]
@@ -305,6 +306,10 @@ impl Run {
             sets || shift_to.is_none(),
             "a shift starts and stops nothing, but it was to {action:?}"
         );
+        prop_assert!(
+            action == Action::TryMove || self.record.is_permitted(),
+            "production was touched by {action:?} before a trial passed"
+        );
         match action {
             Action::SetTraffic { target_percent } if target_percent > 0 && shift_to.is_some() => {
                 prop_assert_eq!(seen.target_ready, Some(true), "traffic for a target that is not ready");
@@ -353,6 +358,9 @@ impl Run {
         }
         if action == Action::StartTarget && error.is_none() {
             self.record.target = Some(ReplicaId::from("cart@h2"));
+        }
+        if action == Action::TryMove && error.is_none() {
+            self.record.trial = trials::tried(turn.gate, self.now);
         }
         self.record.attempt += u32::from(error.is_some());
         self.attempt = Some(Attempt { action, at: self.now, error });

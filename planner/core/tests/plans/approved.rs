@@ -89,9 +89,9 @@ fn an_approved_plan_is_carried_out_as_it_is_or_refused_with_what_has_changed() {
             Some("policy `shop` is in mode recommend now"),
         ),
         (
-            "nobody waives the trial",
+            "nobody waives the trial, and there is nowhere to try it",
             |w, _| w.policies[0].waiver = None,
-            Some("policy `shop` does not waive the trial"),
+            Some("policy `shop` does not waive the trial, and there is no staging mesh"),
         ),
         ("its policy is gone", |w, _| w.policies.clear(), Some("rule `slow` of policy `shop`")),
         ("the breach is called off", |w, _| quiet_cart(w), Some("no breach of `cart` is predicted")),
