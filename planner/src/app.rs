@@ -19,7 +19,7 @@ use crate::{
     lock::{LockError, lock},
     metrics::Metrics,
     observed::{Observed, ObservedSettings},
-    platform::{Inventory, Relocator, TrafficShifter},
+    platform::{Inventory, Relocator, StagingMesh, TrafficShifter},
     policies,
     published::Published,
     regressors::Regressors,
@@ -67,7 +67,7 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let listener = TcpListener::bind(settings.listen).await.with_context(|| {
         format!("address {} cannot be listened on; stop what uses it, or change `listen`", settings.listen)
     })?;
-    let (ports, cluster) = place.open(&settings.state_directory).await?;
+    let (ports, cluster) = place.open(&settings).await?;
     let mut assembled = Assembled::new(&settings, policies, ports, Clock::System).await?;
     if let Some(cluster) = cluster {
         let active = assembled.rollouts.active().await?;
@@ -102,15 +102,16 @@ impl<'a> Place<'a> {
     }
 
     /// The ports, and the cluster, in which moves that nobody knows of are taken back before anything else is done.
-    async fn open(self, state_directory: &Path) -> anyhow::Result<(PlatformPorts, Option<Kubernetes>)> {
+    async fn open(self, settings: &Settings) -> anyhow::Result<(PlatformPorts, Option<Kubernetes>)> {
         Ok(match self {
             Self::Hosts(hosts) => {
-                let platform = HostsPlatform::open(hosts, state_directory, Clock::System).await?;
+                let platform = HostsPlatform::open(hosts, &settings.state_directory, Clock::System).await?;
                 (PlatformPorts::of(platform), None)
             }
             Self::Kubernetes(cluster) => {
                 let platform = Kubernetes::connect(cluster, Clock::System).await?;
-                (PlatformPorts::of(platform.clone()), Some(platform))
+                let staging = platform.staging(&settings.rollout).map(|trials| Arc::new(trials) as _);
+                (PlatformPorts { staging, ..PlatformPorts::of(platform.clone()) }, Some(platform))
             }
         })
     }
@@ -140,6 +141,8 @@ pub struct PlatformPorts {
     pub relocator: Arc<dyn Relocator>,
     /// Shares out traffic.
     pub traffic: Arc<dyn TrafficShifter>,
+    /// Tries moves; none where there is no staging mesh.
+    pub staging: Option<Arc<dyn StagingMesh>>,
 }
 
 impl PlatformPorts {
@@ -149,6 +152,7 @@ impl PlatformPorts {
             inventory: Arc::new(platform.clone()),
             relocator: Arc::new(platform.clone()),
             traffic: Arc::new(platform),
+            staging: None,
         }
     }
 }
@@ -224,6 +228,7 @@ impl Assembled {
         let ports = RolloutPorts {
             relocator: platform.relocator,
             traffic: platform.traffic,
+            staging: platform.staging,
             gate: Arc::new(StoreGates { store: Arc::clone(&store), clock: clock.clone() }),
             validator: Arc::clone(&latest) as _,
             reporter: Arc::clone(&audit) as _,

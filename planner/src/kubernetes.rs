@@ -1,5 +1,8 @@
 //! Kubernetes with Istio as a platform.
 mod moves;
+mod staging;
+
+pub use staging::Trials;
 
 use crate::{
     clock::Clock,
@@ -27,6 +30,8 @@ pub struct Kubernetes {
     cluster: Arc<Cluster>,
     /// None where nothing may be changed.
     moves: Option<Arc<Moves>>,
+    /// None where no move is tried.
+    trials: Option<Trials>,
 }
 
 impl Kubernetes {
@@ -41,7 +46,11 @@ impl Kubernetes {
             Some(moves) => Some(Arc::new(Moves::begin(settings, moves, clock).await?)),
             None => None,
         };
-        let platform = Self { cluster: Arc::new(cluster), moves };
+        let trials = match &settings.staging {
+            Some(staging) => Some(Trials::open(settings, staging).await?),
+            None => None,
+        };
+        let platform = Self { cluster: Arc::new(cluster), moves, trials };
         let listed = async {
             while platform.cluster.snapshot().await.is_err() {
                 tokio::time::sleep(ASKED_EVERY).await;
