@@ -19,7 +19,7 @@ use crate::{
     lock::{LockError, lock},
     metrics::Metrics,
     observed::{Observed, ObservedSettings},
-    platform::{Inventory, Relocator, TrafficShifter},
+    platform::{Inventory, Relocator, StagingMesh, TrafficShifter},
     policies,
     published::Published,
     regressors::Regressors,
@@ -67,7 +67,7 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let listener = TcpListener::bind(settings.listen).await.with_context(|| {
         format!("address {} cannot be listened on; stop what uses it, or change `listen`", settings.listen)
     })?;
-    let (ports, candidate) = place.open(&settings.state_directory).await?;
+    let (ports, candidate) = place.open(&settings).await?;
     let mut assembled = Assembled::new(&settings, policies, ports, Clock::System).await?;
     if let Some(module) = module {
         tracing::info!(sha256 = module.digest(), "the filter module is served at {MODULE_PATH}");
@@ -94,18 +94,21 @@ impl<'a> Place<'a> {
     }
 
     /// The ports, and where several planners may work at the same time this one's part in finding out which one acts.
-    async fn open(self, state_directory: &Path) -> anyhow::Result<(PlatformPorts, Option<Candidate>)> {
+    async fn open(self, settings: &Settings) -> anyhow::Result<(PlatformPorts, Option<Candidate>)> {
         Ok(match self {
             Self::Hosts(hosts) => {
-                let platform = HostsPlatform::open(hosts, state_directory, Clock::System).await?;
+                let platform = HostsPlatform::open(hosts, &settings.state_directory, Clock::System).await?;
                 (PlatformPorts::of(platform), None)
             }
             Self::Kubernetes(cluster) => {
                 let platform = Kubernetes::connect(cluster, Clock::System).await?;
-                match platform.candidate(cluster, state_directory, Clock::System).await? {
+                let staging = platform.staging(&settings.rollout).map(|trials| Arc::new(trials) as _);
+                let candidate = platform.candidate(cluster, &settings.state_directory, Clock::System).await?;
+                let (ports, candidate) = match candidate {
                     Some((fenced, candidate)) => (PlatformPorts::of(fenced), Some(candidate)),
                     None => (PlatformPorts::of(platform), None),
-                }
+                };
+                (PlatformPorts { staging, ..ports }, candidate)
             }
         })
     }
@@ -135,6 +138,8 @@ pub struct PlatformPorts {
     pub relocator: Arc<dyn Relocator>,
     /// Shares out traffic.
     pub traffic: Arc<dyn TrafficShifter>,
+    /// Tries moves; none where there is no staging mesh.
+    pub staging: Option<Arc<dyn StagingMesh>>,
 }
 
 impl PlatformPorts {
@@ -144,6 +149,7 @@ impl PlatformPorts {
             inventory: Arc::new(platform.clone()),
             relocator: Arc::new(platform.clone()),
             traffic: Arc::new(platform),
+            staging: None,
         }
     }
 }
@@ -219,6 +225,7 @@ impl Assembled {
         let ports = RolloutPorts {
             relocator: platform.relocator,
             traffic: platform.traffic,
+            staging: platform.staging,
             gate: Arc::new(StoreGates { store: Arc::clone(&store), clock: clock.clone() }),
             validator: Arc::clone(&latest) as _,
             reporter: Arc::clone(&audit) as _,

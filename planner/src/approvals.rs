@@ -248,6 +248,7 @@ impl Approvals {
     ) -> Result<Result<TestedPlan, NotNow>, ApproveError> {
         let rollouts = self.parts.rollouts.recent(approval.at.plus_ms(-REMEMBERED_MS)).await?;
         let (begun, limit_ms) = (turn.begun.clone(), self.limits.within_ms);
+        let staging = self.parts.rollouts.staging();
         let judged = tokio::task::spawn_blocking(move || {
             let (in_flight, past_moves) = moves_at(&inputs, &rollouts);
             let inputs = Inputs {
@@ -258,7 +259,7 @@ impl Approvals {
                 parent: begun.as_ref().map(|(plan, _)| plan),
                 ..inputs.borrow()
             };
-            approved(plan, approval, &inputs, limit_ms)
+            approved(plan, approval, &inputs, limit_ms, staging.as_ref())
         });
         Ok(judged.await?)
     }

@@ -37,7 +37,7 @@ use foremesh_core::{
     record::DecisionRecord,
     report::{AuditRecord, Decided, Refusal, checked, records, refuse},
     time::Step,
-    trial::{TestedPlan, waive},
+    trial::{TestedPlan, TrialLimits, owe},
 };
 use serde_json::json;
 use std::{
@@ -249,7 +249,9 @@ impl Control {
         })
         .await??;
 
-        let tested = decision.plan.clone().map(|plan| (plan.id.clone(), tested(plan, &inputs)));
+        let staging = self.parts.rollouts.staging();
+        let tested =
+            decision.plan.clone().map(|plan| (plan.id.clone(), tested(plan, &inputs, staging.as_ref())));
         if let Some((plan, Err(refusal))) = &tested {
             refuse(&mut records, plan, refusal);
         }
@@ -352,14 +354,12 @@ impl Control {
     }
 }
 
-/// Verify, simulate, try. Each step takes the type that the step before gave, so none can be left out.
-fn tested(plan: Plan, inputs: &OwnedInputs) -> Result<TestedPlan, Refusal> {
+/// Verify, simulate, try. Each step takes the type that the step before gave, so none can be left out. A trial takes minutes,
+/// so the rollout makes it, before anything of production is touched.
+fn tested(plan: Plan, inputs: &OwnedInputs, staging: Option<&TrialLimits>) -> Result<TestedPlan, Refusal> {
     let borrowed = inputs.borrow();
-    let waiver = inputs.waiver_of(&plan).ok_or_else(|| {
-        Refusal::Executor("no policy waives the trial, and there is no staging mesh to run it in".to_owned())
-    })?;
     let simulated = checked(plan, &borrowed)?;
-    Ok(waive(simulated, &waiver.by, &waiver.reason, borrowed.now))
+    owe(simulated, &borrowed, staging).map_err(|why| Refusal::Executor(why.to_string()))
 }
 
 fn plan_record(plan: &Plan, mode: &str, records: &[AuditRecord]) -> serde_json::Value {

@@ -4,9 +4,11 @@
 //! planner has just refused to start.
 mod platform;
 mod span;
+mod staging;
 
 pub use platform::{Istiod, KubernetesMoves, KubernetesSettings, PlacementWebhook, Platform};
 pub use span::Span;
+pub use staging::StagingSettings;
 
 use crate::{
     calendar::CalendarSettings,

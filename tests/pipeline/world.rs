@@ -251,6 +251,7 @@ async fn assemble(
         inventory: Arc::new(platform.clone()),
         relocator: Arc::new(platform.clone()),
         traffic: Arc::new(platform.clone()),
+        staging: None,
     };
     Assembled::new(settings, policies.clone(), ports, Clock::Manual(clock.clone()))
         .await

@@ -22,7 +22,6 @@ use foremesh_core::{
     latency::bounded,
     plan::PairWeights,
     rollout::RolloutRecord,
-    trial::Trial,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -84,7 +83,7 @@ pub(super) struct Relocation {
     deadline: String,
     /// Why it is in this state, with the numbers.
     why: String,
-    /// How the plan was tried, or who waived the trial and why.
+    /// How the move is tried, what came of it with the numbers, or who waived the trial and why.
     trial: String,
     /// Who approved the plan; none when no human had to.
     approved_by: Option<String>,
@@ -149,9 +148,7 @@ impl From<&RolloutRecord> for Relocation {
             since: rfc3339(record.entered_at),
             deadline: rfc3339(record.deadline),
             why: record.why().to_owned(),
-            trial: match &record.trial {
-                Trial::Waived { by, reason, .. } => format!("waived by {by}: {reason}"),
-            },
+            trial: record.trial.in_words(),
             approved_by: record.approval.as_ref().map(|approval| approval.by.clone()),
             breach_at: rfc3339(reason.breach_at),
             breach_probability: reason.breach_probability.get(),

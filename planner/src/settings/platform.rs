@@ -1,5 +1,5 @@
 //! Where services run: the part of the settings that names the platform.
-use super::Span;
+use super::{Span, StagingSettings};
 use foremesh_istio::ProxySettings;
 use foremesh_kubernetes::{
     ClusterSettings, Conventions, lease::LeaseSettings, resources::relocation::Keep, webhook::WebhookAddress,
@@ -46,7 +46,7 @@ impl TryFrom<WrittenPlatform> for Platform {
 }
 
 /// How a Kubernetes cluster is reached and read.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct KubernetesSettings {
     /// File that says where the API server is; relative to the settings file. Without one the usual places are looked at
@@ -63,6 +63,8 @@ pub struct KubernetesSettings {
     pub stale_after: Span,
     /// How workloads are moved. Without it nothing is ever changed in the cluster.
     pub moves: Option<KubernetesMoves>,
+    /// How moves are tried before they touch production. Without it a policy that moves must waive the trial.
+    pub staging: Option<StagingSettings>,
 }
 
 /// What moves in a cluster need.
@@ -186,6 +188,7 @@ impl Default for KubernetesSettings {
             cluster_domain,
             stale_after: Span::from_secs(120),
             moves: None,
+            staging: None,
         }
     }
 }
@@ -225,6 +228,9 @@ impl Platform {
                 "whole seconds, 5s to 5m",
                 "leave it out for 15s",
             ));
+        }
+        if let Some(problem) = kubernetes.staging.as_ref().and_then(StagingSettings::problem) {
+            return Some(problem);
         }
         kubernetes.moves.as_ref().filter(|moves| moves.address().is_none()).map(|_| {
             (

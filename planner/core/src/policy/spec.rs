@@ -38,7 +38,7 @@ pub use conditions::{
     PredictedThroughputSpec, PredictedUsageSpec, RuleSpec, SustainedSpec,
 };
 pub use guards::{ConcurrentSpec, FreezeSpec, LimitsSpec, TiersSpec};
-pub use trial::{TrialSpec, WaiverSpec};
+pub use trial::{TrialRequestSpec, TrialSpec, TrialTermsSpec};
 
 use super::{Margin, Mode, RelocationPolicy, ServiceGlob};
 use crate::{
@@ -194,7 +194,7 @@ pub fn validate(document: &PolicyDocument) -> Result<RelocationPolicy, Vec<SpecP
     check.share("spec.margin.target", spec.margin.target);
     check.share("spec.margin.gain", spec.margin.gain);
     let ramp_percent = check.ramp(&spec.ramp);
-    let waiver = check.trial(mode, spec.trial.as_ref());
+    let (waiver, trial) = check.trial(mode, spec.trial.as_ref());
     check.models(&spec.forecast.models);
     let limits = check.limits(&spec.limits);
     let freezes = check.freezes(&spec.freeze);
@@ -209,6 +209,7 @@ pub fn validate(document: &PolicyDocument) -> Result<RelocationPolicy, Vec<SpecP
         margin: Margin { target: spec.margin.target, gain: spec.margin.gain },
         ramp_percent,
         waiver,
+        trial,
         models: spec.forecast.models.clone(),
         limits,
         freezes,

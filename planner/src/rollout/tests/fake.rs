@@ -113,6 +113,7 @@ impl Fake {
         RolloutPorts {
             relocator: Arc::new(self.clone()),
             traffic: Arc::new(self.clone()),
+            staging: None,
             gate: Arc::new(self.clone()),
             validator: Arc::new(self.clone()),
             reporter: Arc::new(self.clone()),

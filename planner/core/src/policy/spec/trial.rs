@@ -1,29 +1,79 @@
-//! `trial: required` or `trial: {waivedBy: ..., reason: ...}`.
+//! `trial: {requests: [...]}`, or `trial: {waivedBy: ..., reason: ...}`.
 use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{self, value::MapAccessDeserializer},
 };
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 /// What a policy says about the trial in a staging mesh.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum TrialSpec {
-    /// A single word; `required` is the only one with a meaning.
+    /// A single word; none is enough.
     Word(String),
-    /// The trial is waived.
-    Waived(WaiverSpec),
+    /// How it is tried, or that it is not.
+    Terms(Box<TrialTermsSpec>),
 }
 
-/// Who waives the trial, and why.
+/// A waiver has `waivedBy` and `reason` and nothing else; a trial has `requests`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+pub struct TrialTermsSpec {
+    /// Who takes the responsibility for moving without a trial.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waived_by: Option<String>,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Requests that are sent to the copies.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<TrialRequestSpec>,
+    /// Port of the pods that takes them; that of the service when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<i64>,
+    /// `none`, or `production`: whether the copies may call what the workload calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub callees: Option<String>,
+    /// Whether secrets that the pods need may be copied into the staging mesh.
+    #[serde(skip_serializing_if = "is_false")]
+    pub copy_secrets: bool,
+    /// Longest load, such as `5m`; that of the settings when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration: Option<String>,
+}
+
+/// One kind of request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct WaiverSpec {
-    /// Who takes the responsibility. Example: `ops@example.com`.
-    pub waived_by: String,
-    /// Why, for the audit trail. Example: `no staging mesh yet`.
-    pub reason: String,
+pub struct TrialRequestSpec {
+    /// Path with its query.
+    pub path: String,
+    /// `GET` when left out.
+    #[serde(default = "get")]
+    pub method: String,
+    /// Headers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// Body, as text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// How often it comes, against the others.
+    #[serde(default = "one")]
+    pub weight: u32,
+}
+
+fn get() -> String {
+    "GET".to_owned()
+}
+
+const fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 // By hand, because an untagged enum answers a mistyped field with "did not match any variant" and hides its name.
@@ -39,7 +89,7 @@ impl<'de> de::Visitor<'de> for TrialVisitor {
     type Value = TrialSpec;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("`required`, or a waiver with `waivedBy` and `reason`")
+        formatter.write_str("`requests` of a trial, or a waiver with `waivedBy` and `reason`")
     }
 
     fn visit_str<E: de::Error>(self, word: &str) -> Result<TrialSpec, E> {
@@ -47,6 +97,7 @@ impl<'de> de::Visitor<'de> for TrialVisitor {
     }
 
     fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<TrialSpec, A::Error> {
-        WaiverSpec::deserialize(MapAccessDeserializer::new(map)).map(TrialSpec::Waived)
+        let terms = TrialTermsSpec::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(TrialSpec::Terms(Box::new(terms)))
     }
 }
