@@ -1,5 +1,9 @@
 //! Kubernetes with Istio as a platform.
+pub mod acceptance;
+mod documents;
 mod moves;
+
+pub use documents::Documents;
 
 use crate::{
     clock::Clock,

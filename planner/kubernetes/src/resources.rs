@@ -8,9 +8,11 @@ pub mod policy;
 mod status;
 mod structural;
 mod validation;
+mod watched;
 
 pub use definition::{Column, Definition};
 pub use structural::structural;
+pub use watched::{Resources, Stored, Written};
 
 use serde_json::Value;
 

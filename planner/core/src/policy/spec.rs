@@ -89,10 +89,12 @@ pub struct PolicySpec {
     /// Example: `[10, 25, 50, 100]`.
     #[serde(default = "default_ramp")]
     pub ramp: Vec<i64>,
-    /// The trial in a staging mesh before anything is moved: `required`, or who waives it and why. Modes `approve` and `auto`
-    /// move nothing without one of them, and mode `auto` is refused.
+    /// The trial in a staging mesh before anything is moved, or who waives it and why. Mode `auto` needs one of them, and plans
+    /// of mode `approve` are refused without.
     /// Example: `{waivedBy: ops@example.com, reason: no staging mesh yet}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    // A word is refused by the check, with what to write.
+    #[schemars(with = "Option<WaiverSpec>")]
     pub trial: Option<TrialSpec>,
     /// How the selected services are forecast. Example: `{models: [ridge, prophet]}`.
     #[serde(default, skip_serializing_if = "ForecastSpec::is_default")]

@@ -7,7 +7,7 @@ use serde::{
 use std::fmt;
 
 /// What a policy says about the trial in a staging mesh.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum TrialSpec {
     /// A single word; `required` is the only one with a meaning.

@@ -21,6 +21,10 @@ const CONDITIONS: [&str; 6] = [
     "costSaving",
 ];
 
+const WAIVER: &str = "a waiver names who takes the responsibility, and why; fill it in";
+/// Letters at most of a text that people write for people.
+const MOST_TEXT: usize = 4096;
+
 /// A plain number, as amounts begin with.
 const NUMBER: &str = "[0-9]+[.]?[0-9]*";
 
@@ -36,16 +40,23 @@ pub(super) fn limits() -> Vec<Limit> {
 fn whole() -> Vec<Limit> {
     let name = "each rule has a name of its own, which decisions are explained by; give it a name";
     vec![
-        // The trial may be a word or a mapping, which rules in CEL cannot look at. Of two forms that do not fit, the API server
-        // tells of the one that fits in more: the first, so that it says that the trial is missing.
-        limit(
+        rules(
             "",
-            json!({"anyOf": [
-                {"required": ["trial"], "properties": {"mode": {"minLength": 1}, "rules": {"minItems": 1}}},
-                {"properties": {"mode": {"not": {"enum": [Mode::Auto.name()]}}}},
-            ]}),
+            &[(
+                "self.mode != 'auto' || has(self.trial)",
+                "mode auto needs a trial in a staging mesh, or somebody who waives it; write for example `trial: {waivedBy: your \
+                 name, reason: why}`",
+            )],
         ),
-        limit("trial", json!({"pattern": "^required$", "minLength": 1})),
+        rules(
+            "trial",
+            &[(
+                "has(self.waivedBy) == has(self.reason)",
+                "a waiver names who takes the responsibility, and why; fill in both `waivedBy` and `reason`",
+            )],
+        ),
+        named("trial.waivedBy", MOST_TEXT, WAIVER),
+        named("trial.reason", MOST_TEXT, WAIVER),
         limit("selector.services", json!({"minItems": 1, "maxItems": MOST_SERVICES})),
         limit(
             "selector.services[]",
