@@ -1,6 +1,7 @@
 //! The command line: every command, its arguments, and the environment variables that stand for them.
 mod approve;
 mod calendar;
+mod crds;
 mod decide;
 mod install;
 mod regressors;
@@ -88,6 +89,9 @@ pub enum Command {
     /// Prints the objects that put the filter into the sidecars of an Istio mesh, for `kubectl apply -f -`
     #[command(after_help = install::HELP)]
     Install(InstallArgs),
+    /// Prints the definitions of the custom resources (CRDs), for `kubectl apply -f -`
+    #[command(after_help = crds::HELP)]
+    Crds,
     /// Prints the `OpenAPI` description of the HTTP API.
     Openapi,
     /// Replays the forecasting models over measured series and says how right they were, and what they cost.

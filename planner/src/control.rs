@@ -23,6 +23,7 @@ use crate::{
     metrics::Metrics,
     observed::SharedObserved,
     platform::{Inventory, PlatformError},
+    policies::Policies,
     published::{Published, View},
     regressors::Regressors,
     rollout::{RolloutError, Rollouts},
@@ -67,6 +68,8 @@ pub struct Parts {
     pub latest: Arc<LatestInputs>,
     /// Whose turn it is to begin a plan.
     pub turn: SharedTurn,
+    /// What the operators want, asked anew at each pass.
+    pub policies: Arc<Policies>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Known events.
@@ -106,14 +109,23 @@ pub struct ControlSettings {
     pub net: NetSettings,
     /// CPU time in each pass for learning events and regressors again, in microseconds.
     pub relearn_us: f64,
-    /// What the operators want.
-    pub policies: Vec<RelocationPolicy>,
+    /// Shortest time of a step of a ramp, in milliseconds.
+    pub hold_per_step_ms: i64,
 }
 
 impl ControlSettings {
     /// How forecasts are made, in the loop and for whoever asks.
     pub fn forecast(&self) -> ForecastSettings {
         ForecastSettings::new(self.horizon_steps, Some(self.season_steps), self.stale_after_ms)
+    }
+
+    /// How carefully to plan by these policies: a move that was never measured takes at least as long as its own waits.
+    pub fn caution_of(&self, policies: &[RelocationPolicy]) -> Caution {
+        let ramps = policies.iter().map(|policy| policy.ramp_percent.len().saturating_sub(1));
+        let waits_ms = self.hold_per_step_ms.saturating_mul(ramps.max().unwrap_or(0) as i64);
+        let waits_ms = self.pending_ms.saturating_add(waits_ms);
+        let default_move_duration_ms = self.caution.default_move_duration_ms.max(waits_ms);
+        Caution { default_move_duration_ms, ..self.caution }
     }
 }
 
@@ -213,6 +225,7 @@ impl Control {
         let mut turn = Arc::clone(&self.parts.turn).lock_owned().await;
         let now = self.parts.clock.now();
         let snapshot = self.parts.inventory.snapshot().await?;
+        self.parts.policies.saw(&snapshot);
         let newest = turn.newest.clone();
         if let Some(model) = self.net.finished() {
             self.forecasts.lock().unwrap_or_else(PoisonError::into_inner).replace_model(Box::new(model));

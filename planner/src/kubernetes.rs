@@ -1,4 +1,6 @@
 //! Kubernetes with Istio as a platform.
+pub mod acceptance;
+mod documents;
 mod fenced;
 mod lease;
 mod moves;
@@ -8,6 +10,8 @@ mod staging;
 pub use fenced::Fenced;
 pub use lease::Candidate;
 pub use staging::Trials;
+
+pub use documents::Documents;
 
 use crate::{
     clock::{Clock, monotonic},

@@ -45,6 +45,10 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Calendar(command) => cli::calendar(&command).await,
         Command::Regressors(command) => cli::regressors(&command).await,
         Command::Install(args) => install::install(&args).await,
+        Command::Crds => {
+            print!("{}", foremesh_kubernetes::resources::yaml()?);
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Openapi => {
             println!("{}", foremesh::api::openapi_json()?);
             Ok(ExitCode::SUCCESS)

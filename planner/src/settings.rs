@@ -6,7 +6,9 @@ mod platform;
 mod span;
 mod staging;
 
-pub use platform::{Istiod, KubernetesMoves, KubernetesSettings, PlacementWebhook, Platform};
+pub use platform::{
+    Istiod, KubernetesMoves, KubernetesResources, KubernetesSettings, PlacementWebhook, Platform,
+};
 pub use span::Span;
 pub use staging::StagingSettings;
 
@@ -40,7 +42,9 @@ pub struct Settings {
     /// there.
     #[serde(default)]
     pub filter_module: Option<PathBuf>,
-    /// Policy files, or directories of `*.yaml` files; relative to the settings file.
+    /// Policy files, or directories of `*.yaml` files; relative to the settings file. May be left out where policies are taken
+    /// from a cluster.
+    #[serde(default)]
     pub policies: Vec<PathBuf>,
     /// Where known events come from.
     #[serde(default)]
@@ -306,12 +310,12 @@ impl Settings {
         if let Some((field, value, limit, remedy)) = self.platform.problem() {
             return refuse(field, value, limit.into(), remedy);
         }
-        if self.policies.is_empty() {
+        if self.policies.is_empty() && !self.platform.has_policies() {
             return refuse(
                 "policies",
                 "empty".into(),
                 "at least one file or directory".into(),
-                "without a policy the planner would never act; start with one in mode `observe`",
+                "without a policy the planner would never act; start with one in mode `observe`, or take those of a cluster",
             );
         }
         if self.step.ms() < 100 {

@@ -9,9 +9,11 @@ pub mod relocation;
 mod status;
 mod structural;
 mod validation;
+mod watched;
 
 pub use definition::{Column, Definition};
 pub use structural::structural;
+pub use watched::{Resources, Stored, Written};
 
 use serde_json::Value;
 

@@ -61,10 +61,30 @@ pub struct KubernetesSettings {
     /// A watch that has heard nothing for longer makes the planner blind; at least 2m, because what is quiet is heard of
     /// every half minute.
     pub stale_after: Span,
+    /// Policies and calendars of the cluster.
+    pub resources: KubernetesResources,
     /// How workloads are moved. Without it nothing is ever changed in the cluster.
     pub moves: Option<KubernetesMoves>,
     /// How moves are tried before they touch production. Without it a policy that moves must waive the trial.
     pub staging: Option<StagingSettings>,
+}
+
+/// Whether policies and calendars are taken from the cluster too, beside those of files.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct KubernetesResources {
+    /// Policies and calendars are watched, and their status is written. Where their definitions are not in the cluster, this
+    /// waits for them.
+    pub enabled: bool,
+    /// The planner's own namespace: what is written there may be about the whole mesh, and what is written elsewhere is about
+    /// its own namespace only. That of `moves` when left out; without both, no namespace is the planner's.
+    pub namespace: Option<String>,
+}
+
+impl Default for KubernetesResources {
+    fn default() -> Self {
+        Self { enabled: true, namespace: None }
+    }
 }
 
 /// What moves in a cluster need.
@@ -187,6 +207,7 @@ impl Default for KubernetesSettings {
             opt_in_label,
             cluster_domain,
             stale_after: Span::from_secs(120),
+            resources: KubernetesResources::default(),
             moves: None,
             staging: None,
         }
@@ -194,6 +215,12 @@ impl Default for KubernetesSettings {
 }
 
 impl KubernetesSettings {
+    /// The planner's own namespace, where it is known.
+    pub fn own_namespace(&self) -> Option<&str> {
+        let of_moves = || self.moves.as_ref().map(|moves| moves.namespace.as_str());
+        self.resources.namespace.as_deref().or_else(of_moves)
+    }
+
     /// As the reader of the cluster takes them.
     pub fn cluster(&self) -> ClusterSettings {
         ClusterSettings {
@@ -209,6 +236,11 @@ impl KubernetesSettings {
 }
 
 impl Platform {
+    /// Whether policies may come from elsewhere than files.
+    pub(super) fn has_policies(&self) -> bool {
+        matches!(self, Self::Kubernetes(kubernetes) if kubernetes.resources.enabled)
+    }
+
     /// What cannot be: field, value, limit and remedy.
     pub(super) fn problem(&self) -> Option<(&'static str, String, &'static str, &'static str)> {
         let Self::Kubernetes(kubernetes) = self else { return None };

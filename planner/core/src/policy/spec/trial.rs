@@ -6,8 +6,19 @@ use serde::{
 };
 use std::{collections::BTreeMap, fmt};
 
+/// Methods that a request of a trial may have.
+pub const TRIAL_METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+/// Kinds of requests of a trial, at most.
+pub const MOST_REQUESTS: usize = 32;
+/// Longest body of a request, in bytes.
+pub const LONGEST_TRIAL_BODY: usize = 64 * 1024;
+/// Shortest load that may be allowed, in milliseconds.
+pub const SHORTEST_TRIAL_MS: i64 = 10_000;
+/// Longest one.
+pub const LONGEST_TRIAL_MS: i64 = 3_600_000;
+
 /// What a policy says about the trial in a staging mesh.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum TrialSpec {
     /// A single word; none is enough.

@@ -2,18 +2,13 @@
 use super::{Check, quoted};
 use crate::policy::{
     Callees, Mode, TrialRequest, TrialTerms, Waiver,
-    spec::{TrialRequestSpec, TrialSpec, TrialTermsSpec},
+    spec::{
+        LONGEST_TRIAL_BODY, LONGEST_TRIAL_MS, MOST_REQUESTS, SHORTEST_TRIAL_MS, TRIAL_METHODS,
+        TrialRequestSpec, TrialSpec, TrialTermsSpec,
+    },
 };
 
 const WAIVE: &str = "waive it: `trial: {waivedBy: your name, reason: why}`";
-const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-/// Longest body of a request, in bytes.
-const LONGEST_BODY: usize = 64 * 1024;
-/// Shortest load that may be allowed, in milliseconds.
-const SHORTEST_MS: i64 = 10_000;
-/// Longest one.
-const LONGEST_MS: i64 = 3_600_000;
-
 impl Check {
     /// The waiver, or how it is tried; neither when nothing is said, or something wrong.
     pub(in crate::policy::spec) fn trial(
@@ -64,6 +59,11 @@ impl Check {
             let remedy = format!("write `requests: [{{path: /...}}]`, or {WAIVE}");
             self.problems.add("spec.trial.requests", "empty", limit, &remedy);
         }
+        if terms.requests.len() > MOST_REQUESTS {
+            let limit = format!("a trial sends at most {MOST_REQUESTS} kinds of requests");
+            let value = terms.requests.len().to_string();
+            self.problems.add("spec.trial.requests", value, &limit, "name those that matter most");
+        }
         for (index, request) in terms.requests.iter().enumerate() {
             self.request(&format!("spec.trial.requests[{index}]"), request);
         }
@@ -88,7 +88,7 @@ impl Check {
         let duration_ms = terms
             .duration
             .as_ref()
-            .and_then(|text| self.duration("spec.trial.duration", text, SHORTEST_MS, LONGEST_MS));
+            .and_then(|text| self.duration("spec.trial.duration", text, SHORTEST_TRIAL_MS, LONGEST_TRIAL_MS));
         Some(TrialTerms {
             requests: terms.requests.iter().map(checked).collect(),
             port: port.and_then(Result::ok),
@@ -111,8 +111,8 @@ impl Check {
                 "write for example `/cart`",
             );
         }
-        if !METHODS.contains(&request.method.as_str()) {
-            let limit = format!("a method is one of {}", METHODS.join(", "));
+        if !TRIAL_METHODS.contains(&request.method.as_str()) {
+            let limit = format!("a method is one of {}", TRIAL_METHODS.join(", "));
             wrong("method", quoted(&request.method), &limit, "write it in capitals");
         }
         if request.weight == 0 {
@@ -124,7 +124,7 @@ impl Check {
             );
         }
         let bytes = request.body.as_ref().map_or(0, String::len);
-        if bytes > LONGEST_BODY {
+        if bytes > LONGEST_TRIAL_BODY {
             wrong("body", format!("{bytes} bytes"), "a body has at most 65536", "send a shorter one");
         }
     }
