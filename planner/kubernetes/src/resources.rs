@@ -30,6 +30,11 @@ pub fn definitions() -> Vec<Value> {
         .collect()
 }
 
+/// Whether a kind that is watched is one of ours, which may not be defined in a cluster yet.
+pub(crate) fn is_ours(plural: &str) -> bool {
+    [policy::PLURAL, calendar::PLURAL].contains(&plural)
+}
+
 /// The definitions as YAML, for `kubectl apply -f -`.
 ///
 /// # Errors

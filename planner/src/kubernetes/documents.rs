@@ -187,3 +187,6 @@ fn fields(calendar: &JudgedCalendar) -> Map<String, Value> {
     }
     own
 }
+
+#[cfg(test)]
+mod tests;

@@ -129,7 +129,7 @@ impl Resources {
     }
 
     /// Watches through a client that is listened to.
-    pub(super) fn watch(client: Client, heard: Heard, stale_after: Duration, clock: Clock) -> Self {
+    pub(crate) fn watch(client: Client, heard: Heard, stale_after: Duration, clock: Clock) -> Self {
         let mut tasks = JoinSet::new();
         let policies = Watch::start(&client, &heard, &clock, &mut tasks);
         let calendars = Watch::start(&client, &heard, &clock, &mut tasks);

@@ -53,7 +53,10 @@ async fn every_field_says_what_it_is_with_defaults_and_examples() {
         ),
         (
             "relocationpolicy.spec.trial",
-            vec!["waivedBy <string>", "Who takes the responsibility. Example: `ops@example.com`."],
+            vec![
+                "waivedBy <string> Who takes the responsibility for moving without a trial. Example: `ops@example.com`.",
+                "requests <[]Object> Requests that are sent to the copies, 32 kinds at most.",
+            ],
         ),
         (
             "relocationpolicy.status",

@@ -27,29 +27,29 @@ pub enum TrialSpec {
     Terms(Box<TrialTermsSpec>),
 }
 
-/// A waiver has `waivedBy` and `reason` and nothing else; a trial has `requests`.
+/// A trial has `requests`; a waiver has `waivedBy` and `reason` and nothing else.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "camelCase")]
 pub struct TrialTermsSpec {
-    /// Who takes the responsibility for moving without a trial.
+    /// Who takes the responsibility for moving without a trial. Example: `ops@example.com`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waived_by: Option<String>,
-    /// Why.
+    /// Why there is no trial, for the audit trail. Example: `no staging mesh yet`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Requests that are sent to the copies.
+    /// Requests that are sent to the copies, 32 kinds at most. Example: `[{path: /cart}, {path: /checkout, weight: 3}]`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<TrialRequestSpec>,
-    /// Port of the pods that takes them; that of the service when left out.
+    /// Port of the pods that takes them, from 1 to 65535; that of the service when left out. Example: `8080`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<i64>,
-    /// `none`, or `production`: whether the copies may call what the workload calls.
+    /// What the copies may call of what the workload calls: `none`, or `production`; `none` when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub callees: Option<String>,
-    /// Whether secrets that the pods need may be copied into the staging mesh.
+    /// Whether secrets that the pods need may be copied into the staging mesh; not when left out.
     #[serde(skip_serializing_if = "is_false")]
     pub copy_secrets: bool,
-    /// Longest load, such as `5m`; that of the settings when left out.
+    /// Longest load, from `10s` to `1h`; that of the planner's settings when left out. Example: `5m`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration: Option<String>,
 }
@@ -58,18 +58,18 @@ pub struct TrialTermsSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct TrialRequestSpec {
-    /// Path with its query.
+    /// Path with its query; it begins with `/` and has no blanks. Example: `/cart?id=7`.
     pub path: String,
-    /// `GET` when left out.
+    /// Method of HTTP, in capitals.
     #[serde(default = "get")]
     pub method: String,
-    /// Headers.
+    /// Headers by their names. Example: `{accept: application/json}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// Body, as text.
+    /// Body, as text of at most 64 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
-    /// How often it comes, against the others.
+    /// How often it comes, against the others: 3 comes three times as often as 1.
     #[serde(default = "one")]
     pub weight: u32,
 }

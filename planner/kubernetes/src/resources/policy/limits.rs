@@ -1,5 +1,5 @@
 //! What the API server refuses in a policy.
-use crate::resources::validation::{Limit, duration, limit, named, rules, short, words};
+use crate::resources::validation::{Limit, duration, limit, named, rules, rules_of_fields, short, words};
 use foremesh_core::{
     forecast::model::MODEL_NAMES,
     history::KEPT_QUANTILES,
@@ -92,9 +92,9 @@ fn whole() -> Vec<Limit> {
 }
 
 fn trial() -> Vec<Limit> {
-    let rest =
-        ["port", "callees", "copySecrets", "duration"].map(|field| format!("has(self.{field})")).join(" || ");
-    let tried = format!("has(self.requests) || {rest}");
+    let rest = ["port", "callees", "duration"].map(|field| format!("has(self.{field})")).join(" || ");
+    let requests = "(has(self.requests) && self.requests.size() > 0)";
+    let tried = format!("{requests} || (has(self.copySecrets) && self.copySecrets) || {rest}");
     vec![
         rules(
             "trial",
@@ -108,7 +108,7 @@ fn trial() -> Vec<Limit> {
                     "it is either waived, or tried with `requests`; leave out one of the two",
                 ),
                 (
-                    "has(self.waivedBy) || has(self.reason) || (has(self.requests) && self.requests.size() > 0)",
+                    &format!("has(self.waivedBy) || has(self.reason) || {requests}"),
                     "a trial needs to know which requests it sends; write `requests: [{path: /...}]`, or waive it: `trial: \
                      {waivedBy: your name, reason: why}`",
                 ),
@@ -264,10 +264,11 @@ fn condition(at: &str) -> Vec<Limit> {
     limits.extend([
         words(format!("{exhaustion}.of"), &["node", "workload"]),
         words(format!("{exhaustion}.resource"), &["cpu", "memory", "disk"]),
-        rules(
+        rules_of_fields(
             exhaustion,
             &[(
                 "self.of != 'workload' || self.resource == 'cpu'",
+                "resource",
                 "of a workload only cpu is known to run out; write `resource: cpu`, or `of: node`",
             )],
         ),
@@ -326,30 +327,35 @@ fn usage(at: &str) -> Vec<Limit> {
         words(format!("{at}.resource"), &["cpu", "memory", "disk_io"]),
         words(format!("{at}.shareOf"), &["capacity", "request", "limit"]),
         short(format!("{at}.above"), &[]),
-        rules(
+        rules_of_fields(
             at,
             &[
                 (
                     &form,
-                    "`above` must be a share such as `80%`, or `800m` or `1.5` for CPU, `512Mi` or `2GB` for bytes, `50MB/s` \
-                     for bytes per second; write one of these",
+                    "above",
+                    "it must be a share such as `80%`, or `800m` or `1.5` for CPU, `512Mi` or `2GB` for bytes, `50MB/s` for bytes \
+                     per second; write one of these",
                 ),
                 (
                     &range,
-                    "`above` must be above 0, and at most 1000% of something; choose a value in this range",
+                    "above",
+                    "it must be above 0, and at most 1000% of something; choose a value in this range",
                 ),
                 (
                     &format!("!{share} || self.resource != 'disk_io'"),
+                    "above",
                     "nobody tells how much of disk_io there is; write an amount such as `50MB/s`",
                 ),
                 (
                     &format!("!has(self.shareOf) || {share}"),
-                    "`above` is an amount, not a share of something; leave `shareOf` out",
+                    "shareOf",
+                    "`above` is an amount, not a share of something; leave it out",
                 ),
                 (
                     base,
+                    "shareOf",
                     "use of a node is a share of its capacity, CPU of a workload of its request or limit, memory of its \
-                     request; use that, or leave `shareOf` out",
+                     request; use that, or leave it out",
                 ),
             ],
         ),
