@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, advance};
 
 mod fake;
+mod trials;
 mod weights;
 
 const START_MS: i64 = 1_700_000_000_000;
