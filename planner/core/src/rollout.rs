@@ -286,7 +286,11 @@ impl RolloutRecord {
     pub fn entered(&self, to: State, why: impl Into<String>, limits: &Limits, now: Timestamp) -> Self {
         const VISITS_THAT_EXTEND: usize = 3;
         // A trial may be begun anew once: its planner may be killed in the middle.
-        let trial_ms = self.trial.owed().filter(|_| to == State::Trial).map_or(0, |order| order.limit_ms().saturating_mul(2));
+        let trial_ms = self
+            .trial
+            .owed()
+            .filter(|_| to == State::Trial)
+            .map_or(0, |order| order.limit_ms().saturating_mul(2));
         let fresh = now.plus_ms(limits.of(to).saturating_add(trial_ms));
         let visits = self.history.iter().filter(|t| t.to == to).count();
         let within = self.state.phase() == Phase::RollingBack && to.phase() == Phase::RollingBack;

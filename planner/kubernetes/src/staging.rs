@@ -137,7 +137,8 @@ impl Staging {
                 let object = format!("namespace {namespace}");
                 let why = said_of(&found, "conditions").unwrap_or_default();
                 let problem = format!("it is still there after {} s: {why}", GONE_WITHIN.as_secs());
-                let remedy = "see what holds it with `kubectl get namespace -o yaml`; its pods stop by themselves";
+                let remedy =
+                    "see what holds it with `kubectl get namespace -o yaml`; its pods stop by themselves";
                 return Err(ClusterError::new(object, problem, remedy));
             }
             sleep(POLL).await;
@@ -178,8 +179,8 @@ impl Staging {
 
     /// All of production that the copies are made of, and the port that is asked.
     async fn see(&self, wanted: &Wanted) -> Result<(Seen, u16), ClusterError> {
-        let (namespace, name) = named(&wanted.workload)
-            .ok_or_else(|| refused(wanted, "only Deployments can be copied"))?;
+        let (namespace, name) =
+            named(&wanted.workload).ok_or_else(|| refused(wanted, "only Deployments can be copied"))?;
         let deployment = self.production.get(&deployment_path(namespace, name)).await?;
         let deployment = deployment.ok_or_else(|| refused(wanted, "there is no such Deployment"))?;
         let template = &deployment["spec"]["template"];

@@ -62,7 +62,8 @@ pub(crate) fn past_moves(records: &[RolloutRecord]) -> Vec<PastMove> {
             started_at: record.history.first()?.at,
             ended_at: record.history.last()?.at,
             // What an operator stopped says nothing of the target.
-            failed: matches!(phase, Phase::RolledBack | Phase::Failed) || record.trial.report().is_some_and(|report| report.verdict == TrialVerdict::Fail),
+            failed: matches!(phase, Phase::RolledBack | Phase::Failed)
+                || record.trial.report().is_some_and(|report| report.verdict == TrialVerdict::Fail),
             then: if phase == Phase::Succeeded { planned.then.clone() } else { Vec::new() },
         })
     })

@@ -42,7 +42,8 @@ impl Trials {
             production.clone()
         } else {
             let kubeconfig = staging.kubeconfig.clone().or_else(|| settings.kubeconfig.clone());
-            let other = ClusterSettings { kubeconfig, context: staging.context.clone(), ..settings.cluster() };
+            let other =
+                ClusterSettings { kubeconfig, context: staging.context.clone(), ..settings.cluster() };
             client(&other).await?
         };
         let limits = staging.limits();
@@ -83,15 +84,16 @@ impl StagingMesh for Trials {
 
     async fn try_move(&self, rollout: &RolloutId, order: &TrialOrder) -> Result<TrialSamples, PlatformError> {
         let copies = self.staging.start(&Self::wanted(rollout, order)).await?;
-        let ends =
-            Ends { source: copies.source, target: copies.target, host: order.service.to_string() };
+        let ends = Ends { source: copies.source, target: copies.target, host: order.service.to_string() };
         let sent = load(&ends, order).await;
         let mut samples = sent.map_err(|error| PlatformError::Refused {
             object: format!("trial of `{}`", order.workload),
             problem: error.to_string(),
             remedy: "see `trial.requests` of the policy".to_owned(),
         })?;
-        samples.notes.push("measured by the planner, whose requests went straight to the copies' sidecars".to_owned());
+        samples
+            .notes
+            .push("measured by the planner, whose requests went straight to the copies' sidecars".to_owned());
         Ok(samples)
     }
 

@@ -107,7 +107,9 @@ impl Rollouts {
         for (number, relocation) in plan.moves.iter().enumerate() {
             let id = RolloutId::new(format!("{}.{number}", plan.id));
             let now = shared.clock.now();
-            let Some(trial) = tested.trial(number) else { return Err(RolloutError::Untried(plan.id.clone())) };
+            let Some(trial) = tested.trial(number) else {
+                return Err(RolloutError::Untried(plan.id.clone()));
+            };
             let mut record =
                 RolloutRecord::new(id, plan, relocation.clone(), trial.clone(), &shared.limits, now);
             record.prediction = tested.predictions().get(number).cloned();

@@ -75,7 +75,12 @@ impl StagingSettings {
         }
         if self.max_duration.ms() < 10_000 || self.warm_up.ms() >= self.max_duration.ms() {
             let field = "platform.kubernetes.staging.maxDuration";
-            return Some((field, self.max_duration.to_string(), "10s or more, and longer than `warmUp`", default));
+            return Some((
+                field,
+                self.max_duration.to_string(),
+                "10s or more, and longer than `warmUp`",
+                default,
+            ));
         }
         None
     }

@@ -36,7 +36,9 @@ pub struct Ends {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// A request that cannot be made.
-    #[error("request `{0}` of the policy's trial cannot be sent; correct its path, its method or its headers")]
+    #[error(
+        "request `{0}` of the policy's trial cannot be sent; correct its path, its method or its headers"
+    )]
     Request(String),
     /// The client could not be made.
     #[error("the client of the trial's load could not be made")]
@@ -111,7 +113,8 @@ async fn looked(order: &TrialOrder, collected: &Collected) -> Result<TrialSample
         ticks.tick().await;
         let Some(samples) = samples(order, collected, next) else { continue };
         let (of, seen) = (order.clone(), samples.clone());
-        let judging = tokio::task::spawn_blocking(move || judge(&of, &seen, Timestamp::from_unix_ms(0)).verdict);
+        let judging =
+            tokio::task::spawn_blocking(move || judge(&of, &seen, Timestamp::from_unix_ms(0)).verdict);
         if judging.await? != TrialVerdict::Inconclusive {
             return Ok(samples);
         }

@@ -187,9 +187,9 @@ impl Moment<'_> {
         let until = report.at.plus_ms(self.limits.pending_ms).min(self.record.deadline);
         match &self.seen.validity {
             Some(Validity::Holds) => Ok(format!("the trial passed: {}", report.why)),
-            Some(Validity::Changed(why)) if self.now >= until => {
-                abort(format!("the trial passed, but the plan does not hold any more: {why}; nothing was done"))
-            }
+            Some(Validity::Changed(why)) if self.now >= until => abort(format!(
+                "the trial passed, but the plan does not hold any more: {why}; nothing was done"
+            )),
             None if self.now >= until => {
                 abort("the plan could not be validated after its trial in time; nothing was done".to_owned())
             }

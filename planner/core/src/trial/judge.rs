@@ -3,11 +3,7 @@
 //! Samples are looked at at a few planned counts only ([`TrialOrder::looks`]), and how sure a verdict must be allows for
 //! all of them. Before the planned number of pairs only a target that plainly fails more requests ends a trial.
 use super::{TrialOrder, TrialSamples, errors::Errors, slower::slower};
-use crate::{
-    rollout::gate::GateSample,
-    time::Timestamp,
-    units::Quantile,
-};
+use crate::{rollout::gate::GateSample, time::Timestamp, units::Quantile};
 use serde::{Deserialize, Serialize};
 
 /// One-sided 97.5 %: how sure a pass must be, with two looks that may pass 95 % together.
@@ -103,17 +99,15 @@ pub fn judge(order: &TrialOrder, samples: &TrialSamples, at: Timestamp) -> Trial
     });
     let (verdict, said) = verdict(order, samples, (&source, &target), &errors, slow);
     let mut why = format!(
-        "{said} ({} requests to each copy at {:.1}/s over {:.0} s, {:.0} % of the predicted peak of {:.1}/s; {} on {}: {}; \
-         {} on {}: {})",
+        "{said} ({} requests to each copy at {:.1}/s over {:.0} s, {:.0} % of the predicted peak of {:.1}/s; target on {}: \
+         {}; source on {}: {})",
         source.requests,
         order.rate_rps,
         samples.seconds,
         100.0 * order.rate_rps / order.peak_rps.max(f64::MIN_POSITIVE),
         order.peak_rps,
-        "target",
         order.target,
         in_words(&target, quantile),
-        "source",
         samples.source_node,
         in_words(&source, quantile),
     );
@@ -164,7 +158,12 @@ fn verdict(
     let share = |sample: &GateSample| sample.server_errors as f64 / sample.requests.max(1) as f64;
     if errors.at_least > 0.0 && errors.measured > margin {
         let more = errors.measured * 100.0;
-        return (Fail, format!("the target fails {more:.1} % more requests than the source, sure to 99.9 %"));
+        return (
+            Fail,
+            format!(
+                "the target failed {more:.1} % more requests than the source; that it fails more is sure to 99.5 %"
+            ),
+        );
     }
     if samples.late as f64 > MAX_LATE * samples.pairs.len() as f64 {
         let late = samples.late;
@@ -173,7 +172,10 @@ fn verdict(
     if share(source) > MAX_SOURCE_ERRORS {
         let failed = share(source) * 100.0;
         let remedy = "see whether the requests of `trial.requests` can be answered by a copy alone";
-        return (Inconclusive, format!("{failed:.0} % of the requests failed on the source's copy; {remedy}"));
+        return (
+            Inconclusive,
+            format!("{failed:.0} % of the requests failed on the source's copy; {remedy}"),
+        );
     }
     if target.requests < order.pairs {
         let needed = order.pairs;
@@ -197,5 +199,10 @@ fn verdict(
         return (Inconclusive, said);
     }
     let (most, more) = (times(slow.at_most), errors.at_most * 100.0);
-    (Pass, format!("latency of the target is at most {most}, and it fails at most {more:.2} % more, sure to 95 %"))
+    (
+        Pass,
+        format!(
+            "latency of the target is at most {most}, and it fails at most {more:.2} % more, sure to 95 %"
+        ),
+    )
 }

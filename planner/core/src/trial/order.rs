@@ -330,7 +330,8 @@ fn peak(planned: &Move, inputs: &Inputs<'_>) -> Result<f64, TrialRefused> {
     let forecast = forecast.map_err(|error| unknown(error.to_string()))?;
     let highest = forecast.steps.iter().map(|step| step.quantiles[UPPER]).fold(0.0, f64::max);
     let workload = inputs.snapshot.workloads.get(&planned.workload);
-    let share = workload.and_then(|workload| Some(workload.share_of(workload.replicas.get(&planned.replica)?)));
+    let share =
+        workload.and_then(|workload| Some(workload.share_of(workload.replicas.get(&planned.replica)?)));
     let share = share.ok_or_else(|| unknown(format!("replica `{}` is gone", planned.replica)))?;
     Some(highest * share).filter(|peak| peak.is_finite()).ok_or_else(|| unknown("it is no number".to_owned()))
 }

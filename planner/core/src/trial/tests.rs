@@ -64,18 +64,38 @@ fn verdicts() {
     use TrialVerdict::{Fail, Inconclusive, Pass};
     let order = order_of(0.95, 30.0);
     let cases = [
-        ("as good as the source", samples(800, 1.0, (0, 0)), Pass, "latency of the target is at most 0.65 times"),
-        ("slower, and within the objective", samples(800, 1.4, (0, 0)), Pass, "latency of the target is at most"),
+        (
+            "as good as the source",
+            samples(800, 1.0, (0, 0)),
+            Pass,
+            "latency of the target is at most 0.65 times",
+        ),
+        (
+            "slower, and within the objective",
+            samples(800, 1.4, (0, 0)),
+            Pass,
+            "latency of the target is at most",
+        ),
         ("twice the objective", samples(800, 3.0, (0, 0)), Fail, "latency of the target is at least"),
-        ("five of a hundred fail", samples(800, 1.0, (0, 5)), Fail, "fails 5.0 % more requests"),
+        ("five of a hundred fail", samples(800, 1.0, (0, 5)), Fail, "failed 5.0 % more requests"),
         ("both fail alike, a little", samples(1600, 1.0, (1, 1)), Pass, "it fails at most"),
         ("the source itself fails", samples(800, 1.0, (30, 30)), Inconclusive, "failed on the source's copy"),
-        ("nothing answers at either", samples(800, 1.0, (100, 100)), Inconclusive, "100 % of the requests failed"),
-        ("nothing answers at the target", samples(800, 1.0, (0, 100)), Fail, "fails 100.0 % more"),
+        (
+            "nothing answers at either",
+            samples(800, 1.0, (100, 100)),
+            Inconclusive,
+            "100 % of the requests failed",
+        ),
+        ("nothing answers at the target", samples(800, 1.0, (0, 100)), Fail, "failed 100.0 % more"),
         ("too few", samples(799, 1.0, (0, 0)), Inconclusive, "799 of 800 requests"),
-        ("too few, and plainly worse", samples(200, 1.0, (0, 40)), Fail, "fails 40.0 % more"),
+        ("too few, and plainly worse", samples(200, 1.0, (0, 40)), Fail, "failed 40.0 % more"),
         ("none at all", samples(0, 1.0, (0, 0)), Inconclusive, "0 of 800 requests"),
-        ("a busy generator", TrialSamples { late: 41, ..samples(800, 1.0, (0, 0)) }, Inconclusive, "sent late"),
+        (
+            "a busy generator",
+            TrialSamples { late: 41, ..samples(800, 1.0, (0, 0)) },
+            Inconclusive,
+            "sent late",
+        ),
     ];
     for (name, samples, want, why) in cases {
         let report = judge(&order, &samples, Timestamp::from_unix_ms(5));

@@ -12,4 +12,5 @@ mod properties;
 mod replay;
 mod table;
 mod traffic;
+mod trials;
 mod world;

@@ -49,7 +49,8 @@ pub(super) fn copies(seen: &Seen, wanted: &Wanted, domain: &str) -> Result<Vec<(
         let object = json!({"apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication", "metadata": meta("foremesh-trial"), "spec": spec});
         add("security.istio.io", "peerauthentications", object);
         if !wanted.calls_production {
-            let spec = json!({"egress": [{"hosts": ["./*"]}], "outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"}});
+            let spec =
+                json!({"egress": [{"hosts": ["./*"]}], "outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"}});
             let object = json!({"apiVersion": "networking.istio.io/v1", "kind": "Sidecar", "metadata": meta("foremesh-trial"), "spec": spec});
             add("networking.istio.io", "sidecars", object);
         }
@@ -119,7 +120,9 @@ fn is_meshed(labels: &Value, template: &Value) -> bool {
 fn only_probes(template: &Value, wanted: &Wanted) -> Result<(), String> {
     let probes: Vec<&str> = list(&template["spec"]["containers"])
         .iter()
-        .flat_map(|container| ["readinessProbe", "livenessProbe", "startupProbe"].map(|probe| &container[probe]))
+        .flat_map(|container| {
+            ["readinessProbe", "livenessProbe", "startupProbe"].map(|probe| &container[probe])
+        })
         .filter_map(|probe| probe["httpGet"]["path"].as_str())
         .collect();
     let is_probe = |path: &String| probes.contains(&path.split('?').next().unwrap_or_default());
@@ -133,7 +136,8 @@ fn only_probes(template: &Value, wanted: &Wanted) -> Result<(), String> {
 
 /// Whether a service's selector takes pods of a template.
 pub(super) fn selects(service: &Value, template: &Value) -> bool {
-    let Some(selector) = service["spec"]["selector"].as_object().filter(|selector| !selector.is_empty()) else {
+    let Some(selector) = service["spec"]["selector"].as_object().filter(|selector| !selector.is_empty())
+    else {
         return false;
     };
     selector.iter().all(|(key, value)| template["metadata"]["labels"][key] == *value)

@@ -43,7 +43,8 @@ pub(super) fn needs(template: &Value) -> Result<Needs, String> {
         self::volume(volume, &mut needs)?;
     }
     for container in list(&spec["initContainers"]).iter().chain(list(&spec["containers"])) {
-        let held = list(&container["ports"]).iter().find_map(|port| port["hostPort"].as_i64().filter(|p| *p > 0));
+        let held =
+            list(&container["ports"]).iter().find_map(|port| port["hostPort"].as_i64().filter(|p| *p > 0));
         if let Some(port) = held {
             return Err(format!("its pods hold port {port} of their node, which a copy cannot have too"));
         }

@@ -39,7 +39,8 @@ pub(super) fn progress(pods: &[Value], end: &str, node: &str) -> Progress {
         let said = format!("{} {}", text(&status["reason"]), text(&status["message"]));
         return Progress::Failed(format!("the copy on {node} ended: {}", said.trim()));
     }
-    let condition = |kind: &str| list(&status["conditions"]).iter().find(|condition| condition["type"] == kind);
+    let condition =
+        |kind: &str| list(&status["conditions"]).iter().find(|condition| condition["type"] == kind);
     if let Some(condition) = condition("PodScheduled").filter(|c| c["reason"] == "Unschedulable") {
         return Progress::NoRoom(format!("the copy has no place on {node}: {}", text(&condition["message"])));
     }
@@ -58,9 +59,7 @@ pub(super) fn progress(pods: &[Value], end: &str, node: &str) -> Progress {
     let is_ready = condition("Ready").is_some_and(|condition| condition["status"] == "True");
     match (status["podIP"].as_str().map(str::parse), there) {
         (Some(Ok(ip)), Some(there)) if is_ready && there == node => Progress::Ready(ip),
-        (_, Some(there)) if there != node => {
-            Progress::Failed(format!("the copy for {node} runs on {there}"))
-        }
+        (_, Some(there)) if there != node => Progress::Failed(format!("the copy for {node} runs on {there}")),
         _ => Progress::Waits(format!("the copy on {node} is not ready")),
     }
 }
@@ -79,5 +78,6 @@ pub(super) fn port(template: &Value, services: &[Value], service: &ServiceId) ->
         ports.find(|port| port["name"] == *target)?["containerPort"].as_u64()
     });
     let number = number.and_then(|number| u16::try_from(number).ok());
-    number.ok_or_else(|| format!("service {name} leads to port {target}, which its pods do not name; {remedy}"))
+    number
+        .ok_or_else(|| format!("service {name} leads to port {target}, which its pods do not name; {remedy}"))
 }

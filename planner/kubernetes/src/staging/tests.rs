@@ -52,10 +52,12 @@ fn deployment() -> Value {
 }
 
 fn services() -> Vec<Value> {
-    let service = |name: &str, selector: Value| json!({
-        "metadata": {"name": name},
-        "spec": {"selector": selector, "ports": [{"name": "http", "port": 80, "targetPort": "http", "nodePort": 30000}]}
-    });
+    let service = |name: &str, selector: Value| {
+        json!({
+            "metadata": {"name": name},
+            "spec": {"selector": selector, "ports": [{"name": "http", "port": 80, "targetPort": "http", "nodePort": 30000}]}
+        })
+    };
     vec![service("cart", json!({"app": "cart"})), service("stock", json!({"app": "stock"}))]
 }
 
@@ -151,12 +153,42 @@ type Change = fn(&mut Value);
 fn what_cannot_be_copied_is_refused() {
     let spec: fn(&mut Value) -> &mut Value = |d| &mut d["spec"]["template"]["spec"];
     let cases: [(&str, Change, &str); 6] = [
-        ("a claim", |d| d["spec"]["template"]["spec"]["volumes"] = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "cart"}}]), "volume data of its pods is a persistentVolumeClaim"),
-        ("a folder of the node", |d| d["spec"]["template"]["spec"]["volumes"] = json!([{"name": "host", "hostPath": {"path": "/"}}]), "is a hostPath"),
-        ("the node's network", |d| d["spec"]["template"]["spec"]["hostNetwork"] = json!(true), "the network of their node"),
-        ("a port of the node", |d| d["spec"]["template"]["spec"]["containers"][0]["ports"][0]["hostPort"] = json!(80), "hold port 80"),
-        ("a volume of a kind that nobody knows", |d| d["spec"]["template"]["spec"]["volumes"] = json!([{"name": "x", "new": {}}]), "is a new"),
-        ("a driver's volume", |d| d["spec"]["template"]["spec"]["volumes"] = json!([{"name": "x", "csi": {}}]), "is a csi"),
+        (
+            "a claim",
+            |d| {
+                d["spec"]["template"]["spec"]["volumes"] =
+                    json!([{"name": "data", "persistentVolumeClaim": {"claimName": "cart"}}])
+            },
+            "volume data of its pods is a persistentVolumeClaim",
+        ),
+        (
+            "a folder of the node",
+            |d| {
+                d["spec"]["template"]["spec"]["volumes"] =
+                    json!([{"name": "host", "hostPath": {"path": "/"}}])
+            },
+            "is a hostPath",
+        ),
+        (
+            "the node's network",
+            |d| d["spec"]["template"]["spec"]["hostNetwork"] = json!(true),
+            "the network of their node",
+        ),
+        (
+            "a port of the node",
+            |d| d["spec"]["template"]["spec"]["containers"][0]["ports"][0]["hostPort"] = json!(80),
+            "hold port 80",
+        ),
+        (
+            "a volume of a kind that nobody knows",
+            |d| d["spec"]["template"]["spec"]["volumes"] = json!([{"name": "x", "new": {}}]),
+            "is a new",
+        ),
+        (
+            "a driver's volume",
+            |d| d["spec"]["template"]["spec"]["volumes"] = json!([{"name": "x", "csi": {}}]),
+            "is a csi",
+        ),
     ];
     for (name, change, why) in cases {
         let mut changed = deployment();
@@ -200,9 +232,7 @@ fn a_trial_that_says_nothing_is_refused() {
 
 #[test]
 fn a_copy_is_ready_on_its_node_only() {
-    let pod = |node: &str, status: Value| {
-        json!([{"metadata": {"labels": {"foremesh.dev/trial-end": "target"}}, "spec": {"nodeName": node}, "status": status}])
-    };
+    let pod = |node: &str, status: Value| json!([{"metadata": {"labels": {"foremesh.dev/trial-end": "target"}}, "spec": {"nodeName": node}, "status": status}]);
     let ready = json!({"podIP": "10.0.0.7", "conditions": [{"type": "Ready", "status": "True"}]});
     let look = |pods: &Value| progress(pods.as_array().unwrap(), "target", "node-2");
     assert_eq!(look(&pod("node-2", ready.clone())), Progress::Ready("10.0.0.7".parse().unwrap()));
@@ -224,7 +254,8 @@ fn the_port_is_the_services() {
     let template = &deployment()["spec"]["template"];
     let service = ServiceId::new("cart.shop.svc.cluster.local");
     assert_eq!(ready::port(template, &services(), &service), Ok(8080));
-    let number = json!([{"metadata": {"name": "cart"}, "spec": {"ports": [{"port": 80, "targetPort": 9000}]}}]);
+    let number =
+        json!([{"metadata": {"name": "cart"}, "spec": {"ports": [{"port": 80, "targetPort": 9000}]}}]);
     assert_eq!(ready::port(template, number.as_array().unwrap(), &service), Ok(9000));
     let none = ready::port(template, &[], &service).unwrap_err();
     assert!(none.contains("say `port`"), "{none}");
@@ -276,7 +307,8 @@ async fn copies_come_and_go_and_nothing_else_is_written() {
     staging.clear("plan-1a2b.0").await.unwrap();
     assert!(server.object("/api/v1/namespaces/foremesh-trial-plan-1a2b-0").is_none());
     let writes: Vec<String> = server.asked().into_iter().filter(|asked| !asked.starts_with("GET")).collect();
-    let of_trial = |asked: &String| asked.contains("foremesh-trial-plan-1a2b-0") || asked == "POST /api/v1/namespaces";
+    let of_trial =
+        |asked: &String| asked.contains("foremesh-trial-plan-1a2b-0") || asked == "POST /api/v1/namespaces";
     assert!(writes.len() > 5 && writes.iter().all(of_trial), "{writes:?}");
 }
 
@@ -311,7 +343,10 @@ async fn a_sweep_takes_trials_and_nothing_else() {
     server.store("/api/v1/namespaces/foremesh-trial-old", left);
     let staging = Staging::new(server.client(), server.client(), "cluster.local");
     // A namespace of that name which is somebody else's.
-    server.store("/api/v1/namespaces/foremesh-trial-theirs", json!({"metadata": {"name": "foremesh-trial-theirs"}}));
+    server.store(
+        "/api/v1/namespaces/foremesh-trial-theirs",
+        json!({"metadata": {"name": "foremesh-trial-theirs"}}),
+    );
     let error = staging.clear("theirs").await.unwrap_err().to_string();
     assert!(error.contains("somebody else's"), "{error}");
     assert_eq!(staging.sweep().await.unwrap(), ["foremesh-trial-old"]);

@@ -22,7 +22,8 @@ async fn kubectl(arguments: &[&str], input: Option<Value>) -> String {
         stdin.write_all(input.to_string().as_bytes()).await.unwrap();
     }
     drop(stdin);
-    let output = tokio::time::timeout(Duration::from_secs(120), child.wait_with_output()).await.unwrap().unwrap();
+    let output =
+        tokio::time::timeout(Duration::from_secs(120), child.wait_with_output()).await.unwrap().unwrap();
     assert!(output.status.success(), "kubectl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -130,7 +131,8 @@ async fn tried(trials: &Trials, id: &str, order: &TrialOrder, fault: &str) -> Tr
 async fn a_real_mesh_tries_moves_and_forgets_them() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let labels = json!({"istio-injection": "enabled", "foremesh.dev/managed": "true"});
-    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SHOP, "labels": labels}});
+    let namespace =
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SHOP, "labels": labels}});
     kubectl(&["apply", "-f", "-"], Some(namespace)).await;
     let data = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"cpu": "1"}});
     kubectl(&["-n", SHOP, "apply", "-f", "-"], Some(data)).await;

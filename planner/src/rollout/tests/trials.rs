@@ -129,9 +129,23 @@ async fn whatever_comes_of_it_nothing_is_left_and_only_a_pass_goes_on() {
     use Comes::{Bad, Error, Few, Good, Hangs, Kills};
     let cases: [(&str, &[Comes], usize, &str, usize, &str); 9] = [
         ("a good target", &[Good], 0, "Succeeded", 1, ""),
-        ("a failing target", &[Bad], 0, "Aborted", 1, "the trial failed: the target fails 10.0 % more requests"),
+        (
+            "a failing target",
+            &[Bad],
+            0,
+            "Aborted",
+            1,
+            "the trial failed: the target failed 10.0 % more requests",
+        ),
         ("too little", &[Few], 0, "Aborted", 1, "the trial was inconclusive, which is not a pass"),
-        ("no room", &[Error], 0, "Aborted", 3, "could not be tried, so nothing was done: trial: no room for a copy"),
+        (
+            "no room",
+            &[Error],
+            0,
+            "Aborted",
+            3,
+            "could not be tried, so nothing was done: trial: no room for a copy",
+        ),
         ("room at last", &[Error, Good], 0, "Succeeded", 2, ""),
         ("it hangs", &[Hangs, Good], 0, "Succeeded", 2, ""),
         ("the planner is killed in it", &[Kills, Good], 0, "Succeeded", 2, ""),
@@ -147,7 +161,8 @@ async fn whatever_comes_of_it_nothing_is_left_and_only_a_pass_goes_on() {
         let seen = mesh.seen.lock().unwrap();
         assert!(!seen.copies, "case: {name}: copies are left");
         assert_eq!(seen.tries, tries, "case: {name}");
-        let touched = bench.fake.world().calls.iter().any(|(_, call)| ["prepare", "place target"].contains(call));
+        let touched =
+            bench.fake.world().calls.iter().any(|(_, call)| ["prepare", "place target"].contains(call));
         assert_eq!(touched, end == "Succeeded", "case: {name}: {:?}", bench.fake.world().calls);
         assert_eq!(record.trial.permits(), end == "Succeeded", "case: {name}");
     }
@@ -159,7 +174,11 @@ async fn a_pass_beside_copies_that_stay_is_none() {
     bench.rollouts.start(&owing(1)).await.unwrap();
     let record = bench.run_to_end().await.remove(0);
     assert_eq!(record.state.to_string(), "Aborted");
-    assert!(record.why().contains("could not be torn down: trial: the namespace is stuck"), "{}", record.why());
+    assert!(
+        record.why().contains("could not be torn down: trial: the namespace is stuck"),
+        "{}",
+        record.why()
+    );
     assert!(matches!(record.trial, Trial::Owed { .. }));
 }
 

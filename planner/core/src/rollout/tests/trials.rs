@@ -69,13 +69,49 @@ fn only_a_pass_goes_on_to_production() {
     let minute = |turn: Turn| Turn { passes_ms: 60_000, ..turn };
     let cases = [
         ("it passes", calm(), calm(), "Reserving", "the trial passed: numbers"),
-        ("it fails", Turn { gate: 9, ..calm() }, calm(), "Aborted", "the trial failed: numbers; nothing was done"),
-        ("it says nothing", Turn { gate: 7, ..calm() }, calm(), "Aborted", "the trial was inconclusive, which is not a pass"),
-        ("it cannot be made", Turn { action: 6, ..calm() }, minute(Turn { action: 6, ..calm() }), "Aborted", "the move could not be tried, so nothing was done: exit code 1"),
+        (
+            "it fails",
+            Turn { gate: 9, ..calm() },
+            calm(),
+            "Aborted",
+            "the trial failed: numbers; nothing was done",
+        ),
+        (
+            "it says nothing",
+            Turn { gate: 7, ..calm() },
+            calm(),
+            "Aborted",
+            "the trial was inconclusive, which is not a pass",
+        ),
+        (
+            "it cannot be made",
+            Turn { action: 6, ..calm() },
+            minute(Turn { action: 6, ..calm() }),
+            "Aborted",
+            "the move could not be tried, so nothing was done: exit code 1",
+        ),
         ("somebody stops it", Turn { abort: true, ..calm() }, calm(), "Aborted", "sre asked to stop: no"),
-        ("the breach is gone meanwhile", calm(), minute(Turn { validity: 11, ..calm() }), "Aborted", "the trial passed, but the plan does not hold any more"),
-        ("nobody says whether it holds", calm(), minute(Turn { validity: 10, ..calm() }), "Aborted", "could not be validated after its trial"),
-        ("the planner is killed in it", Turn { action: 8, ..calm() }, calm(), "Reserving", "the trial passed"),
+        (
+            "the breach is gone meanwhile",
+            calm(),
+            minute(Turn { validity: 11, ..calm() }),
+            "Aborted",
+            "the trial passed, but the plan does not hold any more",
+        ),
+        (
+            "nobody says whether it holds",
+            calm(),
+            minute(Turn { validity: 10, ..calm() }),
+            "Aborted",
+            "could not be validated after its trial",
+        ),
+        (
+            "the planner is killed in it",
+            Turn { action: 8, ..calm() },
+            calm(),
+            "Reserving",
+            "the trial passed",
+        ),
     ];
     for (name, first, then, state, why) in cases {
         let mut run = owing();

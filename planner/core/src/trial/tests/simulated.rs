@@ -77,11 +77,14 @@ fn shares(truth: &Truth) -> (f64, f64) {
 
 #[test]
 fn equal_copies_hardly_ever_fail() {
-    for (quantile, objective) in [(0.95, 0.1), (0.95, 1.0), (0.95, 2.0), (0.5, 1.0), (0.99, 0.1), (0.99, 1.0)] {
+    for (quantile, objective) in [(0.95, 0.1), (0.95, 1.0), (0.95, 2.0), (0.5, 1.0), (0.99, 0.1), (0.99, 1.0)]
+    {
         for failing in [0.0, 0.01] {
             let truth = Truth { failing: (failing, failing), times: 1.0, objective, quantile };
             let (passed, failed) = shares(&truth);
-            println!("equal, {quantile} quantile, objective {objective}, {failing} fail: {passed} passed, {failed} failed");
+            println!(
+                "equal, {quantile} quantile, objective {objective}, {failing} fail: {passed} passed, {failed} failed"
+            );
             assert!(failed < 0.02, "{failed} failed at {quantile}, {objective}, {failing}");
             // One that is good by a distance passes.
             assert!(objective < 2.0 || passed > 0.9, "{passed} passed at {quantile}, {objective}, {failing}");
@@ -93,12 +96,24 @@ fn equal_copies_hardly_ever_fail() {
 fn a_target_that_fails_or_is_slow_is_caught() {
     let truths = [
         ("5 % fail", Truth { failing: (0.0, 0.05), times: 1.0, objective: 2.0, quantile: 0.95 }),
-        ("5 % fail beside 0.5 %", Truth { failing: (0.005, 0.055), times: 1.0, objective: 2.0, quantile: 0.95 }),
-        ("5 % fail, far quantile", Truth { failing: (0.0, 0.05), times: 1.0, objective: 2.0, quantile: 0.99 }),
+        (
+            "5 % fail beside 0.5 %",
+            Truth { failing: (0.005, 0.055), times: 1.0, objective: 2.0, quantile: 0.95 },
+        ),
+        (
+            "5 % fail, far quantile",
+            Truth { failing: (0.0, 0.05), times: 1.0, objective: 2.0, quantile: 0.99 },
+        ),
         ("twice as slow", Truth { failing: (0.0, 0.0), times: 2.0, objective: 1.0, quantile: 0.95 }),
-        ("twice as slow as a slow source", Truth { failing: (0.0, 0.0), times: 2.0, objective: 0.1, quantile: 0.95 }),
+        (
+            "twice as slow as a slow source",
+            Truth { failing: (0.0, 0.0), times: 2.0, objective: 0.1, quantile: 0.95 },
+        ),
         ("twice as slow, median", Truth { failing: (0.0, 0.0), times: 2.0, objective: 1.0, quantile: 0.5 }),
-        ("twice as slow, far quantile", Truth { failing: (0.0, 0.0), times: 2.0, objective: 1.0, quantile: 0.99 }),
+        (
+            "twice as slow, far quantile",
+            Truth { failing: (0.0, 0.0), times: 2.0, objective: 1.0, quantile: 0.99 },
+        ),
     ];
     for (name, truth) in truths {
         let (passed, failed) = shares(&truth);

@@ -1,10 +1,8 @@
 //! What a policy may say about the trial.
 use super::{Check, quoted};
-use crate::{
-    policy::{
-        Callees, Mode, TrialRequest, TrialTerms, Waiver,
-        spec::{TrialRequestSpec, TrialSpec, TrialTermsSpec},
-    },
+use crate::policy::{
+    Callees, Mode, TrialRequest, TrialTerms, Waiver,
+    spec::{TrialRequestSpec, TrialSpec, TrialTermsSpec},
 };
 
 const WAIVE: &str = "waive it: `trial: {waivedBy: your name, reason: why}`";
@@ -50,7 +48,8 @@ impl Check {
             let limit = "it is either waived, or tried with `requests`";
             self.problems.add("spec.trial", "both", limit, "leave out one of the two");
         }
-        for (path, text) in [("spec.trial.waivedBy", &terms.waived_by), ("spec.trial.reason", &terms.reason)] {
+        for (path, text) in [("spec.trial.waivedBy", &terms.waived_by), ("spec.trial.reason", &terms.reason)]
+        {
             if text.as_ref().is_none_or(|text| text.trim().is_empty()) {
                 let limit = "a waiver names who takes the responsibility, and why";
                 self.problems.add(path, "empty", limit, "fill it in");
@@ -79,11 +78,17 @@ impl Check {
         };
         let port = terms.port.map(u16::try_from);
         if let Some(wrong) = terms.port.filter(|port| !(1..=65535).contains(port)) {
-            self.problems.add("spec.trial.port", wrong.to_string(), "a port is 1 to 65535", "name the pods' port");
+            self.problems.add(
+                "spec.trial.port",
+                wrong.to_string(),
+                "a port is 1 to 65535",
+                "name the pods' port",
+            );
         }
-        let duration_ms = terms.duration.as_ref().and_then(|text| {
-            self.duration("spec.trial.duration", text, SHORTEST_MS, LONGEST_MS)
-        });
+        let duration_ms = terms
+            .duration
+            .as_ref()
+            .and_then(|text| self.duration("spec.trial.duration", text, SHORTEST_MS, LONGEST_MS));
         Some(TrialTerms {
             requests: terms.requests.iter().map(checked).collect(),
             port: port.and_then(Result::ok),
@@ -99,14 +104,24 @@ impl Check {
         };
         let path = &request.path;
         if !path.starts_with('/') || path.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            wrong("path", quoted(path), "a path begins with `/` and has no blanks", "write for example `/cart`");
+            wrong(
+                "path",
+                quoted(path),
+                "a path begins with `/` and has no blanks",
+                "write for example `/cart`",
+            );
         }
         if !METHODS.contains(&request.method.as_str()) {
             let limit = format!("a method is one of {}", METHODS.join(", "));
             wrong("method", quoted(&request.method), &limit, "write it in capitals");
         }
         if request.weight == 0 {
-            wrong("weight", "0".to_owned(), "a request that never comes tries nothing", "leave the request out");
+            wrong(
+                "weight",
+                "0".to_owned(),
+                "a request that never comes tries nothing",
+                "leave the request out",
+            );
         }
         let bytes = request.body.as_ref().map_or(0, String::len);
         if bytes > LONGEST_BODY {
