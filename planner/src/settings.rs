@@ -295,6 +295,12 @@ impl Settings {
         {
             *relative = base.join(&*relative);
         }
+        if let Platform::Kubernetes(kubernetes) = &mut settings.platform {
+            let staging = kubernetes.staging.iter_mut();
+            for relative in staging.filter_map(|staging| staging.kubeconfig.as_mut()) {
+                *relative = base.join(&*relative);
+            }
+        }
         for calendar in &mut settings.calendars {
             calendar.start_at(base);
         }

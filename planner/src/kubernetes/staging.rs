@@ -1,4 +1,7 @@
 //! Trials of moves in a cluster.
+#[cfg(test)]
+mod real;
+
 use super::Kubernetes;
 use crate::{
     platform::{PlatformError, StagingMesh},
@@ -47,6 +50,23 @@ impl Trials {
         Ok(Self { staging: Staging::new(production, tried_in, settings.cluster_domain.as_str()), limits })
     }
 
+    fn wanted(rollout: &RolloutId, order: &TrialOrder) -> Wanted {
+        let millis = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+        Wanted {
+            id: rollout.to_string(),
+            workload: order.workload.clone(),
+            service: order.service.clone(),
+            source: order.source.clone(),
+            target: order.target.clone(),
+            port: order.port,
+            calls_production: order.callees == Callees::Production,
+            copy_secrets: order.copy_secrets,
+            paths: order.requests.iter().map(|request| request.path.clone()).collect(),
+            start_within: millis(order.start_within_ms),
+            lives: millis(order.limit_ms()) + GRACE,
+        }
+    }
+
     /// Removes what interrupted trials have left.
     pub(super) async fn swept(&self) -> Result<(), ClusterError> {
         for namespace in self.staging.sweep().await? {
@@ -63,21 +83,7 @@ impl StagingMesh for Trials {
     }
 
     async fn try_move(&self, rollout: &RolloutId, order: &TrialOrder) -> Result<TrialSamples, PlatformError> {
-        let millis = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
-        let wanted = Wanted {
-            id: rollout.to_string(),
-            workload: order.workload.clone(),
-            service: order.service.clone(),
-            source: order.source.clone(),
-            target: order.target.clone(),
-            port: order.port,
-            calls_production: order.callees == Callees::Production,
-            copy_secrets: order.copy_secrets,
-            paths: order.requests.iter().map(|request| request.path.clone()).collect(),
-            start_within: millis(order.start_within_ms),
-            lives: millis(order.limit_ms()) + GRACE,
-        };
-        let copies = self.staging.start(&wanted).await?;
+        let copies = self.staging.start(&Self::wanted(rollout, order)).await?;
         let ends = Ends { source: copies.source, target: copies.target, host: order.service.to_string() };
         let sent = load(&ends, order).await;
         let mut samples = sent.map_err(|error| PlatformError::Refused {

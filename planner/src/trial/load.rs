@@ -155,6 +155,8 @@ struct Sender {
 
 impl Sender {
     fn new(ends: &Ends, order: &TrialOrder) -> Result<Self, LoadError> {
+        // One TLS provider for the whole process, although nothing here needs it; whoever comes first sets it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let patience = Duration::from_secs_f64(order.objective_ms.max(0.0) * 20.0 / 1e3);
         let client = Client::builder()
             .http1_only()

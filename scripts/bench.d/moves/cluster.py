@@ -189,6 +189,11 @@ class Planner:
     def post(self, path, body):
         return json.loads(self.call(path, "--header", "content-type: application/json", "--data", json.dumps(body)))
 
+    def approve_first(self):
+        """Approves the plan that waits; fails while there is none, or it does not hold."""
+        plan = self.get("/api/v1/plans?state=waits")["plans"][0]["id"]
+        return self.post(f"/api/v1/plans/{plan}/approve", {"by": "ops", "reason": "to be moved"})
+
     def call(self, path, *more):
         url = f"http://{ADDRESS}:{PORT}{path}"
         return inside("curl", "--silent", "--show-error", "--fail-with-body", "--max-time", "30", *more, url)

@@ -99,17 +99,15 @@ pub fn judge(order: &TrialOrder, samples: &TrialSamples, at: Timestamp) -> Trial
     });
     let (verdict, said) = verdict(order, samples, (&source, &target), &errors, slow);
     let mut why = format!(
-        "{said} ({} requests to each copy at {:.1}/s over {:.0} s, {:.0} % of the predicted peak of {:.1}/s; {} on {}: {}; \
-         {} on {}: {})",
+        "{said} ({} requests to each copy at {:.1}/s over {:.0} s, {:.0} % of the predicted peak of {:.1}/s; target on {}: \
+         {}; source on {}: {})",
         source.requests,
         order.rate_rps,
         samples.seconds,
         100.0 * order.rate_rps / order.peak_rps.max(f64::MIN_POSITIVE),
         order.peak_rps,
-        "target",
         order.target,
         in_words(&target, quantile),
-        "source",
         samples.source_node,
         in_words(&source, quantile),
     );
@@ -160,7 +158,12 @@ fn verdict(
     let share = |sample: &GateSample| sample.server_errors as f64 / sample.requests.max(1) as f64;
     if errors.at_least > 0.0 && errors.measured > margin {
         let more = errors.measured * 100.0;
-        return (Fail, format!("the target fails {more:.1} % more requests than the source, sure to 99.9 %"));
+        return (
+            Fail,
+            format!(
+                "the target failed {more:.1} % more requests than the source; that it fails more is sure to 99.5 %"
+            ),
+        );
     }
     if samples.late as f64 > MAX_LATE * samples.pairs.len() as f64 {
         let late = samples.late;

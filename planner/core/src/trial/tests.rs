@@ -77,7 +77,7 @@ fn verdicts() {
             "latency of the target is at most",
         ),
         ("twice the objective", samples(800, 3.0, (0, 0)), Fail, "latency of the target is at least"),
-        ("five of a hundred fail", samples(800, 1.0, (0, 5)), Fail, "fails 5.0 % more requests"),
+        ("five of a hundred fail", samples(800, 1.0, (0, 5)), Fail, "failed 5.0 % more requests"),
         ("both fail alike, a little", samples(1600, 1.0, (1, 1)), Pass, "it fails at most"),
         ("the source itself fails", samples(800, 1.0, (30, 30)), Inconclusive, "failed on the source's copy"),
         (
@@ -86,9 +86,9 @@ fn verdicts() {
             Inconclusive,
             "100 % of the requests failed",
         ),
-        ("nothing answers at the target", samples(800, 1.0, (0, 100)), Fail, "fails 100.0 % more"),
+        ("nothing answers at the target", samples(800, 1.0, (0, 100)), Fail, "failed 100.0 % more"),
         ("too few", samples(799, 1.0, (0, 0)), Inconclusive, "799 of 800 requests"),
-        ("too few, and plainly worse", samples(200, 1.0, (0, 40)), Fail, "fails 40.0 % more"),
+        ("too few, and plainly worse", samples(200, 1.0, (0, 40)), Fail, "failed 40.0 % more"),
         ("none at all", samples(0, 1.0, (0, 0)), Inconclusive, "0 of 800 requests"),
         (
             "a busy generator",

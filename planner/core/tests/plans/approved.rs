@@ -76,7 +76,7 @@ fn an_approved_plan_is_carried_out_as_it_is_or_refused_with_what_has_changed() {
         ("nothing has changed", |_, _| {}, None),
         ("another node is cheaper by now", |w, _| w.node("b", |_| 400.0), None),
         ("its policy may move by itself now", |w, _| w.policies[0].mode = Mode::Auto, None),
-        ("as old as it may be", |_, p| aged(p, LIMIT_MS, None), None),
+        ("as old as it may be", |_, p| aged(p, LIMIT_MS), None),
         ("too old", |_, p| aged(p, LIMIT_MS + 1), Some("made 30 min ago, and can be approved for 30 min")),
         (
             "a plan with the same number was begun meanwhile",
