@@ -5,8 +5,8 @@ mod uninstall;
 
 pub use planner::InstallPlannerArgs;
 pub use sidecars::InstallSidecarsArgs;
-pub use uninstall::UninstallArgs;
 pub(super) use uninstall::HELP as UNINSTALL_HELP;
+pub use uninstall::UninstallArgs;
 
 use clap::{Args, Subcommand};
 use std::path::PathBuf;

@@ -43,7 +43,10 @@ pub async fn uninstall(args: &UninstallArgs) -> anyhow::Result<ExitCode> {
     let began = cluster.moving().await?;
     if !began.is_empty() {
         cluster.scale(1).await?;
-        bail!("{} began to move meanwhile, so the planner was started again; run this once more", began.join(", "));
+        bail!(
+            "{} began to move meanwhile, so the planner was started again; run this once more",
+            began.join(", ")
+        );
     }
     cluster.delete_all().await?;
     Ok(ExitCode::SUCCESS)
@@ -85,7 +88,7 @@ impl Installed<'_> {
             let Some(planner) = planner else {
                 ensure!(
                     moving.is_empty(),
-                    "{} on the move; wait until `foremesh moves` shows none, or give --abort to have it taken back",
+                    "something is on the move: {}; wait until `foremesh moves` shows none, or give --abort to have it taken back",
                     moving.join(", ")
                 );
                 return Ok(());

@@ -23,7 +23,11 @@ pub(super) fn objects(args: &InstallPlannerArgs, stamp: &str) -> Vec<Value> {
         }
         objects.push(own(args, "PersistentVolumeClaim", CLAIM, json!({"spec": spec})));
     }
-    objects.push(service(args, NAME, &[("http", API_PORT, API_PORT), ("http-filter", MODULE_PORT, MODULE_PORT)]));
+    objects.push(service(
+        args,
+        NAME,
+        &[("http", API_PORT, API_PORT), ("http-filter", MODULE_PORT, MODULE_PORT)],
+    ));
     if args.moves {
         objects.push(service(args, WEBHOOK_SERVICE, &[("https", 443, WEBHOOK_PORT)]));
     }
@@ -58,8 +62,7 @@ fn service(args: &InstallPlannerArgs, name: &str, ports: &[(&str, u16, u16)]) ->
         .map(|(name, port, target)| json!({"name": name, "port": port, "targetPort": target}))
         .collect();
     // Summaries become durable, and the webhook answers, also while the planner cannot decide.
-    let spec =
-        json!({"selector": {LABEL.0: LABEL.1}, "ports": ports, "publishNotReadyAddresses": true});
+    let spec = json!({"selector": {LABEL.0: LABEL.1}, "ports": ports, "publishNotReadyAddresses": true});
     own(args, "Service", name, json!({"spec": spec}))
 }
 

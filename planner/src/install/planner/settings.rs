@@ -22,17 +22,7 @@ pub(super) const STATE: &str = "/var/lib/foremesh";
 const MODULE: &str = "/opt/foremesh_filter.wasm";
 
 /// What a planner begins with: it sees all services and changes nothing.
-const STARTER: &str = "\
-# Says what it sees, and makes no plan. See docs/policies.md for more.
-apiVersion: foremesh.dev/v1alpha1
-kind: RelocationPolicy
-metadata: {name: starter}
-spec:
-  selector: {services: [\"*\"]}
-  mode: observe
-  rules:
-  - {name: slow, predictedLatency: {quantile: 0.99, above: 500ms, within: 30m}}
-";
+const STARTER: &str = include_str!("starter.yaml");
 
 /// The settings file.
 pub(super) fn settings(args: &InstallPlannerArgs) -> anyhow::Result<String> {
@@ -53,11 +43,16 @@ pub(super) fn settings(args: &InstallPlannerArgs) -> anyhow::Result<String> {
         ("policies", json!([POLICIES])),
     ] {
         let kept = written.entry(field).or_insert_with(|| value.clone());
-        ensure!(*kept == value, "`{field}` of the settings is {kept}, but the installation makes it {value}; leave it out");
+        ensure!(
+            *kept == value,
+            "`{field}` of the settings is {kept}, but the installation makes it {value}; leave it out"
+        );
     }
     let platform = written.entry("platform").or_insert_with(|| json!({"kubernetes": {}}));
     let Some(kubernetes) = platform.get_mut("kubernetes").and_then(Value::as_object_mut) else {
-        bail!("`platform` of the settings is {platform}, but the planner is to work with the cluster that it is in; leave it out");
+        bail!(
+            "`platform` of the settings is {platform}, but the planner is to work with the cluster that it is in; leave it out"
+        );
     };
     for field in ["kubeconfig", "context"] {
         ensure!(
@@ -112,7 +107,9 @@ pub(super) fn policies(args: &InstallPlannerArgs) -> anyhow::Result<BTreeMap<Str
 /// Changes with what the planner reads when it starts.
 pub(super) fn stamp(settings: &str, policies: &BTreeMap<String, String>) -> String {
     let mut hash = Sha256::new();
-    for (name, text) in policies.iter().map(|(name, text)| (name.as_str(), text.as_str())).chain([("", settings)]) {
+    for (name, text) in
+        policies.iter().map(|(name, text)| (name.as_str(), text.as_str())).chain([("", settings)])
+    {
         hash.update(name.len().to_le_bytes());
         hash.update(name);
         hash.update(text.len().to_le_bytes());

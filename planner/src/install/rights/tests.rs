@@ -32,10 +32,7 @@ fn what_changes_something_is_bound_to_names_or_to_where_things_move() {
         assert!(!writes || right.need == Need::Move, "{right:?} is no reading");
     }
     let secrets: Vec<_> = RIGHTS.iter().filter(|right| right.resources.contains(&"secrets")).collect();
-    assert!(
-        secrets.iter().all(|right| right.scope == Scope::Own && !right.names.is_empty()),
-        "{secrets:?}"
-    );
+    assert!(secrets.iter().all(|right| right.scope == Scope::Own && !right.names.is_empty()), "{secrets:?}");
 }
 
 #[test]

@@ -28,7 +28,8 @@ const EXTENSION: Kind = Kind { group: "extensions.istio.io", version: "v1alpha1"
 const SECURITY: Kind = Kind { group: "security.istio.io", ..OURS };
 
 /// The planner.
-pub(super) const DEPLOYMENTS: Kind = Kind { group: "apps", kind: "Deployment", plural: "deployments", ..OURS };
+pub(super) const DEPLOYMENTS: Kind =
+    Kind { group: "apps", kind: "Deployment", plural: "deployments", ..OURS };
 /// Its pods.
 pub(super) const PODS: Kind = Kind { kind: "Pod", plural: "pods", label: "app.kubernetes.io/name", ..OURS };
 /// What a move puts there and takes away again.
@@ -101,7 +102,8 @@ impl Kind {
         let list = match self.api(client, None).list_metadata(&params).await {
             Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Vec::new()),
             answer => answer.map_err(|error| {
-                anyhow::Error::new(error).context(format!("the {} of the cluster cannot be listed", self.plural))
+                anyhow::Error::new(error)
+                    .context(format!("the {} of the cluster cannot be listed", self.plural))
             })?,
         };
         let objects = list.items.into_iter().map(|object| object.metadata);
