@@ -1,5 +1,5 @@
 # The planner with the filter for sidecars, from the sources: docker build -t NAME .
-FROM rust:1.90-bookworm AS build
+FROM rust:1-bookworm AS build
 WORKDIR /src
 COPY . .
 RUN rustup target add wasm32-wasip1 && scripts/build-filter && cargo build --release --locked -p foremesh

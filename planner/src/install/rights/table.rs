@@ -167,23 +167,8 @@ pub const RIGHTS: &[Right] = &[
     Right {
         group: "networking.istio.io",
         resources: &["virtualservices", "destinationrules"],
-        verbs: &["create", "delete"],
-        why: "traffic by location, where the user has no objects of his own",
-        ..MOVED
-    },
-    Right {
-        group: "networking.istio.io",
-        resources: &["virtualservices"],
-        verbs: &["patch"],
-        why: "the weights of a move, step by step",
-        ..MOVED
-    },
-    Right {
-        group: "networking.istio.io",
-        resources: &["destinationrules"],
-        verbs: &["patch"],
-        used: When("the user has a DestinationRule for the service"),
-        why: "subsets by location in it, taken out again",
+        verbs: &["create", "patch", "delete"],
+        why: "traffic by location: in the user's objects, and taken out of them again, or in objects of its own",
         ..MOVED
     },
     Right {
