@@ -67,6 +67,12 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let listener = TcpListener::bind(settings.listen).await.with_context(|| {
         format!("address {} cannot be listened on; stop what uses it, or change `listen`", settings.listen)
     })?;
+    let module_listener = match settings.filter_listen {
+        Some(address) => Some(TcpListener::bind(address).await.with_context(|| {
+            format!("address {address} cannot be listened on; stop what uses it, or change `filterListen`")
+        })?),
+        None => None,
+    };
     let (ports, candidate) = place.open(&settings).await?;
     let mut policies = Policies::of_files(policies);
     let resources = match &settings.platform {
@@ -80,6 +86,9 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     assembled.documents = resources;
     if let Some(module) = module {
         tracing::info!(sha256 = module.digest(), "the filter module is served at {MODULE_PATH}");
+        if let Some(listener) = module_listener {
+            tokio::spawn(ingest::serve(listener, module.clone().router(), terminated()));
+        }
         assembled.router = assembled.router.merge(module.router());
     }
     let planner = Planner::start_as(assembled, candidate);

@@ -12,7 +12,7 @@ pub use calendar::{
     CalendarRemoveArgs,
 };
 pub use decide::{ExplainArgs, SimulateArgs};
-pub use install::InstallArgs;
+pub use install::{ClusterArgs, InstallCommand, InstallPlannerArgs, InstallSidecarsArgs, UninstallArgs};
 pub use regressors::{RegressorDeleteArgs, RegressorPushArgs, RegressorsCommand};
 
 use crate::{settings::Span, telemetry::LogFormat};
@@ -86,9 +86,12 @@ pub enum Command {
     /// Lists and sends series that explain ours, such as campaign spend.
     #[command(subcommand)]
     Regressors(RegressorsCommand),
-    /// Prints the objects that put the filter into the sidecars of an Istio mesh, for `kubectl apply -f -`
-    #[command(after_help = install::HELP)]
-    Install(InstallArgs),
+    /// Prints what puts the planner into a Kubernetes cluster, and the filter into sidecars, for `kubectl apply -f -`
+    #[command(subcommand)]
+    Install(InstallCommand),
+    /// Takes the planner and the filter out of a Kubernetes cluster
+    #[command(after_help = install::UNINSTALL_HELP)]
+    Uninstall(UninstallArgs),
     /// Prints the definitions of the custom resources (CRDs), for `kubectl apply -f -`
     #[command(after_help = crds::HELP)]
     Crds,

@@ -44,7 +44,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Approve(args) => cli::approve(&args).await,
         Command::Calendar(command) => cli::calendar(&command).await,
         Command::Regressors(command) => cli::regressors(&command).await,
-        Command::Install(args) => install::install(&args).await,
+        Command::Install(command) => install::install(&command).await,
+        Command::Uninstall(args) => install::uninstall(&args).await,
         Command::Crds => {
             print!("{}", foremesh_kubernetes::resources::yaml()?);
             Ok(ExitCode::SUCCESS)

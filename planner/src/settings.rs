@@ -42,6 +42,10 @@ pub struct Settings {
     /// there.
     #[serde(default)]
     pub filter_module: Option<PathBuf>,
+    /// Address at which the filter is served and nothing else, for those who may not speak to the rest: the agents beside
+    /// the proxies fetch it without the proxies' identity.
+    #[serde(default)]
+    pub filter_listen: Option<SocketAddr>,
     /// Policy files, or directories of `*.yaml` files; relative to the settings file. May be left out where policies are taken
     /// from a cluster.
     #[serde(default)]
@@ -315,6 +319,14 @@ impl Settings {
         };
         if let Some((field, value, limit, remedy)) = self.platform.problem() {
             return refuse(field, value, limit.into(), remedy);
+        }
+        if let (Some(listen), None) = (self.filter_listen, &self.filter_module) {
+            return refuse(
+                "filterListen",
+                listen.to_string(),
+                "beside a `filterModule`".into(),
+                "name the module, or leave both out",
+            );
         }
         if self.policies.is_empty() && !self.platform.has_policies() {
             return refuse(
