@@ -18,7 +18,7 @@ pub use samples::{Answer, Pair, TrialSamples};
 use crate::{
     approval::Approval,
     inputs::Inputs,
-    plan::Plan,
+    plan::{Move, Plan},
     policy::RelocationPolicy,
     time::Timestamp,
     twin::{MovePrediction, SimulatedPlan},
@@ -115,9 +115,10 @@ impl TestedPlan {
         &self.plan
     }
 
-    /// What the twin expects of each move, in the order of the plan: what reality is compared with afterwards.
-    pub fn predictions(&self) -> &[MovePrediction] {
-        &self.predictions
+    /// What the twin expects of one of its moves, which reality is compared with afterwards; `None` of one that has no
+    /// objective of latency.
+    pub fn prediction_of(&self, planned: &Move) -> Option<&MovePrediction> {
+        self.predictions.iter().find(|prediction| prediction.workload == planned.workload)
     }
 
     /// How a move is tried, by its number in the plan; `None` when it has so few moves.
@@ -157,13 +158,13 @@ pub fn owe(
     staging: Option<&TrialLimits>,
 ) -> Result<TestedPlan, TrialRefused> {
     let mut trials = Vec::new();
-    for (planned, prediction) in plan.plan().moves.iter().zip(plan.predictions()) {
+    for planned in &plan.plan().moves {
         let policy = policy_of(inputs, &planned.reason.policy)?;
         trials.push(match &policy.waiver {
             Some(waiver) => {
                 Trial::Waived { by: waiver.by.clone(), reason: waiver.reason.clone(), at: inputs.now }
             }
-            None => Trial::Owed { order: Box::new(order(planned, prediction, policy, inputs, staging)?) },
+            None => Trial::Owed { order: Box::new(order(planned, plan.prediction_of(planned), policy, inputs, staging)?) },
         });
     }
     let (plan, predictions) = plan.into_parts();

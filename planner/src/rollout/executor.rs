@@ -117,7 +117,7 @@ impl Rollouts {
             };
             let mut record =
                 RolloutRecord::new(id, plan, relocation.clone(), trial.clone(), &shared.limits, now);
-            record.prediction = tested.predictions().get(number).cloned();
+            record.prediction = tested.prediction_of(relocation).cloned();
             record.approval = tested.approval().cloned();
             record.after = records.last().map(|before| before.id.clone());
             records.push(record);

@@ -165,7 +165,7 @@ class Planner:
              "endpoints": [{"addresses": [ADDRESS], "conditions": {"ready": True}}]},
         )
         self.start()
-        objects = self.command("install", "--into", SPACE, "--planner", f"foremesh.{HOME}.svc.cluster.local",
+        objects = self.command("install", "sidecars", "--into", SPACE, "--planner", f"foremesh.{HOME}.svc.cluster.local",
                                "--interval", interval)
         kubectl("apply", "-f", "-", text=objects)
 

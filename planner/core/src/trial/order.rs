@@ -169,6 +169,15 @@ pub enum TrialRefused {
         /// The policy.
         policy: PolicyId,
     },
+    /// Nothing says how fast it has to be.
+    #[error(
+        "the rule that asks for the move has no objective of latency, which a trial is judged by: give it a `predictedLatency` \
+         with `all`, or waive the trial in policy `{policy}`"
+    )]
+    NoObjective {
+        /// The policy.
+        policy: PolicyId,
+    },
     /// Requests would reach production.
     #[error(
         "`{service}` calls {}: a trial would send them requests; write `callees: production` in the policy's trial if those \
@@ -247,7 +256,7 @@ pub(super) fn pairs_needed(quantile: Quantile) -> u64 {
 /// When it cannot be tried, with the remedy.
 pub fn order(
     planned: &Move,
-    prediction: &MovePrediction,
+    prediction: Option<&MovePrediction>,
     policy: &RelocationPolicy,
     inputs: &Inputs<'_>,
     staging: Option<&TrialLimits>,
@@ -259,6 +268,7 @@ pub fn order(
     if planned.is_shift() {
         return Err(TrialRefused::Shift { policy: named() });
     }
+    let prediction = prediction.ok_or_else(|| TrialRefused::NoObjective { policy: named() })?;
     callees(planned, terms, inputs)?;
     let quantile = planned.reason.quantile;
     let (pairs, limit_ms) = (pairs_needed(quantile), terms.duration_ms.unwrap_or(limits.max_duration_ms));

@@ -31,6 +31,11 @@ impl SimulatedPlan {
         &self.predictions
     }
 
+    /// What is expected of one of its moves; `None` of one that has no objective of latency. No workload moves twice.
+    pub fn prediction_of(&self, planned: &Move) -> Option<&MovePrediction> {
+        self.predictions.iter().find(|prediction| prediction.workload == planned.workload)
+    }
+
     /// Gives the parts back.
     pub fn into_parts(self) -> (Plan, Vec<MovePrediction>) {
         (self.plan.into_plan(), self.predictions)

@@ -5,8 +5,9 @@ use foremesh_core::{
     inputs::Freeze,
     placement::NothingBecause,
     policy::{Mode, NotPermitted},
-    report::{Decided, records},
+    report::{Decided, checked, records},
     topology::Tier,
+    trial::owe,
     verify::{Violation, verify},
 };
 use serde_json::{Value, json};
@@ -99,6 +100,13 @@ fn money_moves_a_healthy_service_only_when_it_saves_enough() {
         let decision = decide(&world.inputs()).unwrap();
         let to = decision.plan.as_ref().map(|plan| plan.moves[0].to.as_str());
         assert_eq!(to, moves.then_some("b"), "{price_a}: {:?}", decision.nothing_because);
+        // The twin predicts nothing of a move that no objective of latency asks for, and yet it is waived.
+        if let Some(plan) = decision.plan {
+            let simulated = checked(plan, &world.inputs()).unwrap();
+            let tested = owe(simulated, &world.inputs(), None).unwrap();
+            assert_eq!(tested.prediction_of(&tested.plan().moves[0]), None);
+            assert!(tested.trial(0).unwrap().permits());
+        }
     }
 }
 
