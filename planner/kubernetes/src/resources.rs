@@ -30,6 +30,10 @@ pub fn definitions() -> Vec<Value> {
         .collect()
 }
 
+/// The remedy where a kind of ours is not defined in a cluster yet.
+pub const DEFINE: &str =
+    "run `foremesh crds | kubectl apply -f -` to have policies and calendars in the cluster";
+
 /// Whether a kind that is watched is one of ours, which may not be defined in a cluster yet.
 pub(crate) fn is_ours(plural: &str) -> bool {
     [policy::PLURAL, calendar::PLURAL].contains(&plural)
