@@ -229,9 +229,8 @@ impl Assembled {
             FetchLimits::default(),
             calendar_metrics,
         )?);
-        let regressors =
-            Regressors::open(&settings.regressors, &state("regressors.db"), step, clock.clone())?;
-        let regressors = Arc::new(regressors);
+        let file = state("regressors.db");
+        let regressors = Arc::new(Regressors::open(&settings.regressors, &file, step, clock.clone())?);
         let audit = Arc::new(Audit::open(&state("audit.db"))?);
         let store = open_store(&state("series.db"), settings, step, &clock, store_metrics)?;
         let keep = ObservedSettings {
@@ -275,20 +274,12 @@ impl Assembled {
         let (series, ticking) = (Arc::clone(&parts.store), clock.clone());
         let signals = Signals::new(&settings.signals, &addresses, series, ticking, statuses.clone())?;
         let router = router(settings, &control_settings, &parts, statuses, ingest_metrics);
-        let router = router.merge(signals.router());
-        let control = Control::new(parts, control_settings);
-        let retention = Retention {
-            clock: clock.clone(),
-            audit: Arc::clone(&audit),
-            rollouts: Arc::clone(&rollouts),
-            kept: kept(settings),
-        };
         Ok(Self {
-            router,
-            control,
+            router: router.merge(signals.router()),
+            control: Control::new(parts, control_settings),
+            retention: retention(settings, &audit, &rollouts, &clock),
             rollouts,
             audit,
-            retention,
             calendars,
             regressors,
             signals,
@@ -299,13 +290,14 @@ impl Assembled {
     }
 }
 
-fn kept(settings: &Settings) -> AuditRetention {
-    AuditRetention {
+fn retention(settings: &Settings, audit: &Arc<Audit>, rollouts: &Arc<Rollouts>, clock: &Clock) -> Retention {
+    let kept = AuditRetention {
         plans_ms: settings.retention.moves.ms(),
         others_ms: settings.retention.audit.ms(),
         idle_ms: settings.retention.idle_passes.ms(),
         records_ms: settings.retention.records.ms(),
-    }
+    };
+    Retention { clock: clock.clone(), audit: Arc::clone(audit), rollouts: Arc::clone(rollouts), kept }
 }
 
 /// Ingest and API over the same parts as the loop.

@@ -5,9 +5,12 @@ use crate::{
     causes::chain,
     clock::Clock,
     hosts::{HostsPlatform, config::Hosts},
-    kubernetes::Kubernetes,
+    kubernetes::{Documents, Kubernetes},
     platform::Inventory as _,
-    policies,
+    policies::{
+        self, Policies,
+        judge::{Judged, id_of},
+    },
     settings::{KubernetesSettings, Platform, Settings},
 };
 use foremesh_core::{
@@ -66,9 +69,39 @@ pub async fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     match &settings.platform {
         Platform::Hosts(file) => check_hosts_file(file, &settings, args.offline, &mut report).await,
         Platform::Kubernetes(_) if args.offline => ok("platform `kubernetes`, not asked"),
-        Platform::Kubernetes(cluster) => check_cluster(cluster, &mut report).await,
+        Platform::Kubernetes(cluster) => {
+            check_cluster(cluster, &mut report).await;
+            check_documents(cluster, &settings, &mut report).await;
+        }
     }
     Ok(report.exit())
+}
+
+/// Policies of the cluster, as the planner would take them.
+async fn check_documents(cluster: &KubernetesSettings, settings: &Settings, report: &mut Report) {
+    let of_files = match policies::read_all(&settings.policies) {
+        Ok(policies) => Policies::of_files(policies),
+        // It is said already.
+        Err(_) => return,
+    };
+    let documents = match Documents::connect(cluster, settings.horizon, Clock::System).await {
+        Ok(Some(documents)) => documents,
+        Ok(None) => return,
+        Err(error) => return report.error(&chain(&error)),
+    };
+    let policies = documents.policies(of_files);
+    for (Judged { stored, policy }, _) in policies.judged() {
+        let name = format!("policy `{}` of the cluster", id_of(&stored));
+        match policy {
+            Ok(policy) => ok(&format!("{name}, mode {}", policy.mode.name())),
+            Err(refused) => {
+                report.warning(&format!("{name} is not accepted, so it moves nothing: {}", refused.message));
+            }
+        }
+    }
+    if policies.now().is_empty() {
+        report.warning("there is no policy, so nothing is watched; apply a RelocationPolicy, or name files in `policies`");
+    }
 }
 
 async fn check_hosts_file(file: &Path, settings: &Settings, offline: bool, report: &mut Report) {

@@ -27,8 +27,7 @@ impl ClusterError {
 pub(crate) fn remedy(error: &kube::Error, plural: &str) -> String {
     match error {
         kube::Error::Api(status) if status.code == 404 && resources::is_ours(plural) => {
-            "run `foremesh crds | kubectl apply -f -` to have policies and calendars in the cluster"
-                .to_owned()
+            resources::DEFINE.to_owned()
         }
         kube::Error::Api(status) if status.code == 404 => {
             format!("use a version of Kubernetes whose API server serves {plural}")

@@ -22,13 +22,17 @@ pub const GROUP: &str = "foremesh.dev";
 /// Version of all of them.
 pub const VERSION: &str = "v1alpha1";
 
-/// The CustomResourceDefinitions, as they are applied to a cluster.
+/// The `CustomResourceDefinition`s, as they are applied to a cluster.
 pub fn definitions() -> Vec<Value> {
     [policy::definition(), calendar::definition(), relocation::definition()]
         .iter()
         .map(Definition::manifest)
         .collect()
 }
+
+/// The remedy where a kind of ours is not defined in a cluster yet.
+pub const DEFINE: &str =
+    "run `foremesh crds | kubectl apply -f -` to have policies and calendars in the cluster";
 
 /// Whether a kind that is watched is one of ours, which may not be defined in a cluster yet.
 pub(crate) fn is_ours(plural: &str) -> bool {

@@ -178,7 +178,7 @@ mod tests {
         }
     }
 
-    fn daily(scope: Value) -> Value {
+    fn daily(scope: &Value) -> Value {
         json!({"when": {"cron": "0 12 * * *"}, "duration": "1h", "scope": scope})
     }
 
@@ -201,7 +201,7 @@ mod tests {
             ("foremesh", json!({"services": ["cart.bank*"]}), vec!["cart of bank"]),
         ] {
             let (read, events) =
-                read(&stored(namespace, daily(scope.clone())), &judging(), &BTreeSet::new()).unwrap();
+                read(&stored(namespace, daily(&scope)), &judging(), &BTreeSet::new()).unwrap();
             let (from, to) = (Timestamp::from_unix_ms(0), Timestamp::from_unix_ms(DAY_MS));
             let found: Vec<&str> = subjects
                 .iter()
@@ -220,16 +220,16 @@ mod tests {
     fn what_is_not_accepted_says_why() {
         let feed = |ical: Value| json!({"when": {"ical": ical}});
         for (namespace, event, reason, message) in [
-            ("shop", daily(json!({"nodes": ["n"]})), "Invalid", "spec.events[0].scope.nodes is given, but"),
+            ("shop", daily(&json!({"nodes": ["n"]})), "Invalid", "spec.events[0].scope.nodes is given, but"),
             (
                 "shop",
-                daily(json!({"services": ["pay.bank"]})),
+                daily(&json!({"services": ["pay.bank"]})),
                 "Invalid",
                 "spec.events[0].scope.services[0] is",
             ),
             (
                 "shop",
-                daily(json!({"services": [""]})),
+                daily(&json!({"services": [""]})),
                 "Invalid",
                 "spec.events[0].scope.services[0] is empty",
             ),
@@ -254,7 +254,7 @@ mod tests {
         }
         let taken = BTreeSet::from(["shop/c".to_owned()]);
         assert_eq!(
-            read(&stored("shop", daily(json!({}))), &judging(), &taken).unwrap_err().reason,
+            read(&stored("shop", daily(&json!({}))), &judging(), &taken).unwrap_err().reason,
             "NameTaken"
         );
         assert!(

@@ -35,8 +35,7 @@ impl Acceptance {
         for (at, problem) in problems.iter().enumerate() {
             let _ = write!(message, "{}{problem}", if at == 0 { "" } else { "\n" });
             if message.len() > MOST_LETTERS {
-                let end = message.floor_char_boundary(MOST_LETTERS);
-                message.truncate(end);
+                message = message.chars().take(MOST_LETTERS).collect();
                 break;
             }
         }

@@ -14,7 +14,7 @@ use crate::{
 use foremesh_core::{policy::RelocationPolicy, time::Timestamp};
 use foremesh_kubernetes::{
     ClusterError, ClusterSettings,
-    resources::{Resources, Stored, Written},
+    resources::{DEFINE, Resources, Stored, Written},
 };
 use serde_json::{Map, Value, json};
 use std::{
@@ -25,7 +25,9 @@ use std::{
 
 /// Longest wait for the first list of policies when the planner starts. After that it starts without: policies of the cluster
 /// come into force as soon as they are known.
-const LISTED_WITHIN: Duration = Duration::from_secs(5);
+///
+/// An API server that does not say where a streamed list ends is asked for pages after 5 s.
+const LISTED_WITHIN: Duration = Duration::from_secs(15);
 const ASKED_EVERY: Duration = Duration::from_millis(100);
 /// After a status could not be written, none is written for so long.
 const WRITTEN_AGAIN_MS: i64 = 30_000;
@@ -69,7 +71,8 @@ impl Documents {
         let ClusterSettings { conventions, .. } = settings.cluster();
         let resources = Resources::connect(&settings.cluster(), Arc::new(move || telling.now())).await?;
         let listed = async {
-            while resources.stored(Written::Policy).is_err() {
+            // What is not defined yet is not waited for.
+            while resources.stored(Written::Policy).is_err_and(|error| error.remedy != DEFINE) {
                 tokio::time::sleep(ASKED_EVERY).await;
             }
         };
