@@ -20,7 +20,7 @@ pub const GROUP: &str = "foremesh.dev";
 /// Version of all of them.
 pub const VERSION: &str = "v1alpha1";
 
-/// The CustomResourceDefinitions, as they are applied to a cluster.
+/// The `CustomResourceDefinition`s, as they are applied to a cluster.
 pub fn definitions() -> Vec<Value> {
     [policy::definition(), calendar::definition(), relocation::definition()]
         .iter()
