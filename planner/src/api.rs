@@ -134,6 +134,7 @@ fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(relocations::list))
         .routes(routes!(relocations::one))
         .routes(routes!(relocations::abort))
+        .routes(routes!(relocations::undo))
         .routes(routes!(events::list, events::make))
         .routes(routes!(events::one, events::replace, events::remove))
         .routes(routes!(events::cancel))

@@ -15,23 +15,23 @@ use crate::{
         config::{Hosts, HostsFileError},
     },
     ingest::{self, IngestSettings, IngestState, metrics::IngestMetrics},
-    kubernetes::{Candidate, Kubernetes},
+    kubernetes::{Candidate, Documents, Kubernetes},
     lock::{LockError, lock},
     metrics::Metrics,
     observed::{Observed, ObservedSettings},
-    platform::{Inventory, Relocator, TrafficShifter},
-    policies,
+    platform::{Inventory, Relocator, StagingMesh, TrafficShifter},
+    policies::{self, Policies},
     published::Published,
     regressors::Regressors,
     retention::Retention,
     rollout::{RolloutPorts, Rollouts},
-    settings::{Caution, KubernetesSettings, Platform, Settings, Span},
+    settings::{KubernetesSettings, Platform, Settings, Span},
     signals::{Signals, status::Statuses},
     store::{Level, Levels, SeriesStore, SqliteStore, StoreSettings, metrics::StoreMetrics},
 };
 use anyhow::Context as _;
 use axum::Router;
-use foremesh_core::{policy::RelocationPolicy, rollout::RolloutRecord, time::Step};
+use foremesh_core::{rollout::RolloutRecord, time::Step};
 use foremesh_summary::Limits;
 use serde_json::json;
 use std::{fs::File, path::Path, process::ExitCode, sync::Arc, time::Duration};
@@ -67,10 +67,28 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let listener = TcpListener::bind(settings.listen).await.with_context(|| {
         format!("address {} cannot be listened on; stop what uses it, or change `listen`", settings.listen)
     })?;
-    let (ports, candidate) = place.open(&settings.state_directory).await?;
-    let mut assembled = Assembled::new(&settings, policies, ports, Clock::System).await?;
+    let module_listener = match settings.filter_listen {
+        Some(address) => Some(TcpListener::bind(address).await.with_context(|| {
+            format!("address {address} cannot be listened on; stop what uses it, or change `filterListen`")
+        })?),
+        None => None,
+    };
+    let (ports, candidate) = place.open(&settings).await?;
+    let mut policies = Policies::of_files(policies);
+    let resources = match &settings.platform {
+        Platform::Kubernetes(cluster) => Documents::connect(cluster, settings.horizon, Clock::System).await?,
+        Platform::Hosts(_) => None,
+    };
+    if let Some(resources) = &resources {
+        policies = resources.policies(policies);
+    }
+    let mut assembled = Assembled::new(&settings, Arc::new(policies), ports, Clock::System).await?;
+    assembled.documents = resources;
     if let Some(module) = module {
         tracing::info!(sha256 = module.digest(), "the filter module is served at {MODULE_PATH}");
+        if let Some(listener) = module_listener {
+            tokio::spawn(ingest::serve(listener, module.clone().router(), terminated()));
+        }
         assembled.router = assembled.router.merge(module.router());
     }
     let planner = Planner::start_as(assembled, candidate);
@@ -94,18 +112,21 @@ impl<'a> Place<'a> {
     }
 
     /// The ports, and where several planners may work at the same time this one's part in finding out which one acts.
-    async fn open(self, state_directory: &Path) -> anyhow::Result<(PlatformPorts, Option<Candidate>)> {
+    async fn open(self, settings: &Settings) -> anyhow::Result<(PlatformPorts, Option<Candidate>)> {
         Ok(match self {
             Self::Hosts(hosts) => {
-                let platform = HostsPlatform::open(hosts, state_directory, Clock::System).await?;
+                let platform = HostsPlatform::open(hosts, &settings.state_directory, Clock::System).await?;
                 (PlatformPorts::of(platform), None)
             }
             Self::Kubernetes(cluster) => {
                 let platform = Kubernetes::connect(cluster, Clock::System).await?;
-                match platform.candidate(cluster, state_directory, Clock::System).await? {
+                let staging = platform.staging(&settings.rollout).map(|trials| Arc::new(trials) as _);
+                let candidate = platform.candidate(cluster, &settings.state_directory, Clock::System).await?;
+                let (ports, candidate) = match candidate {
                     Some((fenced, candidate)) => (PlatformPorts::of(fenced), Some(candidate)),
                     None => (PlatformPorts::of(platform), None),
-                }
+                };
+                (PlatformPorts { staging, ..ports }, candidate)
             }
         })
     }
@@ -135,6 +156,8 @@ pub struct PlatformPorts {
     pub relocator: Arc<dyn Relocator>,
     /// Shares out traffic.
     pub traffic: Arc<dyn TrafficShifter>,
+    /// Tries moves; none where there is no staging mesh.
+    pub staging: Option<Arc<dyn StagingMesh>>,
 }
 
 impl PlatformPorts {
@@ -144,6 +167,7 @@ impl PlatformPorts {
             inventory: Arc::new(platform.clone()),
             relocator: Arc::new(platform.clone()),
             traffic: Arc::new(platform),
+            staging: None,
         }
     }
 }
@@ -167,6 +191,9 @@ pub struct Assembled {
     pub regressors: Arc<Regressors>,
     /// Who else measures.
     pub signals: Signals,
+    /// Policies and calendars of a cluster.
+    pub documents: Option<Documents>,
+    policies: Arc<Policies>,
     clock: Clock,
 }
 
@@ -177,12 +204,12 @@ impl Assembled {
     /// When a file of the state directory cannot be opened.
     pub async fn new(
         settings: &Settings,
-        policies: Vec<RelocationPolicy>,
+        policies: Arc<Policies>,
         platform: PlatformPorts,
         clock: Clock,
     ) -> anyhow::Result<Self> {
         let step = Step::from_ms(settings.step.ms())?;
-        let control_settings = control_settings(settings, policies, step);
+        let control_settings = control_settings(settings, &policies, step);
         let statuses = Statuses::default();
         let (store_metrics, ingest_metrics, metrics) =
             (StoreMetrics::default(), IngestMetrics::default(), Arc::new(Metrics::default()));
@@ -219,6 +246,7 @@ impl Assembled {
         let ports = RolloutPorts {
             relocator: platform.relocator,
             traffic: platform.traffic,
+            staging: platform.staging,
             gate: Arc::new(StoreGates { store: Arc::clone(&store), clock: clock.clone() }),
             validator: Arc::clone(&latest) as _,
             reporter: Arc::clone(&audit) as _,
@@ -238,6 +266,7 @@ impl Assembled {
             published,
             latest,
             turn: Arc::new(Mutex::new(turn)),
+            policies: Arc::clone(&policies),
             metrics,
             calendars: Arc::clone(&calendars),
             regressors: Arc::clone(&regressors),
@@ -254,7 +283,19 @@ impl Assembled {
             rollouts: Arc::clone(&rollouts),
             kept: kept(settings),
         };
-        Ok(Self { router, control, rollouts, audit, retention, calendars, regressors, signals, clock })
+        Ok(Self {
+            router,
+            control,
+            rollouts,
+            audit,
+            retention,
+            calendars,
+            regressors,
+            signals,
+            documents: None,
+            policies,
+            clock,
+        })
     }
 }
 
@@ -329,8 +370,19 @@ impl Planner {
 
     /// The same where several planners may work, as one of them.
     pub fn start_as(assembled: Assembled, candidate: Option<Candidate>) -> Self {
-        let Assembled { router, control, rollouts, audit, retention, calendars, regressors, signals, clock } =
-            assembled;
+        let Assembled {
+            router,
+            control,
+            rollouts,
+            audit,
+            retention,
+            calendars,
+            regressors,
+            signals,
+            documents,
+            policies,
+            clock,
+        } = assembled;
         let (stop, stopped) = watch::channel(false);
         let candidate = candidate.map(|candidate| {
             rollouts.led_by(candidate.leader());
@@ -350,6 +402,9 @@ impl Planner {
                 .await;
         };
         let mut tasks = signals.start(&stopped);
+        tasks.extend(documents.map(|documents| {
+            tokio::spawn(documents.follow(policies, Arc::clone(&calendars), stopped.clone()))
+        }));
         tasks.extend([
             tokio::spawn(rolling),
             tokio::spawn(retention.run(stopped.clone())),
@@ -425,15 +480,10 @@ fn open_store(
     Ok(Arc::new(SqliteStore::open(path, how, clock.clone(), metrics)?))
 }
 
-fn control_settings(settings: &Settings, policies: Vec<RelocationPolicy>, step: Step) -> ControlSettings {
-    // A move that was never measured takes at least as long as its own waits.
-    let ramp_steps =
-        policies.iter().map(|policy| policy.ramp_percent.len().saturating_sub(1)).max().unwrap_or(0);
-    let waits_ms = settings.rollout.hold_per_step.saturating_mul(ramp_steps as i64);
-    let waits_ms = settings.rollout.revalidate_after.saturating_add(waits_ms);
-    let default_move_duration_ms = settings.planning.default_move_duration_ms.max(waits_ms);
+fn control_settings(settings: &Settings, policies: &Policies, step: Step) -> ControlSettings {
     let steps = |ms: i64| usize::try_from(ms / step.ms()).unwrap_or(usize::MAX);
-    let mut named = settings.forecast.models.iter().chain(policies.iter().flat_map(|policy| &policy.models));
+    let mut named =
+        settings.forecast.models.iter().chain(policies.files().iter().flat_map(|policy| &policy.models));
     let uses_net = named.any(|name| name == NetTraining::MODEL);
     ControlSettings {
         interval: settings.interval.duration(),
@@ -457,8 +507,8 @@ fn control_settings(settings: &Settings, policies: Vec<RelocationPolicy>, step: 
         },
         relearn_us: settings.forecast.relearn_share * settings.interval.ms() as f64 * 1e3,
         usual_models: settings.forecast.models.clone(),
-        caution: Caution { default_move_duration_ms, ..settings.planning },
-        policies,
+        caution: settings.planning,
+        hold_per_step_ms: settings.rollout.hold_per_step,
     }
 }
 

@@ -4,9 +4,11 @@
 //! found in, also after a restart, the turn that keeps a pass from beginning another plan meanwhile, and the executor.
 mod running;
 mod turn;
+mod undo;
 mod waiting;
 
 pub use turn::{SharedTurn, Turn};
+pub use undo::UndoError;
 pub use waiting::Waiting;
 
 use self::running::moves_at;
@@ -26,6 +28,7 @@ use foremesh_core::{
     policy::Mode,
     report::Refusal,
     rollout::RolloutRecord,
+    time::Timestamp,
     trial::TestedPlan,
 };
 use serde_json::{Value, json};
@@ -184,15 +187,10 @@ impl Approvals {
     }
 
     async fn in_turn(&self, plan: PlanId, by: String, reason: String) -> Result<Begun, ApproveError> {
-        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.parts.turn).lock_owned()).await;
-        let mut turn = turn.map_err(|_| ApproveError::PassRuns)?;
+        let mut turn = self.turn().await?;
         let plan = self.find(&plan).await?;
         let now = self.parts.clock.now();
-        let inputs = self.parts.latest.get().ok_or(ApproveError::NoPass)?;
-        let age_ms = now.ms_since(inputs.now);
-        if age_ms > self.limits.pass_ms {
-            return Err(ApproveError::OldPass { age_ms, limit_ms: self.limits.pass_ms });
-        }
+        let inputs = self.newest_pass(now)?;
         let approval = Approval { by, reason, at: now };
         let said = json!({
             "event": "plan_approved", "plan": plan.id, "generation": plan.generation, "by": approval.by,
@@ -206,6 +204,22 @@ impl Approvals {
                 Err(ApproveError::Refused { plan: plan.id, why: Box::new(why) })
             }
         }
+    }
+
+    /// Nobody else begins a plan while this is held.
+    async fn turn(&self) -> Result<OwnedMutexGuard<Turn>, ApproveError> {
+        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.parts.turn).lock_owned()).await;
+        turn.map_err(|_| ApproveError::PassRuns)
+    }
+
+    /// What a plan is judged on.
+    fn newest_pass(&self, now: Timestamp) -> Result<Arc<OwnedInputs>, ApproveError> {
+        let inputs = self.parts.latest.get().ok_or(ApproveError::NoPass)?;
+        let age_ms = now.ms_since(inputs.now);
+        if age_ms > self.limits.pass_ms {
+            return Err(ApproveError::OldPass { age_ms, limit_ms: self.limits.pass_ms });
+        }
+        Ok(inputs)
     }
 
     /// The plan, if a human is asked about it and it was not begun before.
@@ -234,6 +248,7 @@ impl Approvals {
     ) -> Result<Result<TestedPlan, NotNow>, ApproveError> {
         let rollouts = self.parts.rollouts.recent(approval.at.plus_ms(-REMEMBERED_MS)).await?;
         let (begun, limit_ms) = (turn.begun.clone(), self.limits.within_ms);
+        let staging = self.parts.rollouts.staging();
         let judged = tokio::task::spawn_blocking(move || {
             let (in_flight, past_moves) = moves_at(&inputs, &rollouts);
             let inputs = Inputs {
@@ -244,7 +259,7 @@ impl Approvals {
                 parent: begun.as_ref().map(|(plan, _)| plan),
                 ..inputs.borrow()
             };
-            approved(plan, approval, &inputs, limit_ms)
+            approved(plan, approval, &inputs, limit_ms, staging.as_ref())
         });
         Ok(judged.await?)
     }

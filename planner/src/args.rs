@@ -1,6 +1,7 @@
 //! The command line: every command, its arguments, and the environment variables that stand for them.
 mod approve;
 mod calendar;
+mod crds;
 mod decide;
 mod install;
 mod regressors;
@@ -11,7 +12,7 @@ pub use calendar::{
     CalendarRemoveArgs,
 };
 pub use decide::{ExplainArgs, SimulateArgs};
-pub use install::InstallArgs;
+pub use install::{ClusterArgs, InstallCommand, InstallPlannerArgs, InstallSidecarsArgs, UninstallArgs};
 pub use regressors::{RegressorDeleteArgs, RegressorPushArgs, RegressorsCommand};
 
 use crate::{settings::Span, telemetry::LogFormat};
@@ -77,15 +78,23 @@ pub enum Command {
     Moves(QueryArgs),
     /// Stops a running relocation and takes it back.
     Abort(AbortArgs),
+    /// Takes a relocation that has succeeded back, as a move of its own.
+    Undo(UndoArgs),
     /// Lists, makes, cancels and checks known events.
     #[command(subcommand)]
     Calendar(CalendarCommand),
     /// Lists and sends series that explain ours, such as campaign spend.
     #[command(subcommand)]
     Regressors(RegressorsCommand),
-    /// Prints the objects that put the filter into the sidecars of an Istio mesh, for `kubectl apply -f -`
-    #[command(after_help = install::HELP)]
-    Install(InstallArgs),
+    /// Prints what puts the planner into a Kubernetes cluster, and the filter into sidecars, for `kubectl apply -f -`
+    #[command(subcommand)]
+    Install(InstallCommand),
+    /// Takes the planner and the filter out of a Kubernetes cluster
+    #[command(after_help = install::UNINSTALL_HELP)]
+    Uninstall(UninstallArgs),
+    /// Prints the definitions of the custom resources (CRDs), for `kubectl apply -f -`
+    #[command(after_help = crds::HELP)]
+    Crds,
     /// Prints the `OpenAPI` description of the HTTP API.
     Openapi,
     /// Replays the forecasting models over measured series and says how right they were, and what they cost.
@@ -246,6 +255,36 @@ pub struct AbortArgs {
     #[command(flatten)]
     pub query: QueryArgs,
 }
+
+/// Arguments of `foremesh undo`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = UNDO_HELP)]
+pub struct UndoArgs {
+    /// The relocation's id, as `foremesh moves` shows it.
+    pub relocation: String,
+    /// Why, for the audit trail.
+    #[arg(long)]
+    pub reason: String,
+    /// Who, for the audit trail.
+    #[arg(long, env = "USER", default_value = "unknown")]
+    pub by: String,
+    /// The planner and the output.
+    #[command(flatten)]
+    pub query: QueryArgs,
+}
+
+/// What undoing does, what the exit codes mean, and an example.
+const UNDO_HELP: &str = "\
+The way back is a plan of its own: the replica goes to where it was by the same steps, or the traffic that was shifted is
+shifted back. It is judged on the newest inputs first: a node that is gone, has no room, or would breach an objective by
+now refuses it, and the answer says so. Freeze windows and limits of moves at once hold. Cooldown and the budget of the
+day do not, but the way back counts as a move, so the planner leaves the workload alone for longer afterwards. A
+relocation that is still running is taken back with `foremesh abort`.
+
+Exit codes: 0 it was begun, 1 an error, 2 wrong usage, 3 it was not begun.
+
+Example:
+  foremesh undo plan-0123456789ab.0 --reason 'the disk of that node is slow'";
 
 impl Command {
     /// Whether it asks, prints and is done. The others serve, or have children that they must take down.

@@ -5,6 +5,7 @@
 mod fetch;
 mod files;
 mod metrics;
+mod resources;
 mod set;
 mod settings;
 mod sources;
@@ -14,6 +15,7 @@ mod table;
 pub use fetch::FetchLimits;
 pub use files::CalendarError;
 pub use metrics::CalendarMetrics;
+pub use resources::{JudgedCalendar, Judging as CalendarJudging};
 pub use set::{CalendarSet, Found, LearnedEffect, SourceStatus};
 pub use settings::{CalendarSettings, IcalSettings};
 pub use table::{MadeEvent, StateFileError};
@@ -27,6 +29,7 @@ use crate::{
 use fetch::{Fetched, Fetcher, Validators};
 use foremesh_calendar::{EventSpec, FeedSource};
 use foremesh_core::time::Timestamp;
+use foremesh_kubernetes::resources::Stored;
 use futures::StreamExt as _;
 use sources::{Made, Sources};
 use start::{open_files, resume_feeds};
@@ -259,6 +262,25 @@ impl Calendars {
     fn publish(&self) {
         let set = Arc::new(self.lock().set());
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = set;
+    }
+
+    /// Takes the calendars that the cluster has now in the place of those that it had, and says what becomes of each.
+    pub fn take_resources(&self, stored: &[Arc<Stored>], judging: &CalendarJudging) -> Vec<JudgedCalendar> {
+        let (changed, judged) = {
+            let mut sources = self.lock();
+            let changed = sources.take_resources(stored, judging, self.clock.now());
+            if changed && let Err(error) = resume_feeds(&mut sources, &self.table) {
+                tracing::warn!(
+                    error = chain(&error),
+                    "what feeds gave before is not known; they are read anew"
+                );
+            }
+            (changed, sources.resources.values().map(sources::ResourceSource::judged).collect())
+        };
+        if changed {
+            self.publish();
+        }
+        judged
     }
 
     /// Events that were made over HTTP, by id.

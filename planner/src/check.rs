@@ -145,6 +145,21 @@ fn check_policies(settings: &Settings, report: &mut Report) {
             }
         }
         let name = &policy.id;
+        let staging = match &settings.platform {
+            Platform::Kubernetes(cluster) => cluster.staging.is_some(),
+            Platform::Hosts(_) => false,
+        };
+        if policy.mode >= Mode::Approve && policy.trial.is_some() {
+            if staging {
+                ok(&format!("policy `{name}`, mode {}, tries moves first", policy.mode.name()));
+            } else {
+                report.warning(&format!(
+                    "policy `{name}` wants its moves tried, and there is no staging mesh, so it moves nothing; set \
+                     `platform.kubernetes.staging`, or write `trial: {{waivedBy: your name, reason: why}}` in the policy"
+                ));
+            }
+            continue;
+        }
         match (policy.mode, policy.waiver.is_some()) {
             (Mode::Auto, true) => {
                 report.warning(&format!("policy `{name}` moves without a trial, as its waiver says"));
@@ -155,8 +170,9 @@ fn check_policies(settings: &Settings, report: &mut Report) {
                 ));
             }
             (Mode::Approve, false) => report.warning(&format!(
-                "policy `{name}` waits for `foremesh approve`, and it will refuse its plans: nobody waives the trial; \
-                 write `trial: {{waivedBy: your name, reason: why}}` in the policy"
+                "policy `{name}` waits for `foremesh approve`, and it will refuse its plans: nobody waives the trial, \
+                 and it is not said how it is made; write `trial: {{requests: [{{path: /...}}]}}` or \
+                 `trial: {{waivedBy: your name, reason: why}}` in the policy"
             )),
             _ => ok(&format!("policy `{name}`, mode {}", policy.mode.name())),
         }

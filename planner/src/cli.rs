@@ -5,7 +5,7 @@ mod explain;
 mod regressors;
 mod simulate;
 
-pub use approve::approve;
+pub use approve::{approve, undo};
 pub use calendar::calendar;
 pub use explain::explain;
 pub use regressors::regressors;

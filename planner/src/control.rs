@@ -23,6 +23,7 @@ use crate::{
     metrics::Metrics,
     observed::SharedObserved,
     platform::{Inventory, PlatformError},
+    policies::Policies,
     published::{Published, View},
     regressors::Regressors,
     rollout::{RolloutError, Rollouts},
@@ -37,7 +38,7 @@ use foremesh_core::{
     record::DecisionRecord,
     report::{AuditRecord, Decided, Refusal, checked, records, refuse},
     time::Step,
-    trial::{TestedPlan, waive},
+    trial::{TestedPlan, TrialLimits, owe},
 };
 use serde_json::json;
 use std::{
@@ -67,6 +68,8 @@ pub struct Parts {
     pub latest: Arc<LatestInputs>,
     /// Whose turn it is to begin a plan.
     pub turn: SharedTurn,
+    /// What the operators want, asked anew at each pass.
+    pub policies: Arc<Policies>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Known events.
@@ -106,14 +109,23 @@ pub struct ControlSettings {
     pub net: NetSettings,
     /// CPU time in each pass for learning events and regressors again, in microseconds.
     pub relearn_us: f64,
-    /// What the operators want.
-    pub policies: Vec<RelocationPolicy>,
+    /// Shortest time of a step of a ramp, in milliseconds.
+    pub hold_per_step_ms: i64,
 }
 
 impl ControlSettings {
     /// How forecasts are made, in the loop and for whoever asks.
     pub fn forecast(&self) -> ForecastSettings {
         ForecastSettings::new(self.horizon_steps, Some(self.season_steps), self.stale_after_ms)
+    }
+
+    /// How carefully to plan by these policies: a move that was never measured takes at least as long as its own waits.
+    pub fn caution_of(&self, policies: &[RelocationPolicy]) -> Caution {
+        let ramps = policies.iter().map(|policy| policy.ramp_percent.len().saturating_sub(1));
+        let waits_ms = self.hold_per_step_ms.saturating_mul(ramps.max().unwrap_or(0) as i64);
+        let waits_ms = self.pending_ms.saturating_add(waits_ms);
+        let default_move_duration_ms = self.caution.default_move_duration_ms.max(waits_ms);
+        Caution { default_move_duration_ms, ..self.caution }
     }
 }
 
@@ -213,6 +225,7 @@ impl Control {
         let mut turn = Arc::clone(&self.parts.turn).lock_owned().await;
         let now = self.parts.clock.now();
         let snapshot = self.parts.inventory.snapshot().await?;
+        self.parts.policies.saw(&snapshot);
         let newest = turn.newest.clone();
         if let Some(model) = self.net.finished() {
             self.forecasts.lock().unwrap_or_else(PoisonError::into_inner).replace_model(Box::new(model));
@@ -249,7 +262,9 @@ impl Control {
         })
         .await??;
 
-        let tested = decision.plan.clone().map(|plan| (plan.id.clone(), tested(plan, &inputs)));
+        let staging = self.parts.rollouts.staging();
+        let tested =
+            decision.plan.clone().map(|plan| (plan.id.clone(), tested(plan, &inputs, staging.as_ref())));
         if let Some((plan, Err(refusal))) = &tested {
             refuse(&mut records, plan, refusal);
         }
@@ -352,14 +367,12 @@ impl Control {
     }
 }
 
-/// Verify, simulate, try. Each step takes the type that the step before gave, so none can be left out.
-fn tested(plan: Plan, inputs: &OwnedInputs) -> Result<TestedPlan, Refusal> {
+/// Verify, simulate, try. Each step takes the type that the step before gave, so none can be left out. A trial takes minutes,
+/// so the rollout makes it, before anything of production is touched.
+fn tested(plan: Plan, inputs: &OwnedInputs, staging: Option<&TrialLimits>) -> Result<TestedPlan, Refusal> {
     let borrowed = inputs.borrow();
-    let waiver = inputs.waiver_of(&plan).ok_or_else(|| {
-        Refusal::Executor("no policy waives the trial, and there is no staging mesh to run it in".to_owned())
-    })?;
     let simulated = checked(plan, &borrowed)?;
-    Ok(waive(simulated, &waiver.by, &waiver.reason, borrowed.now))
+    owe(simulated, &borrowed, staging).map_err(|why| Refusal::Executor(why.to_string()))
 }
 
 fn plan_record(plan: &Plan, mode: &str, records: &[AuditRecord]) -> serde_json::Value {

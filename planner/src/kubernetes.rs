@@ -1,11 +1,17 @@
 //! Kubernetes with Istio as a platform.
+pub mod acceptance;
+mod documents;
 mod fenced;
 mod lease;
 mod moves;
 mod relocations;
+mod staging;
 
 pub use fenced::Fenced;
 pub use lease::Candidate;
+pub use staging::Trials;
+
+pub use documents::Documents;
 
 use crate::{
     clock::{Clock, monotonic},
@@ -34,6 +40,8 @@ pub struct Kubernetes {
     cluster: Arc<Cluster>,
     /// None where nothing may be changed.
     moves: Option<Arc<Moves>>,
+    /// None where no move is tried.
+    trials: Option<Trials>,
 }
 
 impl Kubernetes {
@@ -48,7 +56,11 @@ impl Kubernetes {
             Some(moves) => Some(Arc::new(Moves::begin(settings, moves, clock).await?)),
             None => None,
         };
-        let platform = Self { cluster: Arc::new(cluster), moves };
+        let trials = match &settings.staging {
+            Some(staging) => Some(Trials::open(settings, staging).await?),
+            None => None,
+        };
+        let platform = Self { cluster: Arc::new(cluster), moves, trials };
         let listed = async {
             while platform.cluster.snapshot().await.is_err() {
                 tokio::time::sleep(ASKED_EVERY).await;

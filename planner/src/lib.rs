@@ -45,4 +45,5 @@ pub mod silence;
 mod state_file;
 pub mod store;
 pub mod telemetry;
+pub mod trial;
 pub mod what_if;

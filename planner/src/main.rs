@@ -40,10 +40,16 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Simulate(args) => cli::simulate(&args).await,
         Command::Moves(args) => cli::moves(&args).await,
         Command::Abort(args) => cli::abort(&args).await,
+        Command::Undo(args) => cli::undo(&args).await,
         Command::Approve(args) => cli::approve(&args).await,
         Command::Calendar(command) => cli::calendar(&command).await,
         Command::Regressors(command) => cli::regressors(&command).await,
-        Command::Install(args) => install::install(&args).await,
+        Command::Install(command) => install::install(&command).await,
+        Command::Uninstall(args) => install::uninstall(&args).await,
+        Command::Crds => {
+            print!("{}", foremesh_kubernetes::resources::yaml()?);
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Openapi => {
             println!("{}", foremesh::api::openapi_json()?);
             Ok(ExitCode::SUCCESS)

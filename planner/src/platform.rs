@@ -4,8 +4,9 @@
 //! harm, because after a restart the rollout does not know whether its last action was carried out.
 use async_trait::async_trait;
 use foremesh_core::{
-    ids::{NodeId, ReplicaId, ServiceId, WorkloadId},
+    ids::{NodeId, ReplicaId, RolloutId, ServiceId, WorkloadId},
     topology::Snapshot,
+    trial::{TrialLimits, TrialOrder, TrialSamples},
 };
 use foremesh_summary::WindowSummary;
 use std::{collections::BTreeMap, fmt::Debug, io, path::PathBuf, time::Duration};
@@ -170,4 +171,30 @@ pub trait TrafficShifter: Send + Sync + Debug {
 
     /// Takes away what was only there for the rollout, when it is over.
     async fn restore(&self, service: &ServiceId) -> Result<(), PlatformError>;
+}
+
+/// Tries a move beside production: copies of the workload on both nodes, the same requests to both at the same time.
+#[async_trait]
+pub trait StagingMesh: Send + Sync + Debug {
+    /// How trials are made, and how far they may load production.
+    fn limits(&self) -> TrialLimits;
+
+    /// Makes the copies, sends both the same load, and tells what they answered. It begins anew whatever an interrupted
+    /// trial of this rollout left. The caller calls [`Self::clear`] afterwards, whatever came of it.
+    ///
+    /// # Errors
+    /// When it cannot be tried, which says nothing of the move.
+    async fn try_move(&self, rollout: &RolloutId, order: &TrialOrder) -> Result<TrialSamples, PlatformError>;
+
+    /// Removes everything that the trial of a rollout has made, and waits until it is gone.
+    ///
+    /// # Errors
+    /// When something of it may still be there.
+    async fn clear(&self, rollout: &RolloutId) -> Result<(), PlatformError>;
+
+    /// Removes what all trials have left, after a crash; to be called before any trial begins.
+    ///
+    /// # Errors
+    /// When something may still be there.
+    async fn sweep(&self) -> Result<(), PlatformError>;
 }

@@ -1,4 +1,12 @@
-//! Policy files: reading them, and one clear error for each thing that is wrong.
+//! Policies: reading those of files, with one clear error for each thing that is wrong, and those of a cluster, of which each
+//! is in force or says why not.
+mod confined;
+mod in_force;
+pub mod judge;
+
+pub use confined::Confined;
+pub use in_force::Policies;
+
 use crate::settings::Span;
 use foremesh_calendar::check_freezes;
 use foremesh_core::{
@@ -73,7 +81,7 @@ pub enum PolicyError {
     None(String),
 }
 
-/// Reads all policies: from files as named, from directories every `*.yaml` and `*.yml` in the order of their names.
+/// Reads all policies, none where no file is named: from files as named, from directories every `*.yaml` and `*.yml` in the order of their names.
 ///
 /// # Errors
 /// At the first file that cannot be accepted.
@@ -93,7 +101,7 @@ pub fn read_all(paths: &[PathBuf]) -> Result<Vec<RelocationPolicy>, PolicyError>
             found.push((file.clone(), policy));
         }
     }
-    if found.is_empty() {
+    if found.is_empty() && !paths.is_empty() {
         let list: Vec<String> = paths.iter().map(|path| format!("`{}`", path.display())).collect();
         return Err(PolicyError::None(list.join(", ")));
     }

@@ -3,7 +3,7 @@
 //! The decisions are [`foremesh_core::rollout`]'s. Here is what it must not have: a journal on disk, a clock, and the
 //! ports to the platform. Every change of state is durable before anything is done because of it; on start every rollout
 //! that is not over is taken up again where its record says.
-use crate::platform::{Relocator, TrafficShifter};
+use crate::platform::{Relocator, StagingMesh, TrafficShifter};
 use async_trait::async_trait;
 use foremesh_core::{
     ids::{NodeId, PlanId, RolloutId, ServiceId, WorkloadId},
@@ -21,6 +21,7 @@ mod observe;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 pub use executor::Rollouts;
 pub use journal::RolloutQuery;
@@ -75,6 +76,8 @@ pub struct RolloutPorts {
     pub relocator: Arc<dyn Relocator>,
     /// Shares out traffic.
     pub traffic: Arc<dyn TrafficShifter>,
+    /// Tries moves; none where there is no staging mesh.
+    pub staging: Option<Arc<dyn StagingMesh>>,
     /// Numbers for the gate.
     pub gate: Arc<dyn GateSource>,
     /// Judges a plan once more.
@@ -125,6 +128,9 @@ pub enum RolloutError {
     /// There is nothing in the plan.
     #[error("plan `{0}` has no moves; there is nothing to roll out")]
     Empty(PlanId),
+    /// Nothing says how a move of it was tried.
+    #[error("plan `{0}` does not say how each of its moves is tried; make a new plan")]
+    Untried(PlanId),
     /// There is no such rollout.
     #[error("there is no rollout `{0}`; list the rollouts to see their names")]
     Unknown(RolloutId),

@@ -4,9 +4,13 @@
 //! planner has just refused to start.
 mod platform;
 mod span;
+mod staging;
 
-pub use platform::{Istiod, KubernetesMoves, KubernetesSettings, PlacementWebhook, Platform};
+pub use platform::{
+    Istiod, KubernetesMoves, KubernetesResources, KubernetesSettings, PlacementWebhook, Platform,
+};
 pub use span::Span;
+pub use staging::StagingSettings;
 
 use crate::{
     calendar::CalendarSettings,
@@ -38,7 +42,13 @@ pub struct Settings {
     /// there.
     #[serde(default)]
     pub filter_module: Option<PathBuf>,
-    /// Policy files, or directories of `*.yaml` files; relative to the settings file.
+    /// Address at which the filter is served and nothing else, for those who may not speak to the rest: the agents beside
+    /// the proxies fetch it without the proxies' identity.
+    #[serde(default)]
+    pub filter_listen: Option<SocketAddr>,
+    /// Policy files, or directories of `*.yaml` files; relative to the settings file. May be left out where policies are taken
+    /// from a cluster.
+    #[serde(default)]
     pub policies: Vec<PathBuf>,
     /// Where known events come from.
     #[serde(default)]
@@ -289,6 +299,12 @@ impl Settings {
         {
             *relative = base.join(&*relative);
         }
+        if let Platform::Kubernetes(kubernetes) = &mut settings.platform {
+            let staging = kubernetes.staging.iter_mut();
+            for relative in staging.filter_map(|staging| staging.kubeconfig.as_mut()) {
+                *relative = base.join(&*relative);
+            }
+        }
         for calendar in &mut settings.calendars {
             calendar.start_at(base);
         }
@@ -304,12 +320,20 @@ impl Settings {
         if let Some((field, value, limit, remedy)) = self.platform.problem() {
             return refuse(field, value, limit.into(), remedy);
         }
-        if self.policies.is_empty() {
+        if let (Some(listen), None) = (self.filter_listen, &self.filter_module) {
+            return refuse(
+                "filterListen",
+                listen.to_string(),
+                "beside a `filterModule`".into(),
+                "name the module, or leave both out",
+            );
+        }
+        if self.policies.is_empty() && !self.platform.has_policies() {
             return refuse(
                 "policies",
                 "empty".into(),
                 "at least one file or directory".into(),
-                "without a policy the planner would never act; start with one in mode `observe`",
+                "without a policy the planner would never act; start with one in mode `observe`, or take those of a cluster",
             );
         }
         if self.step.ms() < 100 {

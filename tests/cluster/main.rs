@@ -5,6 +5,7 @@
 //! ```
 //!
 //! It needs root, control groups of version 1, and what `scripts/setup cluster` builds.
+mod installed;
 mod killed;
 mod moved;
 mod mutual_tls;

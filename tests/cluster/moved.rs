@@ -27,8 +27,20 @@ async fn the_only_replica_goes_to_a_cheaper_node_and_no_request_fails() {
     let space = Namespace::meshed(cluster, SPACE).await;
     space.kubectl(&["label", "namespace", SPACE, "foremesh.dev/managed=true"]).await.expect("it is labelled");
     let host = planner.host();
-    let objects =
-        planner.command(&["install", "--into", SPACE, "--planner", &host, "--interval", "1s"]).await;
+    let objects = planner
+        .command(&[
+            "install",
+            "sidecars",
+            "--into",
+            SPACE,
+            "--planner",
+            &host,
+            "--module-port",
+            "8700",
+            "--interval",
+            "1s",
+        ])
+        .await;
     space.apply(&objects.unwrap_or_else(|error| panic!("{error}"))).await;
     let web = WorkloadSpec::service("web");
     space.start(&[web, WorkloadSpec { nodes: vec!["node-3"], ..WorkloadSpec::idle("client") }]).await;

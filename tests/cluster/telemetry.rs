@@ -48,7 +48,18 @@ async fn reports(planner: &InCluster, name: &'static str, api: &str, comes: Come
     let workloads = [web, WorkloadSpec { nodes: vec!["node-3"], ..WorkloadSpec::idle("client") }];
     let host = planner.host();
     let objects = planner
-        .command(&["install", "--into", name, "--planner", &host, "--api", api])
+        .command(&[
+            "install",
+            "sidecars",
+            "--into",
+            name,
+            "--planner",
+            &host,
+            "--module-port",
+            "8700",
+            "--api",
+            api,
+        ])
         .await
         .unwrap_or_else(|error| panic!("{error}"));
     if comes == Comes::First {

@@ -2,11 +2,15 @@
 //!
 //! [`Cluster`] is one testbed in a folder of its own; it goes down with the process that started it, however that ends
 //! (`up --owner`). Tests share one, [`Cluster::shared`], and have a [`Namespace`] each.
+mod dump;
+mod installed;
 mod load;
 mod namespace;
 mod planner;
 mod workload;
 
+pub use dump::Dump;
+pub use installed::Installed;
 pub use load::Load;
 pub use namespace::Namespace;
 pub use planner::InCluster;

@@ -28,6 +28,7 @@ const SERVED: [(&str, &str, &str); 40] = [
     ("get", "/api/v1/relocations", "/api/v1/relocations"),
     ("get", "/api/v1/relocations/{id}", "/api/v1/relocations/none"),
     ("post", "/api/v1/relocations/{id}/abort", "/api/v1/relocations/none/abort?by=a&reason=b"),
+    ("post", "/api/v1/relocations/{id}/undo", "/api/v1/relocations/none/undo"),
     ("get", "/api/v1/openapi.json", "/api/v1/openapi.json"),
     ("get", "/healthz", "/healthz"),
     ("get", "/readyz", "/readyz"),

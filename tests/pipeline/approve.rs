@@ -14,7 +14,11 @@ use tower::ServiceExt as _;
 const WITHIN: Duration = Duration::from_secs(60);
 
 async fn post(router: Router, plan: &str, body: &Value) -> (StatusCode, Value) {
-    let request = Request::post(format!("/api/v1/plans/{plan}/approve"))
+    post_to(router, &format!("/api/v1/plans/{plan}/approve"), body).await
+}
+
+async fn post_to(router: Router, path: &str, body: &Value) -> (StatusCode, Value) {
+    let request = Request::post(path)
         .header(header::CONTENT_TYPE, "application/json")
         .body(Body::from(body.to_string()));
     let answer = router.oneshot(request.expect("a request")).await.expect("an answer");
@@ -289,4 +293,51 @@ async fn the_command_lists_what_waits_and_approves_it() {
     assert_eq!((&said[0]["by"], &said[0]["reason"]), (&json!("tester"), &json!("the sale starts")));
     let nobody = run(&["--server", "http://127.0.0.1:1"]).await;
     assert_eq!(nobody.0, Some(1), "{nobody:?}");
+}
+
+#[tokio::test]
+async fn a_move_that_is_over_is_undone_when_a_human_says_so_and_once() {
+    let (mut world, plan) = until_it_waits().await;
+    let (_, begun) = approve(&world, &id(&plan)).await;
+    let moved = begun["relocations"][0].as_str().expect("an id").to_owned();
+    let path = format!("/api/v1/relocations/{moved}/undo");
+    let yes = json!({"by": "ben", "reason": "the sale is off"});
+    let (status, problem) = post_to(world.router(), &path, &yes).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{problem}");
+    assert!(text(&problem["detail"]).contains("it is not over (Pending)"), "{problem}");
+
+    // While the neighbour is there, there is no room to go back to.
+    let mut tries = Vec::new();
+    for _ in 0..5 * HOUR_MINUTES {
+        world.run(1).await;
+        let (status, answer) = post_to(world.router(), &path, &yes).await;
+        tries.push((status, answer));
+        if status == StatusCode::ACCEPTED {
+            break;
+        }
+    }
+    let no_room = |(_, said): &(_, Value)| text(said).contains("does not take workload `shop`");
+    assert!(tries.iter().any(no_room), "it was never refused for the room: {tries:#?}");
+    let (status, begun) = tries.pop().expect("a try");
+    assert_eq!(status, StatusCode::ACCEPTED, "{begun}");
+    assert_eq!(world.running(), ["host-b"]);
+    assert_eq!((&begun["approved_by"], &begun["moves"]), (&json!("ben"), &json!(["shop: host-b to host-a"])));
+    world.run(30).await;
+    assert_eq!(world.running(), ["host-a"]);
+    let relocations = world.get("/api/v1/relocations").await["relocations"].clone();
+    assert_eq!(
+        (&relocations[0]["state"], &relocations[0]["approved_by"]),
+        (&json!("Succeeded"), &json!("ben")),
+        "{relocations}"
+    );
+    let back = begun["plan"].as_str().expect("an id").to_owned();
+    let explained = world.get(&format!("/api/v1/plans/{back}")).await;
+    assert!(text(&explained["explanation"]).contains(&format!("ben undoes {moved}: the sale is off")));
+    let said = events(&world, &id(&plan)).await;
+    let told = |event| said.iter().filter(|entry| entry["event"] == event).count();
+    assert_eq!((told("undo_asked"), told("undo_refused")), (tries.len() + 2, tries.len() + 1), "{said:#?}");
+
+    let (status, problem) = post_to(world.router(), &path, &yes).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{problem}");
+    assert!(text(&problem["detail"]).contains("does not run any more on `host-b`"), "{problem}");
 }

@@ -12,7 +12,7 @@ use foremesh::{
     clock::{Clock, ManualClock},
     control::Control,
     platform::{Inventory, PlatformError, Relocator, TrafficShifter},
-    policies,
+    policies::{self, Policies},
     rollout::Rollouts,
     settings::Settings,
     signals::Signals,
@@ -251,10 +251,16 @@ async fn assemble(
         inventory: Arc::new(platform.clone()),
         relocator: Arc::new(platform.clone()),
         traffic: Arc::new(platform.clone()),
+        staging: None,
     };
-    Assembled::new(settings, policies.clone(), ports, Clock::Manual(clock.clone()))
-        .await
-        .expect("the planner can be assembled")
+    Assembled::new(
+        settings,
+        Arc::new(Policies::of_files(policies.clone())),
+        ports,
+        Clock::Manual(clock.clone()),
+    )
+    .await
+    .expect("the planner can be assembled")
 }
 
 impl World {

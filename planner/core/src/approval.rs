@@ -7,11 +7,11 @@ use crate::{
     ids::{PlanId, PolicyId},
     inputs::Inputs,
     plan::{Move, Plan},
-    policy::{Mode, Waiver},
+    policy::Mode,
     report::Refusal,
     revalidate::{Outdated, revalidate_plan},
     time::Timestamp,
-    trial::{TestedPlan, waive},
+    trial::{TestedPlan, TrialLimits, TrialRefused, owe},
     twin::simulate,
     verify::{VerifyError, verify},
 };
@@ -65,15 +65,9 @@ pub enum NotNow {
         /// Its mode.
         mode: Mode,
     },
-    /// Nobody takes the responsibility for moving without a trial.
-    #[error(
-        "policy `{policy}` does not waive the trial, and there is no staging mesh to run it in; add \
-         `trial: {{waivedBy: your name, reason: why}}` to the policy"
-    )]
-    NoWaiver {
-        /// The policy.
-        policy: PolicyId,
-    },
+    /// It can neither go without a trial nor be tried.
+    #[error("{0}")]
+    Trial(TrialRefused),
     /// It breaks an invariant or a guard rail now.
     #[error("{}", listed(.0))]
     Checker(VerifyError),
@@ -107,7 +101,7 @@ impl From<&NotNow> for Refusal {
 
 /// Judges a plan that a human said yes to. `inputs` are the newest ones, with the moves that run at this very moment, and
 /// with the newest plan that was begun as the newest plan: one that was made and refused changed nothing. `limit_ms` is the
-/// age up to which a plan can be approved.
+/// age up to which a plan can be approved, `staging` how trials are made where there is a staging mesh.
 ///
 /// # Errors
 /// [`NotNow`] with what has changed since the plan was made, or what was missing then already.
@@ -116,6 +110,7 @@ pub fn approved(
     approval: Approval,
     inputs: &Inputs<'_>,
     limit_ms: i64,
+    staging: Option<&TrialLimits>,
 ) -> Result<TestedPlan, NotNow> {
     let age_ms = inputs.now.ms_since(plan.made_at);
     if age_ms > limit_ms {
@@ -128,30 +123,23 @@ pub fn approved(
             by: inputs.parent.cloned(),
         });
     }
-    let waiver = waived(inputs, &plan.moves)?;
+    allowed(inputs, &plan.moves)?;
     let verified = verify(plan, inputs).map_err(NotNow::Checker)?;
     revalidate_plan(inputs, verified.plan(), Mode::Approve).map_err(NotNow::Outdated)?;
     let simulated = simulate(verified, inputs).map_err(NotNow::Twin)?;
-    let tested = match waiver {
-        Some(waiver) => waive(simulated, &waiver.by, &waiver.reason, inputs.now),
-        // A plan without moves does not come through the checker.
-        None => return Err(NotNow::Outdated(Outdated::Refused("it moves nothing".to_owned()))),
-    };
+    // A plan without moves does not come through the checker.
+    let tested = owe(simulated, inputs, staging).map_err(NotNow::Trial)?;
     Ok(tested.approved(approval))
 }
 
-/// The waiver of the first move's policy, when the policy of every move may move and waives the trial. Of a policy that
-/// is gone the checker tells.
-fn waived<'a>(inputs: &Inputs<'a>, moves: &[Move]) -> Result<Option<&'a Waiver>, NotNow> {
-    let mut first = None;
+/// Whether the policy of every move may move. Of a policy that is gone the checker tells.
+fn allowed(inputs: &Inputs<'_>, moves: &[Move]) -> Result<(), NotNow> {
     for planned in moves {
         let named = &planned.reason.policy;
         let Some(policy) = inputs.policies.iter().find(|policy| policy.id == *named) else { continue };
         if policy.mode < Mode::Approve {
             return Err(NotNow::Mode { policy: named.clone(), mode: policy.mode });
         }
-        let waiver = policy.waiver.as_ref().ok_or_else(|| NotNow::NoWaiver { policy: named.clone() })?;
-        first = first.or(Some(waiver));
     }
-    Ok(first)
+    Ok(())
 }

@@ -40,6 +40,7 @@ pub mod time;
 pub mod topology;
 pub mod trial;
 pub mod twin;
+pub mod undo;
 pub mod units;
 pub mod verify;
 pub mod what_if;

@@ -99,18 +99,22 @@ pub fn place_in<'a>(inputs: &Inputs<'a>, mesh: &MeshModel, risks: &[Risk<'a>], b
     if risks.is_empty() {
         return Placement::default();
     }
-    let age_ms = inputs.now.ms_since(inputs.snapshot.taken_at);
-    let limit_ms = inputs.settings.snapshot_limit_ms;
-    if age_ms > limit_ms || age_ms < -limit_ms {
-        let stale =
-            |risk: &Risk<'_>| (risk.service.clone(), NothingBecause::SnapshotStale { age_ms, limit_ms });
-        return Placement { staying: risks.iter().map(stale).collect(), ..Placement::default() };
+    if let Some(stale) = stale(inputs) {
+        let staying = risks.iter().map(|risk| (risk.service.clone(), stale.clone())).collect();
+        return Placement { staying, ..Placement::default() };
     }
     let whole = place_replicas(inputs, mesh, risks, Chosen { before, beside: &[] });
     if inputs.snapshot.capabilities.weights {
         return traffic::place(inputs, mesh, risks, before, whole);
     }
     whole
+}
+
+/// Why nothing may move, when it is not known well enough what runs where.
+pub(crate) fn stale(inputs: &Inputs<'_>) -> Option<NothingBecause> {
+    let age_ms = inputs.now.ms_since(inputs.snapshot.taken_at);
+    let limit_ms = inputs.settings.snapshot_limit_ms;
+    (age_ms > limit_ms || age_ms < -limit_ms).then_some(NothingBecause::SnapshotStale { age_ms, limit_ms })
 }
 
 /// Moves of whole replicas, beside what was chosen before.

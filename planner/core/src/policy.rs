@@ -11,6 +11,7 @@ mod objective;
 pub mod permit;
 pub mod quantity;
 pub mod spec;
+mod trial;
 mod verdict;
 
 pub use assess::{Assessment, RuleVerdict, Sight, assess, assess_condition};
@@ -25,6 +26,7 @@ pub use objective::objective;
 pub use permit::{NotPermitted, permits};
 pub use quantity::{Quantity, Unit};
 pub use spec::{PolicyDocument, validate};
+pub use trial::{Callees, TrialRequest, TrialTerms};
 pub(crate) use verdict::verdict_order;
 pub use verdict::{Breach, Healthy, Opportunity, Subject, Trigger, UnknownReason, Verdict};
 
@@ -48,8 +50,11 @@ pub struct RelocationPolicy {
     pub margin: Margin,
     /// Shares of traffic in percent for the target, one step after the other, the last one 100.
     pub ramp_percent: Vec<u8>,
-    /// Who waived the trial, and why. Always there in mode `auto`.
+    /// Who waived the trial, and why. This or `trial` is always there in mode `auto`.
     pub waiver: Option<Waiver>,
+    /// How moves are tried in the staging mesh before production is touched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<TrialTerms>,
     /// Names of the only models that may forecast the selected services; empty for the planner's own choice.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,

@@ -7,11 +7,12 @@ use crate::{
     decide::{assess_in, risks},
     ids::ServiceId,
     inputs::Inputs,
-    placement::{Placement, place_in},
-    plan::{Move, Plan},
+    placement::{Placement, place_in, stale},
+    plan::{Cause, Move, Plan},
     policy::Mode,
     report::{Refusal, checked},
     twin::MeshModel,
+    undo::rested,
 };
 use std::collections::BTreeSet;
 
@@ -42,6 +43,13 @@ pub enum Outdated {
 /// # Errors
 /// [`Outdated`] with what has changed.
 pub fn revalidate(inputs: &Inputs<'_>, planned: &Move, least: Mode) -> Result<(), Outdated> {
+    if matches!(planned.reason.cause, Cause::Undo { .. }) {
+        // No breach asked for it.
+        if let Some(stale) = stale(inputs) {
+            return Err(Outdated::Refused(stale.to_string()));
+        }
+        return stands_alone(&rested(inputs), planned, &[]);
+    }
     let mesh = MeshModel::build(inputs);
     let moves = std::slice::from_ref(planned);
     let Again::Otherwise { later } = again(inputs, &mesh, moves, least)? else { return Ok(()) };

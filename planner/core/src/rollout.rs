@@ -58,7 +58,7 @@ pub use observation::{AbortRequest, Action, Attempt, Observation, Predecessor, V
 pub enum State {
     /// Waits, then checks once more that the plan still holds. Nothing was done yet.
     Pending,
-    /// Takes note of the trial's verdict, or of who waived it.
+    /// Tries the move in the staging mesh, where nobody waived that. Production is not touched before it passed.
     Trial,
     /// Prepares the target; the workload's need counts on it as in flight.
     Reserving,
@@ -229,7 +229,7 @@ pub struct RolloutRecord {
     /// What is moved.
     #[serde(rename = "move")]
     pub relocation: Move,
-    /// How the plan was tried, or who waived that.
+    /// How the move is tried, what came of it, or who waived that.
     pub trial: Trial,
     /// The human who approved the plan; `None` when no human had to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -285,7 +285,13 @@ impl RolloutRecord {
     #[must_use]
     pub fn entered(&self, to: State, why: impl Into<String>, limits: &Limits, now: Timestamp) -> Self {
         const VISITS_THAT_EXTEND: usize = 3;
-        let fresh = now.plus_ms(limits.of(to));
+        // A trial may be begun anew once: its planner may be killed in the middle.
+        let trial_ms = self
+            .trial
+            .owed()
+            .filter(|_| to == State::Trial)
+            .map_or(0, |order| order.limit_ms().saturating_mul(2));
+        let fresh = now.plus_ms(limits.of(to).saturating_add(trial_ms));
         let visits = self.history.iter().filter(|t| t.to == to).count();
         let within = self.state.phase() == Phase::RollingBack && to.phase() == Phase::RollingBack;
         let deadline = match (within, visits < VISITS_THAT_EXTEND) {
@@ -323,6 +329,11 @@ impl RolloutRecord {
     pub fn shifted_at(&self) -> Option<Timestamp> {
         let gives = |phase| matches!(phase, Phase::Ramping | Phase::Draining | Phase::Settling);
         self.history.iter().find(|change| gives(change.to.phase())).map(|change| change.at)
+    }
+
+    /// Whether production may be touched, as far as the trial goes.
+    pub fn is_permitted(&self) -> bool {
+        self.trial.permits()
     }
 
     /// Whether the weights of the ends must still be those that the plan was made for when it begins. A whole replica

@@ -86,6 +86,19 @@ impl Proxies {
     /// # Errors
     /// When the control plane cannot be asked, or a proxy does not have it in time: the first few are named.
     pub(crate) async fn have(&self, host: &Host, expected: &Expected) -> Result<(), IstioError> {
+        self.have_within(host, expected, self.settings.within).await
+    }
+
+    /// The same with less patience, or more.
+    ///
+    /// # Errors
+    /// As [`Self::have`].
+    pub(crate) async fn have_within(
+        &self,
+        host: &Host,
+        expected: &Expected,
+        within: Duration,
+    ) -> Result<(), IstioError> {
         let settings = &self.settings;
         let token = self.api.token(&settings.namespace, &settings.account, &settings.audience).await?;
         let path = format!("/api/v1/namespaces/{}/pods", settings.namespace);
@@ -107,7 +120,7 @@ impl Proxies {
         let began = Instant::now();
         for address in addresses {
             let address = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
-            let control = Control { proxies: self, token: &token, address };
+            let control = Control { proxies: self, token: &token, address, within };
             control.settled(host, expected, began).await?;
         }
         tracing::debug!(
@@ -125,11 +138,12 @@ struct Control<'a> {
     proxies: &'a Proxies,
     token: &'a str,
     address: String,
+    within: Duration,
 }
 
 impl Control<'_> {
     async fn settled(&self, host: &Host, expected: &Expected, began: Instant) -> Result<(), IstioError> {
-        let within = self.proxies.settings.within;
+        let within = self.within;
         let (mut kept, mut poll) = (Kept::default(), POLL);
         let mut witness: Option<(String, Version)> = None;
         loop {
@@ -267,7 +281,7 @@ impl Control<'_> {
     }
 
     fn too_late(&self, host: &Host, expected: &Expected, late: &[String]) -> IstioError {
-        let within = self.proxies.settings.within;
+        let within = self.within;
         let some = late.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(", ");
         IstioError::new(
             Reason::NotPropagated,

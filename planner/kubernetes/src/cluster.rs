@@ -71,10 +71,8 @@ impl Cluster {
     /// # Errors
     /// When it is not known how to reach the cluster. That it cannot be reached is what [`Self::snapshot`] says.
     pub async fn connect(settings: ClusterSettings, clock: Clock) -> Result<Self, ClusterError> {
-        let config = config(&settings).await?;
         let heard = Heard::new(Arc::clone(&clock));
-        let builder = ClientBuilder::try_from(config).map_err(|error| unusable(&settings, &error))?;
-        let client = builder.with_layer(&heard).build();
+        let client = heard_client(&settings, &heard).await?;
         Ok(Self::watch(&client, heard, settings, clock))
     }
 
@@ -179,6 +177,13 @@ impl Cluster {
 /// When it is not known how to reach the cluster.
 pub async fn client(settings: &ClusterSettings) -> Result<Client, ClusterError> {
     Client::try_from(config(settings).await?).map_err(|error| unusable(settings, &error))
+}
+
+/// A client that is listened to.
+pub(crate) async fn heard_client(settings: &ClusterSettings, heard: &Heard) -> Result<Client, ClusterError> {
+    let config = config(settings).await?;
+    let builder = ClientBuilder::try_from(config).map_err(|error| unusable(settings, &error))?;
+    Ok(builder.with_layer(heard).build())
 }
 
 async fn config(settings: &ClusterSettings) -> Result<Config, ClusterError> {

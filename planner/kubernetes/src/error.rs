@@ -1,4 +1,5 @@
 //! What could not be learnt of a cluster.
+use crate::resources;
 
 /// Names what could not be read, why, and what a human can do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +26,10 @@ impl ClusterError {
 /// What can be done when the API server refuses, or does not answer, a request for objects of a kind.
 pub(crate) fn remedy(error: &kube::Error, plural: &str) -> String {
     match error {
+        kube::Error::Api(status) if status.code == 404 && resources::is_ours(plural) => {
+            "run `foremesh crds | kubectl apply -f -` to have policies and calendars in the cluster"
+                .to_owned()
+        }
         kube::Error::Api(status) if status.code == 404 => {
             format!("use a version of Kubernetes whose API server serves {plural}")
         }

@@ -6,7 +6,8 @@
 //! anything by half a picture. What the planner's model cannot say of a workload pins it, with the reason.
 //!
 //! What is on its way from one node to another is in [`moving`]; [`relocate`] starts and stops its replicas, and
-//! [`webhook`] sends the new one there. Which of several planners may do that is settled in [`lease`].
+//! [`webhook`] sends the new one there. Which of several planners may do that is settled in [`lease`]. [`staging`] copies a
+//! workload beside production, to try a move.
 //!
 //! [`resources`] are our own kinds of objects.
 mod cluster;
@@ -19,6 +20,7 @@ pub mod relocate;
 pub mod resources;
 mod served;
 mod settings;
+pub mod staging;
 mod usage;
 mod watch;
 pub mod webhook;

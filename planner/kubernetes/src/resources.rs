@@ -9,9 +9,11 @@ pub mod relocation;
 mod status;
 mod structural;
 mod validation;
+mod watched;
 
 pub use definition::{Column, Definition};
 pub use structural::structural;
+pub use watched::{Resources, Stored, Written};
 
 use serde_json::Value;
 
@@ -26,6 +28,11 @@ pub fn definitions() -> Vec<Value> {
         .iter()
         .map(Definition::manifest)
         .collect()
+}
+
+/// Whether a kind that is watched is one of ours, which may not be defined in a cluster yet.
+pub(crate) fn is_ours(plural: &str) -> bool {
+    [policy::PLURAL, calendar::PLURAL].contains(&plural)
 }
 
 /// The definitions as YAML, for `kubectl apply -f -`.

@@ -79,7 +79,7 @@ pub(super) struct PlanSummary {
     /// Counts plans up.
     generation: Option<u64>,
     /// `auto` when it is begun without being asked for, `approve` when it waits for a human, `recommend` when it is only
-    /// shown.
+    /// shown, `undo` when it is the way back of a move.
     mode: String,
     /// What became of it.
     state: PlanState,
@@ -206,10 +206,21 @@ fn waiting(state: &ApiState) -> Option<PlanId> {
 #[serde(deny_unknown_fields)]
 pub(super) struct Yes {
     /// Who says so, for the audit trail; 1 to 200 characters.
-    by: String,
+    pub(super) by: String,
     /// Why, for the audit trail; at most 2000 characters.
     #[serde(default)]
-    reason: String,
+    pub(super) reason: String,
+}
+
+impl Yes {
+    /// From the body of a request.
+    pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Self, Problem> {
+        let Self { by, reason } = payload::json(&payload::read(headers, body, MAX_BODY_BYTES).await?)?;
+        let by = by.trim().to_owned();
+        limited("by", &by, 1, LONGEST_NAME)?;
+        limited("reason", &reason, 0, LONGEST_REASON)?;
+        Ok(Self { by, reason })
+    }
 }
 
 /// A plan that was begun.
@@ -226,7 +237,7 @@ pub(super) struct Approved {
 }
 
 impl Approved {
-    fn new(plan: &Plan, by: String, relocations: Vec<String>) -> Self {
+    pub(super) fn new(plan: &Plan, by: String, relocations: Vec<String>) -> Self {
         let moves = plan.moves.iter().map(Move::in_words).collect();
         Self { plan: plan.id.to_string(), approved_by: by, moves, relocations }
     }
@@ -250,10 +261,7 @@ pub(super) async fn approve(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<Approved>), Problem> {
-    let Yes { by, reason } = payload::json(&payload::read(&headers, body, MAX_BODY_BYTES).await?)?;
-    let by = by.trim().to_owned();
-    limited("by", &by, 1, LONGEST_NAME)?;
-    limited("reason", &reason, 0, LONGEST_REASON)?;
+    let Yes { by, reason } = Yes::read(&headers, body).await?;
     let begun =
         state.approvals.approve(PlanId::new(id), by.clone(), reason).await.map_err(|e| problem(&e))?;
     let relocations = begun.rollouts.iter().map(ToString::to_string).collect();
@@ -270,11 +278,11 @@ fn limited(field: &str, text: &str, least: usize, most: usize) -> Result<(), Pro
         field: field.to_owned(),
         value: None,
         limit: Some(format!("{least} to {most} characters")),
-        remedy: Some("say who approves the plan in `by`, and why in `reason`"),
+        remedy: Some("say who you are in `by`, and why in `reason`"),
     }))
 }
 
-fn problem(error: &ApproveError) -> Problem {
+pub(super) fn problem(error: &ApproveError) -> Problem {
     match error {
         ApproveError::Unknown(_) => Problem::not_found(error.to_string()),
         ApproveError::NoneOfApprove { .. }

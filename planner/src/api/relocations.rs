@@ -1,20 +1,27 @@
 //! Relocations: where each one stands and how it got there.
-use super::{ApiState, query::Query, time_text::rfc3339};
+use super::{
+    ApiState,
+    plans::{Approved, Yes, problem as not_begun},
+    query::Query,
+    time_text::rfc3339,
+};
 use crate::{
+    approvals::{ApproveError, UndoError},
     causes::chain,
     problem::Problem,
     rollout::{RolloutError, RolloutQuery},
 };
 use axum::{
     Json,
+    body::Body,
     extract::{Path, State},
+    http::{HeaderMap, StatusCode},
 };
 use foremesh_core::{
     ids::{RolloutId, ServiceId},
     latency::bounded,
     plan::PairWeights,
     rollout::RolloutRecord,
-    trial::Trial,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -76,7 +83,7 @@ pub(super) struct Relocation {
     deadline: String,
     /// Why it is in this state, with the numbers.
     why: String,
-    /// How the plan was tried, or who waived the trial and why.
+    /// How the move is tried, what came of it with the numbers, or who waived the trial and why.
     trial: String,
     /// Who approved the plan; none when no human had to.
     approved_by: Option<String>,
@@ -141,9 +148,7 @@ impl From<&RolloutRecord> for Relocation {
             since: rfc3339(record.entered_at),
             deadline: rfc3339(record.deadline),
             why: record.why().to_owned(),
-            trial: match &record.trial {
-                Trial::Waived { by, reason, .. } => format!("waived by {by}: {reason}"),
-            },
+            trial: record.trial.in_words(),
             approved_by: record.approval.as_ref().map(|approval| approval.by.clone()),
             breach_at: rfc3339(reason.breach_at),
             breach_probability: reason.breach_probability.get(),
@@ -243,4 +248,34 @@ pub(super) async fn abort(
     state.rollouts.abort(&id, &query.by, &query.reason).await.map_err(|error| problem(&error))?;
     let record = state.rollouts.get(&id).await.map_err(|error| problem(&error))?;
     Ok(Json(Relocation::from(&record)))
+}
+
+/// Begins the way back of a relocation that has succeeded, as a plan of its own: it is judged on the newest pass, so a node
+/// that is gone, full or too slow by now refuses it. Freezes hold; cooldown and the budget of the day do not.
+#[utoipa::path(post, path = "/api/v1/relocations/{id}/undo", tag = "moves", request_body = Yes,
+    params(("id" = String, Path, description = "Id of the relocation")),
+    responses(
+        (status = 202, description = "The way back was begun", body = Approved),
+        (status = 400, description = "The body is wrong", body = Problem),
+        (status = 404, description = "No such relocation", body = Problem),
+        (status = 409, description = "It is not over, has moved nothing, or cannot go back now; nothing was begun",
+            body = Problem),
+        (status = 503, description = "No pass was made lately to judge it on", body = Problem)
+    )
+)]
+pub(super) async fn undo(
+    State(state): State<ApiState>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<(StatusCode, Json<Approved>), Problem> {
+    let Yes { by, reason } = Yes::read(&headers, body).await?;
+    let begun = state.approvals.undo(RolloutId::new(id), by.clone(), reason).await;
+    let begun = begun.map_err(|error| match &error {
+        UndoError::Refused { .. } => Problem::conflict(error.to_string()),
+        UndoError::NotBegun(ApproveError::Rollouts(error)) => problem(error),
+        UndoError::NotBegun(error) => not_begun(error),
+    })?;
+    let relocations = begun.rollouts.iter().map(ToString::to_string).collect();
+    Ok((StatusCode::ACCEPTED, Json(Approved::new(&begun.plan, by, relocations))))
 }

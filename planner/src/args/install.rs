@@ -1,63 +1,36 @@
-//! Arguments of `foremesh install`.
-use crate::{install::TelemetryApi, settings::Span};
-use clap::Args;
+//! Arguments of `foremesh install` and `foremesh uninstall`.
+mod planner;
+mod sidecars;
+mod uninstall;
+
+pub use planner::InstallPlannerArgs;
+pub use sidecars::InstallSidecarsArgs;
+pub(super) use uninstall::HELP as UNINSTALL_HELP;
+pub use uninstall::UninstallArgs;
+
+use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
-/// What follows the options.
-pub(super) const HELP: &str = "\
-Nothing is changed; `kubectl delete -f -` with the same output takes it away again. Requests pass whatever happens to the
-filter. Sidecars that could not fetch the module try again when their configuration changes: restart them, or apply the
-objects once the planner serves.
+/// What `foremesh install` prints.
+#[derive(Debug, Subcommand)]
+pub enum InstallCommand {
+    /// Prints the planner itself: namespace, accounts, rights, settings, Deployment, services, mesh policies.
+    #[command(after_help = planner::HELP)]
+    Planner(Box<InstallPlannerArgs>),
+    /// Prints the objects that put the filter into the sidecars of namespaces.
+    #[command(after_help = sidecars::HELP)]
+    Sidecars(InstallSidecarsArgs),
+    /// Prints what the planner may do in a cluster, and why, as Markdown.
+    Rights,
+}
 
-Examples:
-  foremesh install --into shop --into payments | kubectl apply -f -
-  foremesh install --into istio-system | kubectl apply -f -           # the root namespace: the whole mesh
-  foremesh install --into shop --api wasm-plugin --digest $(sha256sum < filter.wasm | cut -c 1-64)";
-
-/// Arguments of `foremesh install`.
+/// Which cluster is meant.
 #[derive(Debug, Args)]
-pub struct InstallArgs {
-    /// Namespaces whose sidecars get the filter; in the mesh's root namespace all do.
-    #[arg(long = "into", value_name = "NAMESPACE", required = true)]
-    pub namespaces: Vec<String>,
-    /// How Istio is told; the newest that the cluster serves when not given.
-    #[arg(long, value_enum)]
-    pub api: Option<TelemetryApi>,
-    /// Host name of the planner in the mesh.
-    #[arg(long, default_value = "foremesh.foremesh.svc.cluster.local")]
-    pub planner: String,
-    /// Port of the planner.
-    #[arg(long, default_value_t = 8700)]
-    pub planner_port: u16,
-    /// SHA-256 of the module, 64 hexadecimal digits; asked of the planner when not given.
-    #[arg(long, value_parser = digest)]
-    pub digest: Option<String>,
-    /// Length of a window: proxies with traffic send one summary per worker so often.
-    #[arg(long, default_value = "2s", value_parser = interval)]
-    pub interval: Span,
-    /// Address of the planner as it is reached from here, to ask for the digest.
-    #[arg(long, env = "FOREMESH_SERVER", default_value = "http://127.0.0.1:8700")]
-    pub server: String,
+pub struct ClusterArgs {
     /// File that says where the API server is.
     #[arg(long)]
     pub kubeconfig: Option<PathBuf>,
     /// Context of that file.
     #[arg(long)]
     pub context: Option<String>,
-}
-
-fn digest(text: &str) -> Result<String, &'static str> {
-    if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Ok(text.to_ascii_lowercase());
-    }
-    Err("write 64 hexadecimal digits, as `sha256sum` prints them")
-}
-
-/// What the filter takes.
-fn interval(text: &str) -> Result<Span, String> {
-    let interval: Span = text.parse().map_err(|error| format!("{error}"))?;
-    if (200..=60_000).contains(&interval.ms()) {
-        return Ok(interval);
-    }
-    Err(format!("{interval} is not between 200ms and 60s"))
 }

@@ -5,12 +5,15 @@ use super::{
     fetch::{Fetched, Validators},
     files::{self, CalendarError, ReadCalendar},
     metrics::CalendarMetrics,
+    resources::{self, JudgedCalendar, Judging},
     set::{CalendarSet, Entry, SourceStatus},
     settings::CalendarSettings,
     table::{CachedFeed, Cancelled, MadeEvent},
 };
+use crate::kubernetes::acceptance::Acceptance;
 use foremesh_calendar::{EventCalendar, Feed, FeedSource};
 use foremesh_core::time::Timestamp;
+use foremesh_kubernetes::resources::Stored;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
@@ -26,6 +29,8 @@ pub(super) struct Sources {
     pub(super) files: Vec<FileSource>,
     pub(super) feeds: BTreeMap<String, FeedState>,
     pub(super) made: BTreeMap<String, Made>,
+    /// Those of the cluster, by their names.
+    pub(super) resources: BTreeMap<String, ResourceSource>,
     pub(super) cancelled: Arc<BTreeSet<Cancelled>>,
 }
 
@@ -34,6 +39,18 @@ pub(super) struct Sources {
 pub(super) struct Made {
     pub(super) event: MadeEvent,
     pub(super) calendar: Arc<EventCalendar>,
+}
+
+/// A calendar of the cluster.
+#[derive(Debug)]
+pub(super) struct ResourceSource {
+    pub(super) stored: Arc<Stored>,
+    /// What was accepted last; none when nothing was.
+    pub(super) read: Option<ReadCalendar>,
+    pub(super) acceptance: Acceptance,
+    pub(super) events: usize,
+    pub(super) next: Option<(String, Timestamp)>,
+    pub(super) next_looked_at: Option<Timestamp>,
 }
 
 /// One entry of the settings.
@@ -142,7 +159,84 @@ impl FileSource {
     }
 }
 
+impl ResourceSource {
+    /// What becomes of a calendar that is new or changed.
+    fn new(stored: &Arc<Stored>, before: Option<Self>, judging: &Judging, taken: &BTreeSet<String>) -> Self {
+        let (read, acceptance, events) = match resources::read(stored, judging, taken) {
+            Ok((read, events)) => (Some(read), Acceptance::yes("in force"), events),
+            Err(mut no) => {
+                let before = before.filter(|_| no.reason != "NameTaken");
+                let (read, events) = before.map_or((None, 0), |before| (before.read, before.events));
+                if read.is_some() {
+                    no.message.push_str("\nwhat it said when it was accepted last is in force");
+                }
+                (read, no, events)
+            }
+        };
+        Self { stored: Arc::clone(stored), read, acceptance, events, next: None, next_looked_at: None }
+    }
+
+    /// Looks for what takes place next, when that may have changed: a feed changes without the calendar.
+    fn look_ahead(&mut self, now: Timestamp) {
+        let fresh = self.next_looked_at.is_some_and(|at| now.ms_since(at) < RETRY_MS);
+        if fresh && self.next.as_ref().is_none_or(|(_, start)| *start >= now) {
+            return;
+        }
+        self.next = self.read.as_ref().and_then(|read| resources::next(&read.calendar, now));
+        self.next_looked_at = Some(now);
+    }
+
+    /// What is said of it in its status.
+    pub(super) fn judged(&self) -> JudgedCalendar {
+        JudgedCalendar {
+            stored: Arc::clone(&self.stored),
+            acceptance: self.acceptance.clone(),
+            events: self.events,
+            next: self.next.clone(),
+        }
+    }
+}
+
 impl Sources {
+    /// Every calendar with its feeds.
+    fn calendars(&self) -> impl Iterator<Item = &ReadCalendar> {
+        let of_files = self.files.iter().flat_map(|source| &source.calendars);
+        of_files.chain(self.resources.values().filter_map(|source| source.read.as_ref()))
+    }
+
+    /// Takes what the cluster has now in the place of what it had; says whether that changed anything that is in force.
+    pub(super) fn take_resources(
+        &mut self,
+        stored: &[Arc<Stored>],
+        judging: &Judging,
+        now: Timestamp,
+    ) -> bool {
+        let of_files = self.files.iter().flat_map(|source| &source.calendars);
+        let taken: BTreeSet<String> = of_files.map(|calendar| calendar.calendar.name().to_owned()).collect();
+        let mut before = std::mem::take(&mut self.resources);
+        let mut changed = false;
+        for stored in stored.iter().filter(|stored| !stored.terminating) {
+            let name = resources::name_of(stored);
+            let known = before.remove(&name);
+            let source = match known {
+                Some(known) if known.stored.spec == stored.spec && !taken.contains(&name) => {
+                    ResourceSource { stored: Arc::clone(stored), ..known }
+                }
+                known => {
+                    changed = true;
+                    ResourceSource::new(stored, known, judging, &taken)
+                }
+            };
+            self.resources.insert(name, source);
+        }
+        changed |= !before.is_empty();
+        if changed {
+            self.feed_anew(now);
+        }
+        self.resources.values_mut().for_each(|source| source.look_ahead(now));
+        changed
+    }
+
     /// Refuses two calendars of one name.
     pub(super) fn check_names(&self) -> Result<(), CalendarError> {
         let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
@@ -161,12 +255,13 @@ impl Sources {
     /// Makes the list of feeds that of the calendars: new ones are due at once, ones that are gone are forgotten, and
     /// the others keep what they gave.
     pub(super) fn list_feeds(&mut self, now: Timestamp) {
+        let mut before = std::mem::take(&mut self.feeds);
         let mut feeds = BTreeMap::new();
-        for calendar in self.files.iter().flat_map(|source| &source.calendars) {
+        for calendar in self.calendars() {
             for feed in calendar.calendar.feeds() {
                 let key = feed_key(calendar.calendar.name(), &feed.event);
                 let source = resolved(&feed, &calendar.base);
-                let state = match self.feeds.remove(&key) {
+                let state = match before.remove(&key) {
                     Some(before) if before.source == source => {
                         FeedState { refresh_ms: feed.refresh_ms, ..before }
                     }
@@ -183,7 +278,9 @@ impl Sources {
     /// # Errors
     /// When the text is no calendar.
     pub(super) fn apply(&mut self, key: &str, text: &str) -> Result<(), CalendarError> {
-        for calendar in self.files.iter_mut().flat_map(|source| &mut source.calendars) {
+        let of_files = self.files.iter_mut().flat_map(|source| &mut source.calendars);
+        let of_cluster = self.resources.values_mut().filter_map(|source| source.read.as_mut());
+        for calendar in of_files.chain(of_cluster) {
             let name = calendar.calendar.name().to_owned();
             let Some(event) = key.strip_prefix(&format!("{name}:")) else { continue };
             if !calendar.calendar.feeds().iter().any(|feed| feed.event == event) {
@@ -324,6 +421,12 @@ impl Sources {
         if let Some(source) = self.files.get_mut(index) {
             source.texts = texts;
         }
+        self.feed_anew(now);
+        Ok(())
+    }
+
+    /// Hands what feeds gave last to calendars that are new.
+    fn feed_anew(&mut self, now: Timestamp) {
         self.list_feeds(now);
         let known: Vec<(String, String)> =
             self.feeds.iter().filter_map(|(key, feed)| Some((key.clone(), feed.text.clone()?))).collect();
@@ -335,7 +438,6 @@ impl Sources {
                 feed.error = Some(crate::causes::chain(&error));
             }
         }
-        Ok(())
     }
 
     /// What is in force now.
@@ -360,6 +462,14 @@ impl Sources {
                     problems: Vec::new(),
                 });
             }
+        }
+        for calendar in self.resources.values().filter_map(|source| source.read.as_ref()) {
+            set.entries.push(Entry {
+                name: calendar.calendar.name().to_owned(),
+                source: calendar.place.clone(),
+                made: false,
+                calendar: Arc::new(calendar.calendar.clone()),
+            });
         }
         for (key, feed) in &self.feeds {
             set.sources.push(SourceStatus {

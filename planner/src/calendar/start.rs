@@ -43,7 +43,7 @@ pub(super) fn resume_feeds(sources: &mut Sources, table: &Table) -> Result<(), C
     let remote: Vec<String> = sources
         .feeds
         .iter()
-        .filter(|(_, feed)| matches!(feed.source, FeedSource::Url(_)))
+        .filter(|(_, feed)| matches!(feed.source, FeedSource::Url(_)) && feed.text.is_none())
         .map(|(key, _)| key.clone())
         .collect();
     for key in remote {

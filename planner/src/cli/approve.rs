@@ -1,7 +1,7 @@
-//! `foremesh approve`: what waits for a human, and the yes to it.
+//! `foremesh approve` and `foremesh undo`: what waits for a human, and what is begun because one says so.
 use super::{items, print, rows, text};
 use crate::{
-    args::ApproveArgs,
+    args::{ApproveArgs, QueryArgs, UndoArgs},
     client::{ClientError, request, send},
 };
 use foremesh_core::duration::in_words;
@@ -25,9 +25,23 @@ pub async fn approve(args: &ApproveArgs) -> anyhow::Result<ExitCode> {
     };
     let body = json!({"by": args.by, "reason": args.reason}).to_string();
     let path = format!("/api/v1/plans/{}/approve", super::escape(plan));
-    match send(server, Method::POST, &path, Some(("application/json", body.into_bytes()))).await {
+    begin(&args.query, &path, body).await
+}
+
+/// Begins the way back of a relocation.
+///
+/// # Errors
+/// When the planner does not answer, or has no such relocation.
+pub async fn undo(args: &UndoArgs) -> anyhow::Result<ExitCode> {
+    let body = json!({"by": args.by, "reason": args.reason}).to_string();
+    let path = format!("/api/v1/relocations/{}/undo", super::escape(&args.relocation));
+    begin(&args.query, &path, body).await
+}
+
+async fn begin(query: &QueryArgs, path: &str, body: String) -> anyhow::Result<ExitCode> {
+    match send(&query.server, Method::POST, path, Some(("application/json", body.into_bytes()))).await {
         Ok(answer) => {
-            print(&answer, output, begun);
+            print(&answer, query.output, begun);
             Ok(ExitCode::SUCCESS)
         }
         Err(ClientError::Refused { status: StatusCode::CONFLICT, detail, .. }) => {

@@ -24,8 +24,9 @@ pub(super) async fn gather(
     let past_moves = moves::past_moves(&rollouts);
     let in_flight = moves::in_flight(&rollouts);
     let move_duration_ms = moves::durations(&rollouts, settings.pending_ms);
+    let policies = Arc::new(parts.policies.now());
     let known = Known {
-        policies: Arc::new(settings.policies.clone()),
+        policies: Arc::clone(&policies),
         rollouts,
         calendars: parts.calendars.current(),
         regressors: parts.regressors.current(),
@@ -55,13 +56,13 @@ pub(super) async fn gather(
         background: decided_on.background,
         resources: decided_on.resources,
         learned,
-        policies: settings.policies.clone(),
-        freezes: freezes(&settings.policies, now, now.plus_ms(look_ahead_ms)),
+        freezes: freezes(&policies, now, now.plus_ms(look_ahead_ms)),
         past_moves,
         in_flight,
         move_duration_ms,
-        settings: settings.caution,
+        settings: settings.caution_of(&policies),
         newest,
+        policies: Arc::unwrap_or_clone(policies),
     };
     let inputs = inputs.rounded();
     Ok((inputs, made, corpus))

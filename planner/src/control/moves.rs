@@ -7,6 +7,7 @@ use foremesh_core::{
     policy::PastMove,
     rollout::{Phase, RolloutRecord},
     time::Timestamp,
+    trial::{Trial, TrialVerdict},
 };
 use std::collections::BTreeMap;
 
@@ -61,15 +62,21 @@ pub(crate) fn past_moves(records: &[RolloutRecord]) -> Vec<PastMove> {
             started_at: record.history.first()?.at,
             ended_at: record.history.last()?.at,
             // What an operator stopped says nothing of the target.
-            failed: matches!(phase, Phase::RolledBack | Phase::Failed),
+            failed: matches!(phase, Phase::RolledBack | Phase::Failed)
+                || record.trial.report().is_some_and(|report| report.verdict == TrialVerdict::Fail),
             then: if phase == Phase::Succeeded { planned.then.clone() } else { Vec::new() },
         })
     })
     .collect()
 }
 
-/// Whether anything was done on the platform. A shift begins with its first weights.
+/// Whether anything was done on the platform. A shift begins with its first weights. A trial counts, or a move that is not
+/// let through would be tried again with every pass.
 fn began(record: &RolloutRecord) -> bool {
+    let tried = !matches!(record.trial, Trial::Waived { .. });
+    if tried && record.history.iter().any(|change| change.to.phase() == Phase::Trial) {
+        return true;
+    }
     let acts = |phase| matches!(phase, Phase::Reserving | Phase::Surging | Phase::Ramping | Phase::Settling);
     record.history.iter().any(|change| acts(change.to.phase()))
 }

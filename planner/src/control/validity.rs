@@ -31,7 +31,9 @@ impl Validator for LatestInputs {
     /// left. `None` while no pass was made since the move was decided.
     async fn validate(&self, record: &RolloutRecord) -> Option<Validity> {
         let inputs = self.get()?;
-        (inputs.now > record.entered_at).then(|| judge(&inputs, record))
+        // A trial loads the nodes, so what was seen before its end says nothing of them.
+        let tried_at = record.trial.report().map_or(record.entered_at, |report| report.at);
+        (inputs.now > record.entered_at.max(tried_at)).then(|| judge(&inputs, record))
     }
 }
 

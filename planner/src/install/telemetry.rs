@@ -19,8 +19,10 @@ pub enum TelemetryApi {
 pub struct Telemetry {
     /// Host name of the planner in the mesh.
     pub planner: String,
-    /// Its port.
+    /// Its port, for summaries.
     pub port: u16,
+    /// Its port that gives the module in plain text: the agent beside a proxy fetches it, without the proxy's identity.
+    pub module_port: u16,
     /// SHA-256 of the module: another module is another object, so that sidecars fetch it.
     pub digest: String,
     /// Length of a window in milliseconds.
@@ -60,8 +62,8 @@ impl Telemetry {
         })
     }
 
-    fn url(&self) -> String {
-        format!("http://{}:{}{}", self.planner, self.port, crate::filter_module::MODULE_PATH)
+    fn url(&self, port: u16) -> String {
+        format!("http://{}:{port}{}", self.planner, crate::filter_module::MODULE_PATH)
     }
 
     /// The proxies' own name of the planner.
@@ -75,7 +77,7 @@ impl Telemetry {
 
     fn plugin(&self) -> Value {
         json!({
-            "url": self.url(),
+            "url": self.url(self.module_port),
             "sha256": self.digest,
             "type": "HTTP",
             "pluginName": NAME,
@@ -101,7 +103,7 @@ impl Telemetry {
                         "vm_id": NAME,
                         "runtime": "envoy.wasm.runtime.v8",
                         "code": {"remote": {
-                            "http_uri": {"uri": self.url(), "cluster": self.cluster(), "timeout": "10s"},
+                            "http_uri": {"uri": self.url(self.port), "cluster": self.cluster(), "timeout": "10s"},
                             "sha256": self.digest,
                             "retry_policy": {"num_retries": 30, "retry_back_off": {"base_interval": "1s", "max_interval": "30s"}}
                         }}

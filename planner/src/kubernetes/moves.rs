@@ -124,6 +124,12 @@ impl Kubernetes {
     /// # Errors
     /// When it is not known what moves.
     pub async fn sweep(&self, alive: &BTreeSet<WorkloadId>) -> Result<(), PlatformError> {
+        if let Some(trials) = &self.trials
+            && let Err(error) = trials.swept().await
+        {
+            // Its copies stop by themselves, and the next trial of the same rollout removes them.
+            tracing::error!(%error, "what interrupted trials have left could not be removed");
+        }
         let Some(moves) = &self.moves else { return Ok(()) };
         let mut kept = alive.clone();
         for workload in moves.list.all().await?.into_keys().filter(|workload| !alive.contains(workload)) {

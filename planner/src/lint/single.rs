@@ -132,10 +132,11 @@ fn how_long(
 }
 
 fn mode(found: &Found, findings: &mut Findings) {
-    if found.policy.mode == Mode::Approve && found.policy.waiver.is_none() {
-        let message = "plans wait for `foremesh approve`, and it will refuse them: nobody waives the trial, and trials in a \
-                       staging mesh are not supported yet; write `trial: {waivedBy: your name, reason: why}`, or mode \
-                       `recommend`";
+    let policy = &found.policy;
+    if policy.mode == Mode::Approve && policy.waiver.is_none() && policy.trial.is_none() {
+        let message = "plans wait for `foremesh approve`, and it will refuse them: it is not said how they are tried, and \
+                       nobody waives the trial; write `trial: {requests: [{path: /...}]}`, \
+                       `trial: {waivedBy: your name, reason: why}`, or mode `recommend`";
         warn(found, "approve-refused", "spec.mode", message.to_owned(), findings);
     }
 }

@@ -80,6 +80,7 @@ impl Shared {
             }
             let seen = self.observe(&live).await?;
             match step(&live.record, &seen, &self.limits, self.clock.now()) {
+                Next::Do(Action::TryMove) => self.try_move(&mut live).await?,
                 Next::Do(action) => self.act(&mut live, action).await?,
                 Next::Transition { to, why } => self.enter(&mut live, to, why).await?,
                 Next::Wait { why, .. } => {
@@ -193,6 +194,8 @@ impl Shared {
         let Move { workload, service, replica, from, to, .. } = &record.relocation;
         let relocator = &self.ports.relocator;
         match action {
+            // Has a way of its own: it takes minutes, and an operator may stop it.
+            Action::TryMove => {}
             Action::Prepare => relocator.prepare(workload, to).await?,
             Action::StartTarget => return relocator.place(workload, to, Some(replica)).await.map(Some),
             Action::StartSource => {
@@ -230,7 +233,7 @@ impl Shared {
 }
 
 /// An error with its causes on one line, for the journal.
-fn in_full(error: &dyn Error) -> String {
+pub(super) fn in_full(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {

@@ -10,7 +10,7 @@ use foremesh_core::{
     plan::Move,
     rollout::{AbortRequest, Phase, RolloutRecord},
     time::Timestamp,
-    trial::TestedPlan,
+    trial::{TestedPlan, TrialLimits},
 };
 use futures::future::join_all;
 use std::{
@@ -112,8 +112,11 @@ impl Rollouts {
         for (number, relocation) in plan.moves.iter().enumerate() {
             let id = RolloutId::new(format!("{}.{number}", plan.id));
             let now = shared.clock.now();
+            let Some(trial) = tested.trial(number) else {
+                return Err(RolloutError::Untried(plan.id.clone()));
+            };
             let mut record =
-                RolloutRecord::new(id, plan, relocation.clone(), tested.trial().clone(), &shared.limits, now);
+                RolloutRecord::new(id, plan, relocation.clone(), trial.clone(), &shared.limits, now);
             record.prediction = tested.predictions().get(number).cloned();
             record.approval = tested.approval().cloned();
             record.after = records.last().map(|before| before.id.clone());
@@ -127,6 +130,11 @@ impl Rollouts {
         shared.woken.notify_one();
         shared.changed.send_modify(|count| *count += 1);
         Ok(ids)
+    }
+
+    /// How moves are tried before they touch production; none where there is no staging mesh.
+    pub fn staging(&self) -> Option<TrialLimits> {
+        self.shared.ports.staging.as_ref().map(|staging| staging.limits())
     }
 
     /// Those of some plans that were begun, each with its first rollout. A plan is begun once, so this tells for ever,

@@ -37,8 +37,14 @@ impl Look<'_> {
                 let validity = self.answered(self.ports.validator.validate(self.record)).await.flatten();
                 Observation { validity, ..Observation::default() }
             }
-            Phase::Trial if self.record.depends_on_weights() => {
-                Observation { weights: self.weights().await, ..Observation::default() }
+            Phase::Trial => {
+                let weights = if self.record.depends_on_weights() { self.weights().await } else { None };
+                let validity = if self.record.trial.report().is_some() {
+                    self.answered(self.ports.validator.validate(self.record)).await.flatten()
+                } else {
+                    None
+                };
+                Observation { weights, validity, ..Observation::default() }
             }
             Phase::Surging | Phase::Ramping | Phase::Draining | Phase::Settling | Phase::RollingBack => {
                 let (target_ready, source_ready, weights, gate, drained) = tokio::join!(

@@ -14,6 +14,7 @@ use tokio::time::{Instant, advance};
 
 mod fake;
 mod leading;
+mod trials;
 mod weights;
 
 const START_MS: i64 = 1_700_000_000_000;

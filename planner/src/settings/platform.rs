@@ -1,11 +1,14 @@
 //! Where services run: the part of the settings that names the platform.
-use super::Span;
+use super::{Span, StagingSettings};
 use foremesh_istio::ProxySettings;
 use foremesh_kubernetes::{
-    ClusterSettings, Conventions, lease::LeaseSettings, resources::relocation::Keep, webhook::WebhookAddress,
+    ClusterSettings, Conventions,
+    lease::{LEASE_NAME, LeaseSettings},
+    resources::relocation::Keep,
+    webhook::WebhookAddress,
 };
 use serde::Deserialize;
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf};
 
 /// Shortest time after which a watch of Kubernetes may be called stale.
 const LEAST_STALE_MS: i64 = 120_000;
@@ -46,7 +49,7 @@ impl TryFrom<WrittenPlatform> for Platform {
 }
 
 /// How a Kubernetes cluster is reached and read.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct KubernetesSettings {
     /// File that says where the API server is; relative to the settings file. Without one the usual places are looked at
@@ -61,8 +64,30 @@ pub struct KubernetesSettings {
     /// A watch that has heard nothing for longer makes the planner blind; at least 2m, because what is quiet is heard of
     /// every half minute.
     pub stale_after: Span,
+    /// Policies and calendars of the cluster.
+    pub resources: KubernetesResources,
     /// How workloads are moved. Without it nothing is ever changed in the cluster.
     pub moves: Option<KubernetesMoves>,
+    /// How moves are tried before they touch production. Without it a policy that moves must waive the trial.
+    pub staging: Option<StagingSettings>,
+}
+
+/// Whether policies and calendars are taken from the cluster too, beside those of files.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct KubernetesResources {
+    /// Policies and calendars are watched, and their status is written. Where their definitions are not in the cluster, this
+    /// waits for them.
+    pub enabled: bool,
+    /// The planner's own namespace: what is written there may be about the whole mesh, and what is written elsewhere is about
+    /// its own namespace only. That of `moves` when left out; without both, no namespace is the planner's.
+    pub namespace: Option<String>,
+}
+
+impl Default for KubernetesResources {
+    fn default() -> Self {
+        Self { enabled: true, namespace: None }
+    }
 }
 
 /// What moves in a cluster need.
@@ -122,7 +147,7 @@ const LEASES_MS: std::ops::RangeInclusive<i64> = 5_000..=300_000;
 
 impl Default for LeaderLease {
     fn default() -> Self {
-        Self { name: LeaseSettings::new("", Duration::ZERO).name, duration: Span::from_secs(15) }
+        Self { name: LEASE_NAME.to_owned(), duration: Span::from_secs(15) }
     }
 }
 
@@ -185,12 +210,20 @@ impl Default for KubernetesSettings {
             opt_in_label,
             cluster_domain,
             stale_after: Span::from_secs(120),
+            resources: KubernetesResources::default(),
             moves: None,
+            staging: None,
         }
     }
 }
 
 impl KubernetesSettings {
+    /// The planner's own namespace, where it is known.
+    pub fn own_namespace(&self) -> Option<&str> {
+        let of_moves = || self.moves.as_ref().map(|moves| moves.namespace.as_str());
+        self.resources.namespace.as_deref().or_else(of_moves)
+    }
+
     /// As the reader of the cluster takes them.
     pub fn cluster(&self) -> ClusterSettings {
         ClusterSettings {
@@ -206,6 +239,11 @@ impl KubernetesSettings {
 }
 
 impl Platform {
+    /// Whether policies may come from elsewhere than files.
+    pub(super) fn has_policies(&self) -> bool {
+        matches!(self, Self::Kubernetes(kubernetes) if kubernetes.resources.enabled)
+    }
+
     /// What cannot be: field, value, limit and remedy.
     pub(super) fn problem(&self) -> Option<(&'static str, String, &'static str, &'static str)> {
         let Self::Kubernetes(kubernetes) = self else { return None };
@@ -225,6 +263,9 @@ impl Platform {
                 "whole seconds, 5s to 5m",
                 "leave it out for 15s",
             ));
+        }
+        if let Some(problem) = kubernetes.staging.as_ref().and_then(StagingSettings::problem) {
+            return Some(problem);
         }
         kubernetes.moves.as_ref().filter(|moves| moves.address().is_none()).map(|_| {
             (

@@ -128,7 +128,7 @@ impl Drop for InCluster {
 }
 
 /// The planner that `cargo build` made.
-fn binary() -> String {
+pub(super) fn binary() -> String {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), Into::into);
     target.join("debug/foremesh").display().to_string()
 }

@@ -65,6 +65,7 @@ pub(crate) async fn hand_over(files: &Files, goes: Goes<'_>) {
     let ports = RolloutPorts {
         relocator: platform.clone(),
         traffic: platform,
+        staging: None,
         gate: outside.clone(),
         validator: outside.clone(),
         reporter: outside,

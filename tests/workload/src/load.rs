@@ -1,7 +1,7 @@
 //! A bounded open-loop load on one URL, with its result as one JSON document.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use foremesh_demo::{Arrivals, LoadReport, LoadSpec, Window, start_load};
 use hyper::Uri;
@@ -38,6 +38,9 @@ pub(crate) struct LoadArgs {
     /// How long after it was due a request may take, in milliseconds; then it has failed.
     #[arg(long, default_value_t = 10_000)]
     pub(crate) timeout_ms: u64,
+    /// Print a line for each second when it is over, with its latencies; the document comes last.
+    #[arg(long)]
+    pub(crate) every_second: bool,
 }
 
 /// Sends the load and prints what came of it.
@@ -60,13 +63,33 @@ pub(crate) async fn load(args: LoadArgs) -> Result<(), Failure> {
     let mut load = start_load(spec)?;
     let mut seconds = Vec::new();
     while let Some(window) = load.windows.recv().await {
+        if args.every_second {
+            print(&line(&window))?;
+        }
         seconds.push(second(seconds.len(), &window));
     }
     let report = load.finish().await?;
-    serde_json::to_writer(std::io::stdout(), &document(&report, &seconds))
-        .map_err(|source| Failure::Print { source })?;
+    print(&document(&report, &seconds))
+}
+
+fn print(document: &serde_json::Value) -> Result<(), Failure> {
+    serde_json::to_writer(std::io::stdout(), document).map_err(|source| Failure::Print { source })?;
     println!();
     Ok(())
+}
+
+/// A second that is over, with how many requests took how many microseconds.
+fn line(window: &Window) -> serde_json::Value {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let latency_us: BTreeMap<String, u32> = window
+        .latency_us
+        .iter_recorded()
+        .map(|bucket| (bucket.value_iterated_to().to_string(), bucket.count_at_value()))
+        .collect();
+    serde_json::json!({
+        "over_at_unix_ms": now.as_millis() as u64, "offered": window.offered, "ok": window.ok,
+        "failed": window.failed, "latency_us": latency_us,
+    })
 }
 
 fn second(number: usize, window: &Window) -> serde_json::Value {

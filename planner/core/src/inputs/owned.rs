@@ -4,8 +4,7 @@ use super::{Freeze, InFlight, Inputs, MaybeForecast, Resources, ServiceInputs, S
 use crate::{
     ids::{NodeId, PlanId, ServiceId, WorkloadId},
     learned::Learned,
-    plan::Plan,
-    policy::{PastMove, RelocationPolicy, Waiver},
+    policy::{PastMove, RelocationPolicy},
     time::Timestamp,
     topology::Snapshot,
 };
@@ -102,12 +101,5 @@ impl OwnedInputs {
             newest_generation: self.newest.as_ref().map_or(0, |(_, generation)| *generation),
             parent: self.newest.as_ref().map(|(plan, _)| plan),
         }
-    }
-
-    /// The waiver that lets a plan through without a trial: that of the policy of its first move. A plan is made of
-    /// moves that policies in mode `auto` asked for, and each of those has one.
-    pub fn waiver_of(&self, plan: &Plan) -> Option<&Waiver> {
-        let policy = &plan.moves.first()?.reason.policy;
-        self.policies.iter().find(|candidate| candidate.id == *policy)?.waiver.as_ref()
     }
 }

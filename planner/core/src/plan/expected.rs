@@ -1,6 +1,6 @@
 //! What a plan is expected to do, and what it costs.
 use crate::{
-    ids::{NodeId, ServiceId, WorkloadId},
+    ids::{NodeId, RolloutId, ServiceId, WorkloadId},
     placement::Cost,
 };
 use serde::{Deserialize, Serialize};
@@ -66,6 +66,11 @@ pub enum Cause {
     MakesRoom {
         /// The service at risk.
         of: ServiceId,
+    },
+    /// A human asked for the way back of a move.
+    Undo {
+        /// The move.
+        of: RolloutId,
     },
 }
 

@@ -38,7 +38,10 @@ pub use conditions::{
     PredictedThroughputSpec, PredictedUsageSpec, RuleSpec, SustainedSpec,
 };
 pub use guards::{ConcurrentSpec, FreezeSpec, LimitsSpec, TiersSpec};
-pub use trial::{TrialSpec, WaiverSpec};
+pub use trial::{
+    LONGEST_TRIAL_BODY, LONGEST_TRIAL_MS, MOST_REQUESTS, SHORTEST_TRIAL_MS, TRIAL_METHODS, TrialRequestSpec,
+    TrialSpec, TrialTermsSpec,
+};
 
 use super::{Margin, Mode, RelocationPolicy, ServiceGlob};
 use crate::{
@@ -89,10 +92,12 @@ pub struct PolicySpec {
     /// Example: `[10, 25, 50, 100]`.
     #[serde(default = "default_ramp")]
     pub ramp: Vec<i64>,
-    /// The trial in a staging mesh before anything is moved: `required`, or who waives it and why. Modes `approve` and `auto`
-    /// move nothing without one of them, and mode `auto` is refused.
+    /// The trial in a staging mesh before anything is moved, or who waives it and why. Mode `auto` needs one of them, and plans
+    /// of mode `approve` are refused without.
     /// Example: `{waivedBy: ops@example.com, reason: no staging mesh yet}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    // A word is refused by the check, with what to write.
+    #[schemars(with = "Option<TrialTermsSpec>")]
     pub trial: Option<TrialSpec>,
     /// How the selected services are forecast. Example: `{models: [ridge, prophet]}`.
     #[serde(default, skip_serializing_if = "ForecastSpec::is_default")]
@@ -194,7 +199,7 @@ pub fn validate(document: &PolicyDocument) -> Result<RelocationPolicy, Vec<SpecP
     check.share("spec.margin.target", spec.margin.target);
     check.share("spec.margin.gain", spec.margin.gain);
     let ramp_percent = check.ramp(&spec.ramp);
-    let waiver = check.trial(mode, spec.trial.as_ref());
+    let (waiver, trial) = check.trial(mode, spec.trial.as_ref());
     check.models(&spec.forecast.models);
     let limits = check.limits(&spec.limits);
     let freezes = check.freezes(&spec.freeze);
@@ -209,6 +214,7 @@ pub fn validate(document: &PolicyDocument) -> Result<RelocationPolicy, Vec<SpecP
         margin: Margin { target: spec.margin.target, gain: spec.margin.gain },
         ramp_percent,
         waiver,
+        trial,
         models: spec.forecast.models.clone(),
         limits,
         freezes,

@@ -158,18 +158,22 @@ fn share(sample: &GateSample) -> f64 {
 }
 
 fn errors(target: &GateSample, baseline: &GateSample) -> (WorseBy, String) {
-    let difference = share(target) - share(baseline);
-    let (target_low, _) = wilson(target, Z_FAIL);
-    let (_, baseline_high) = wilson(baseline, Z_FAIL);
-    let at_least = difference - (share(target) - target_low).hypot(baseline_high - share(baseline));
-    let (_, target_high) = wilson(target, Z_PASS);
-    let (baseline_low, _) = wilson(baseline, Z_PASS);
-    let at_most = difference + (target_high - share(target)).hypot(share(baseline) - baseline_low);
+    let (at_least, _) = difference(target, baseline, Z_FAIL);
+    let (_, at_most) = difference(target, baseline, Z_PASS);
     let words = format!(
         "{} of {} requests failed on the target and {} of {} on the source",
         target.server_errors, target.requests, baseline.server_errors, baseline.requests
     );
     (WorseBy { at_least, at_most }, words)
+}
+
+/// Ends of the interval of the difference of the two failure shares, at so many standard errors.
+pub(crate) fn difference(target: &GateSample, baseline: &GateSample, z: f64) -> (f64, f64) {
+    let difference = share(target) - share(baseline);
+    let ((target_low, target_high), (baseline_low, baseline_high)) = (wilson(target, z), wilson(baseline, z));
+    let low = difference - (share(target) - target_low).hypot(baseline_high - share(baseline));
+    let high = difference + (target_high - share(target)).hypot(share(baseline) - baseline_low);
+    (low, high)
 }
 
 /// Wilson's score interval of a share (E. B. Wilson, JASA 22, 1927). Nothing seen means anything from 0 to 1.

@@ -5,7 +5,11 @@ use super::{
     observation::Predecessor,
     rolling_back, shift,
 };
-use crate::{plan::PairWeights, time::Timestamp, trial::Trial};
+use crate::{
+    plan::PairWeights,
+    time::Timestamp,
+    trial::{Trial, TrialReport, TrialVerdict},
+};
 
 /// What comes next for a rollout, given what is known of the world.
 ///
@@ -148,6 +152,11 @@ impl Moment<'_> {
     pub(super) fn trial(&self) -> Next {
         let why = match &self.record.trial {
             Trial::Waived { by, reason, .. } => format!("the trial was waived by {by}: {reason}"),
+            Trial::Owed { .. } => return self.owed(),
+            Trial::Tried { report } => match self.tried(report) {
+                Ok(why) => why,
+                Err(next) => return next,
+            },
         };
         if let Some(next) = self.other_weights() {
             return next;
@@ -156,6 +165,36 @@ impl Moment<'_> {
             return self.after_ramp(None, why);
         }
         self.go(State::Reserving, why)
+    }
+
+    /// The move is tried in the staging mesh; nothing of production is touched before that.
+    fn owed(&self) -> Next {
+        if self.out_of_tries() {
+            let error = self.seen.last_error();
+            let why = format!("the move could not be tried, so nothing was done: {error}");
+            return Next::Transition { to: State::Aborted, why };
+        }
+        self.perform(Action::TryMove)
+    }
+
+    /// What came of it. The trial took a while, so the plan must still hold after it; its own load may show in what the
+    /// plan is judged on, so there is some time for that to pass.
+    fn tried(&self, report: &TrialReport) -> Result<String, Next> {
+        let abort = |why: String| Err(Next::Transition { to: State::Aborted, why });
+        if report.verdict != TrialVerdict::Pass {
+            return abort(format!("the trial {}: {}; nothing was done", said(report.verdict), report.why));
+        }
+        let until = report.at.plus_ms(self.limits.pending_ms).min(self.record.deadline);
+        match &self.seen.validity {
+            Some(Validity::Holds) => Ok(format!("the trial passed: {}", report.why)),
+            Some(Validity::Changed(why)) if self.now >= until => abort(format!(
+                "the trial passed, but the plan does not hold any more: {why}; nothing was done"
+            )),
+            None if self.now >= until => {
+                abort("the plan could not be validated after its trial in time; nothing was done".to_owned())
+            }
+            _ => Err(Next::Wait { until, why: "the plan to hold after its trial".to_owned() }),
+        }
     }
 
     /// Nothing is done when the weights are not those that the plan was made for: to put them back would change them.
@@ -367,6 +406,14 @@ pub(super) fn weights_in_words(weights: Option<PairWeights>) -> String {
         || "not known".to_owned(),
         |pair| format!("{} for the source and {} for the target", pair.source, pair.target),
     )
+}
+
+const fn said(verdict: TrialVerdict) -> &'static str {
+    match verdict {
+        TrialVerdict::Pass => "passed",
+        TrialVerdict::Fail => "failed",
+        TrialVerdict::Inconclusive => "was inconclusive, which is not a pass",
+    }
 }
 
 /// What the gate means for a state.

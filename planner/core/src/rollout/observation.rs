@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "action")]
 pub enum Action {
+    /// Try the move in the staging mesh; its verdict goes into the record.
+    TryMove,
     /// Run the target's preparation, if it has one.
     Prepare,
     /// Start the workload on the target.
@@ -70,7 +72,7 @@ pub struct AbortRequest {
 /// never bad news: the machine then waits until its deadline.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observation {
-    /// Whether the plan still holds; asked for in `Pending` only.
+    /// Whether the plan still holds; asked for in `Pending`, and in `Trial` after the trial.
     pub validity: Option<Validity>,
     /// The move that comes first, if there is one.
     pub predecessor: Option<Predecessor>,

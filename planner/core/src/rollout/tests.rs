@@ -11,6 +11,7 @@ use crate::{
 use proptest::prelude::*;
 
 mod shifts;
+mod trials;
 
 /// What is carried out.
 #[derive(Clone, Debug)]
@@ -190,7 +191,7 @@ impl World {
 
     fn carry_out(&mut self, action: Action) {
         match action {
-            Action::Prepare => {}
+            Action::Prepare | Action::TryMove => {}
             Action::StartTarget => (self.target_started, self.target_answers) = (true, true),
             Action::StartSource => (self.source_started, self.source_answers) = (true, true),
             Action::StopTarget => (self.target_started, self.target_answers) = (false, false),
@@ -305,6 +306,10 @@ impl Run {
             sets || shift_to.is_none(),
             "a shift starts and stops nothing, but it was to {action:?}"
         );
+        prop_assert!(
+            action == Action::TryMove || self.record.is_permitted(),
+            "production was touched by {action:?} before a trial passed"
+        );
         match action {
             Action::SetTraffic { target_percent } if target_percent > 0 && shift_to.is_some() => {
                 prop_assert_eq!(seen.target_ready, Some(true), "traffic for a target that is not ready");
@@ -335,7 +340,7 @@ impl Run {
                 prop_assert_eq!(seen.source_ready, Some(true));
                 prop_assert_eq!(seen.weights, Some(traffic.before));
             }
-            Action::Prepare | Action::StartTarget | Action::StartSource => {}
+            Action::TryMove | Action::Prepare | Action::StartTarget | Action::StartSource => {}
         }
         let (works, error) = match turn.action {
             0..=5 | 8 => (true, None),
@@ -353,6 +358,9 @@ impl Run {
         }
         if action == Action::StartTarget && error.is_none() {
             self.record.target = Some(ReplicaId::from("cart@h2"));
+        }
+        if action == Action::TryMove && error.is_none() {
+            self.record.trial = trials::tried(turn.gate, self.now);
         }
         self.record.attempt += u32::from(error.is_some());
         self.attempt = Some(Attempt { action, at: self.now, error });

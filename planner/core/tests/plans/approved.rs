@@ -89,9 +89,9 @@ fn an_approved_plan_is_carried_out_as_it_is_or_refused_with_what_has_changed() {
             Some("policy `shop` is in mode recommend now"),
         ),
         (
-            "nobody waives the trial",
+            "nobody waives the trial, and there is nowhere to try it",
             |w, _| w.policies[0].waiver = None,
-            Some("policy `shop` does not waive the trial"),
+            Some("policy `shop` does not waive the trial, and there is no staging mesh"),
         ),
         ("its policy is gone", |w, _| w.policies.clear(), Some("rule `slow` of policy `shop`")),
         ("the breach is called off", |w, _| quiet_cart(w), Some("no breach of `cart` is predicted")),
@@ -117,7 +117,7 @@ fn an_approved_plan_is_carried_out_as_it_is_or_refused_with_what_has_changed() {
         let mut world = waiting();
         let mut plan = decide(&world.inputs()).unwrap().awaiting_approval.unwrap();
         change(&mut world, &mut plan);
-        let got = approved(plan.clone(), yes(), &world.inputs(), LIMIT_MS);
+        let got = approved(plan.clone(), yes(), &world.inputs(), LIMIT_MS, None);
         match (want, got) {
             (None, Ok(tested)) => {
                 assert_eq!(tested.plan(), &plan, "case {name}: exactly that plan");
@@ -141,12 +141,12 @@ fn all_that_stands_in_the_way_is_named_and_kept_as_a_refusal() {
     let plan = decide(&world.inputs()).unwrap().awaiting_approval.unwrap();
     frozen(&mut world);
     moved(&mut world);
-    let why = approved(plan.clone(), yes(), &world.inputs(), LIMIT_MS).unwrap_err();
+    let why = approved(plan.clone(), yes(), &world.inputs(), LIMIT_MS, None).unwrap_err();
     for part in ["freeze `sale`", "runs on `b`, not on `a`"] {
         assert!(why.to_string().contains(part), "`{part}` is missing in: {why}");
     }
     assert!(matches!(Refusal::from(&why), Refusal::Checker(_)), "{why:?}");
-    let old = approved(plan, yes(), &world.inputs(), -1).unwrap_err();
+    let old = approved(plan, yes(), &world.inputs(), -1, None).unwrap_err();
     assert!(matches!(Refusal::from(&old), Refusal::Outdated(text) if text.contains("approveWithin")));
 }
 
@@ -177,11 +177,11 @@ fn what_waits_comes_after_what_begins_in_the_same_pass() {
     world.newest_generation = begun.generation;
     world.parent = Some(begun.id);
     world.in_flight = vec![InFlight::of(&begun.moves[0])];
-    let tested: Result<TestedPlan, _> = approved(waits.clone(), yes(), &world.inputs(), LIMIT_MS);
+    let tested: Result<TestedPlan, _> = approved(waits.clone(), yes(), &world.inputs(), LIMIT_MS, None);
     assert_eq!(tested.map(|tested| tested.plan().clone()), Ok(waits.clone()));
 
     (world.newest_generation, world.parent) = (8, Some(PlanId::new("plan-later")));
-    let why = approved(waits, yes(), &world.inputs(), LIMIT_MS).unwrap_err().to_string();
+    let why = approved(waits, yes(), &world.inputs(), LIMIT_MS, None).unwrap_err().to_string();
     assert!(why.contains("plan `plan-later` was begun since"), "{why}");
 }
 
@@ -192,10 +192,10 @@ fn a_shift_of_traffic_is_approved_as_a_move_is() {
     world.workload("cart").replicas.insert("cart-2".into(), Replica::new("b".into(), true));
     let plan = decide(&world.inputs()).unwrap().awaiting_approval.unwrap();
     assert!(plan.moves[0].is_shift(), "{plan:?}");
-    let tested = approved(plan.clone(), yes(), &world.inputs(), LIMIT_MS);
+    let tested = approved(plan.clone(), yes(), &world.inputs(), LIMIT_MS, None);
     assert_eq!(tested.map(|tested| tested.plan().clone()), Ok(plan.clone()));
 
     plan.moves[0].apply(&mut world.snapshot);
-    let why = approved(plan, yes(), &world.inputs(), LIMIT_MS).unwrap_err().to_string();
+    let why = approved(plan, yes(), &world.inputs(), LIMIT_MS, None).unwrap_err().to_string();
     assert!(why.contains("cart"), "{why}");
 }

@@ -12,4 +12,6 @@ mod properties;
 mod replay;
 mod table;
 mod traffic;
+mod trials;
+mod undone;
 mod world;

@@ -2,6 +2,7 @@
 mod server;
 
 use super::*;
+use crate::resources::{Resources, Written};
 use server::Server;
 use std::time::Duration;
 use tower::Layer;
@@ -107,6 +108,49 @@ async fn what_may_not_be_read_is_named_with_what_helps() {
     );
     assert!(error.problem.contains("pods is forbidden"), "{error}");
     assert_eq!(error.remedy, "let the planner's account list and watch pods in all namespaces");
+}
+
+/// The definitions of our kinds may come after the planner.
+#[tokio::test(start_paused = true)]
+async fn policies_are_known_once_they_are_defined_and_unknown_when_nothing_is_heard() {
+    let path = "/apis/foremesh.dev/v1alpha1/relocationpolicies";
+    let server = Server::new(true);
+    server.define(path, false);
+    let began = tokio::time::Instant::now();
+    let clock: Clock = Arc::new(move || {
+        let passed = i64::try_from(began.elapsed().as_millis()).unwrap();
+        Timestamp::from_unix_ms(1_000_000 + passed)
+    });
+    let heard = Heard::new(Arc::clone(&clock));
+    let client = Client::new(heard.layer(server.clone()), "default");
+    let resources = Resources::watch(client, heard, Duration::from_secs(120), clock);
+    after(600).await;
+    let error = resources.stored(Written::Policy).unwrap_err();
+    assert_eq!(error.object, "watch of relocationpolicies");
+    assert_eq!(
+        error.remedy,
+        "run `foremesh crds | kubectl apply -f -` to have policies and calendars in the cluster"
+    );
+    assert_eq!(resources.stored(Written::Calendar).unwrap(), [], "one kind does not wait for the other");
+    server.define(path, true);
+    // The longest that a watch waits before it tries again, and half as much for chance.
+    after(90).await;
+    assert_eq!(resources.stored(Written::Policy).unwrap(), []);
+    server.change(
+        path,
+        serde_json::json!({
+            "metadata": {"name": "p", "namespace": "shop", "uid": "p", "resourceVersion": "9", "generation": 2},
+            "spec": {"mode": "auto", "unheard": ["of"]}
+        }),
+    );
+    after(31).await;
+    let stored = resources.stored(Written::Policy).unwrap();
+    assert_eq!((stored.len(), stored[0].generation), (1, 2));
+    assert_eq!(stored[0].spec["unheard"][0], "of", "nothing is lost of what people wrote");
+    server.silence(true);
+    after(200).await;
+    let error = resources.stored(Written::Policy).unwrap_err().to_string();
+    assert!(error.contains("nothing was heard of it for"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,9 +15,12 @@ pub fn structural<T: JsonSchema>() -> Value {
 
 fn rewrite(schema: &mut Value) {
     let Value::Object(object) = schema else { return };
-    // Unknown fields are cut off or refused by the API server, as who sends them asks.
-    for dropped in ["title", "additionalProperties"] {
-        object.remove(dropped);
+    object.remove("title");
+    match object.get_mut("additionalProperties") {
+        // Unknown fields are cut off or refused by the API server, as who sends them asks.
+        Some(Value::Bool(_)) => drop(object.remove("additionalProperties")),
+        Some(values) => rewrite(values),
+        None => {}
     }
     if object.get("default").is_some_and(Value::is_null) {
         object.remove("default");
@@ -98,6 +101,8 @@ mod tests {
         either: Either,
         #[serde(default)]
         list: Vec<Inner>,
+        #[serde(default)]
+        texts: std::collections::BTreeMap<String, String>,
         /// Some steps.
         #[serde(default = "steps")]
         steps: Vec<i64>,
@@ -141,6 +146,7 @@ mod tests {
                     "x-kubernetes-preserve-unknown-fields": true,
                     "properties": {"name": {"type": "string"}},
                 },
+                "texts": {"type": "object", "default": {}, "additionalProperties": {"type": "string"}},
                 "steps": {
                     "description": "Some steps. When left out: `[10, 100]`.", "type": "array", "default": [10, 100],
                     "items": {"type": "integer", "format": "int64"},

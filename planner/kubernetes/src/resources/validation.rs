@@ -37,6 +37,15 @@ fn written(rules: &[(&str, &str)]) -> Value {
     rules.iter().map(|(rule, message)| json!({"rule": rule, "message": message})).collect()
 }
 
+/// Rules for a mapping; each in CEL, what to say where it does not hold, and of which of its fields.
+pub(super) fn rules_of_fields(at: impl Into<String>, rules: &[(&str, &str, &str)]) -> Limit {
+    let rules: Value = rules
+        .iter()
+        .map(|(rule, field, message)| json!({"rule": rule, "message": message, "fieldPath": format!(".{field}")}))
+        .collect();
+    limit(at, json!({"x-kubernetes-validations": rules}))
+}
+
 /// Rules for a short text.
 pub(super) fn short(at: impl Into<String>, said: &[(&str, &str)]) -> Limit {
     limit(at, json!({"maxLength": SHORT, "x-kubernetes-validations": written(said)}))

@@ -117,3 +117,26 @@ fn a_shift_cuts_the_history_like_a_move() {
         assert_eq!(last_change(&shift, &cart), want.map(|(_, to)| to), "{states:?}");
     }
 }
+
+/// A trial that does not let a move through counts for the cooldown, or the move would be tried with every pass; one that
+/// failed keeps other moves away from its target.
+#[test]
+fn a_trial_counts() {
+    let report = |verdict: &str| {
+        let end = json!({"requests": 800, "server_errors": 0, "latency_ms": 10.0});
+        json!({"trial": "tried", "report": {
+            "verdict": verdict, "why": "numbers", "at": 5, "rate_rps": 10.0, "peak_rps": 10.0, "seconds": 80.0,
+            "quantile": 0.95, "objective_ms": 50.0, "source": end, "target": end, "source_node": "a",
+            "slowness": null, "more_errors_at_most": 0.0
+        }})
+    };
+    for (verdict, failed) in [("fail", true), ("inconclusive", false)] {
+        let mut record = rollout(&["pending", "trial", "aborted"]);
+        record.trial = serde_json::from_value(report(verdict)).unwrap();
+        let past = past_moves(&[record]);
+        assert_eq!(past.iter().map(|past| past.failed).collect::<Vec<_>>(), [failed], "{verdict}");
+    }
+    let mut untried = rollout(&["pending", "aborted"]);
+    untried.trial = serde_json::from_value(report("fail")).unwrap();
+    assert!(past_moves(&[untried]).is_empty(), "nothing was done");
+}

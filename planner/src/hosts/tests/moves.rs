@@ -100,6 +100,7 @@ async fn planner(fixture: &Fixture, clock: &ManualClock, target_fails: bool) -> 
     let ports = RolloutPorts {
         relocator: shared.clone(),
         traffic: shared,
+        staging: None,
         gate: others.clone(),
         validator: others.clone(),
         reporter: others,

@@ -1,7 +1,7 @@
 //! A platform in memory whose every call can fail, hang, lie, or be the last thing that the planner does.
 use crate::{
     clock::{Clock, ManualClock},
-    platform::{PlatformError, Relocator, TrafficShifter},
+    platform::{PlatformError, Relocator, StagingMesh, TrafficShifter},
     rollout::{GateSource, ReportError, Reporter, RolloutPorts, Validator},
 };
 use async_trait::async_trait;
@@ -82,6 +82,7 @@ pub(super) struct Fake {
     pub(super) world: Arc<Mutex<World>>,
     pub(super) crashed: Arc<Notify>,
     pub(super) clock: ManualClock,
+    pub(super) staging: Option<Arc<dyn StagingMesh>>,
 }
 
 pub(super) fn replica(node: &NodeId) -> ReplicaId {
@@ -106,13 +107,14 @@ impl Fake {
             samples: Vec::new(),
             violations: Vec::new(),
         };
-        Self { world: Arc::new(Mutex::new(world)), crashed: Arc::new(Notify::new()), clock }
+        Self { world: Arc::new(Mutex::new(world)), crashed: Arc::new(Notify::new()), clock, staging: None }
     }
 
     pub(super) fn ports(&self) -> RolloutPorts {
         RolloutPorts {
             relocator: Arc::new(self.clone()),
             traffic: Arc::new(self.clone()),
+            staging: self.staging.clone(),
             gate: Arc::new(self.clone()),
             validator: Arc::new(self.clone()),
             reporter: Arc::new(self.clone()),

@@ -1,13 +1,14 @@
 //! The check of each field: what was given, what is allowed, what to do.
 mod conditions;
 mod guards;
+mod trial;
 
-use super::{KIND, PolicyDocument, Selector, TrialSpec, WaiverSpec};
+use super::{KIND, PolicyDocument, Selector};
 use crate::{
     document::{Kind, Problems},
     duration::{format_ms, parse_ms},
     forecast::model::MODEL_NAMES,
-    policy::{Mode, Waiver},
+    policy::Mode,
 };
 use std::collections::BTreeSet;
 
@@ -138,33 +139,6 @@ impl Check {
                 self.problems.add(&path, quoted(name), "it is named before", "name it once");
             }
         }
-    }
-
-    pub(super) fn trial(&mut self, mode: Option<Mode>, trial: Option<&TrialSpec>) -> Option<Waiver> {
-        let remedy = "waive it: `trial: {waivedBy: your name, reason: why}`";
-        match trial {
-            None if mode == Some(Mode::Auto) => {
-                let limit = "mode auto needs a trial in a staging mesh, which is not supported yet";
-                self.problems.add("spec.trial", "missing", limit, remedy);
-            }
-            None => {}
-            Some(TrialSpec::Word(word)) if word == "required" => {
-                self.problems.add("spec.trial", "`required`", "trials are not supported yet", remedy);
-            }
-            Some(TrialSpec::Word(word)) => {
-                self.problems.add("spec.trial", quoted(word), "it must be `required` or a waiver", remedy);
-            }
-            Some(TrialSpec::Waived(WaiverSpec { waived_by, reason })) => {
-                for (path, text) in [("spec.trial.waivedBy", waived_by), ("spec.trial.reason", reason)] {
-                    if text.trim().is_empty() {
-                        let limit = "a waiver names who takes the responsibility, and why";
-                        self.problems.add(path, "empty", limit, "fill it in");
-                    }
-                }
-                return Some(Waiver { by: waived_by.clone(), reason: reason.clone() });
-            }
-        }
-        None
     }
 }
 

@@ -167,12 +167,37 @@ fn each_problem_names_field_value_limit_and_remedy() {
         (
             "/spec/trial",
             json!("required"),
-            "spec.trial is `required`, but trials are not supported yet; waive it: `trial: {waivedBy: your name, reason: why}`",
+            "spec.trial is `required`, but a trial needs to know which requests it sends; write `trial: {requests: [{path: /...}]}`, or waive it: `trial: {waivedBy: your name, reason: why}`",
         ),
         (
             "/spec/trial",
             Value::Null,
-            "spec.trial is missing, but mode auto needs a trial in a staging mesh, which is not supported yet; waive it: `trial: {waivedBy: your name, reason: why}`",
+            "spec.trial is missing, but mode auto needs a trial in a staging mesh, and that needs requests; write `trial: {requests: [{path: /...}]}`, or waive it: `trial: {waivedBy: your name, reason: why}`",
+        ),
+        (
+            "/spec/trial",
+            json!({"requests": []}),
+            "spec.trial.requests is empty, but a trial needs to know which requests it sends; write `requests: [{path: /...}]`, or waive it: `trial: {waivedBy: your name, reason: why}`",
+        ),
+        (
+            "/spec/trial",
+            json!({"requests": [{"path": "/a"}, {"path": "b"}]}),
+            "spec.trial.requests[1].path is `b`, but a path begins with `/` and has no blanks; write for example `/cart`",
+        ),
+        (
+            "/spec/trial",
+            json!({"requests": [{"path": "/a", "weight": 0}]}),
+            "spec.trial.requests[0].weight is 0, but a request that never comes tries nothing; leave the request out",
+        ),
+        (
+            "/spec/trial",
+            json!({"requests": [{"path": "/a"}], "callees": "all"}),
+            "spec.trial.callees is `all`, but the copies call `none` or `production`; choose one of the two",
+        ),
+        (
+            "/spec/trial",
+            json!({"requests": [{"path": "/a"}], "waivedBy": "ana", "reason": "why"}),
+            "spec.trial is both, but it is either waived, or tried with `requests`; leave out one of the two",
         ),
         (
             "/spec/trial/reason",

@@ -24,6 +24,7 @@ struct State {
     ends_lists: bool,
     silent: bool,
     forbidden: HashSet<String>,
+    unknown: HashSet<String>,
     objects: HashMap<&'static str, Vec<Value>>,
     /// What the next watch of a path begins with.
     changes: HashMap<String, Vec<Value>>,
@@ -56,6 +57,7 @@ impl Server {
             ends_lists: true,
             silent: false,
             forbidden: HashSet::new(),
+            unknown: HashSet::new(),
             objects: HashMap::from([
                 ("/api/v1/nodes", nodes),
                 ("/apis/apps/v1/deployments", vec![deployment]),
@@ -74,6 +76,16 @@ impl Server {
         self.0.lock().unwrap().forbidden.insert(path.to_owned());
     }
 
+    /// It does not know this kind, or it does from now on.
+    pub(super) fn define(&self, path: &str, known: bool) {
+        let mut state = self.0.lock().unwrap();
+        if known {
+            state.unknown.remove(path)
+        } else {
+            state.unknown.insert(path.to_owned())
+        };
+    }
+
     pub(super) fn never_ends_lists(&self) {
         self.0.lock().unwrap().ends_lists = false;
     }
@@ -87,6 +99,9 @@ impl Server {
         let plural = path.rsplit('/').next().unwrap_or_default();
         if state.forbidden.contains(path) {
             return refused(403, "Forbidden", &format!("{plural} is forbidden"));
+        }
+        if state.unknown.contains(path) {
+            return refused(404, "NotFound", "the server could not find the requested resource");
         }
         if path.starts_with("/apis/metrics.k8s.io") {
             return refused(404, "NotFound", "there is no such API");

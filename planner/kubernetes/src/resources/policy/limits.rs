@@ -1,12 +1,13 @@
 //! What the API server refuses in a policy.
-use crate::resources::validation::{Limit, duration, limit, named, rules, short, words};
+use crate::resources::validation::{Limit, duration, limit, named, rules, rules_of_fields, short, words};
 use foremesh_core::{
     forecast::model::MODEL_NAMES,
     history::KEPT_QUANTILES,
     policy::{
         Mode,
         spec::{
-            LONGEST_MS, MOST_CONDITIONS, MOST_FREEZES, MOST_LETTERS, MOST_RULES, MOST_SERVICES, MOST_STEPS,
+            LONGEST_MS, LONGEST_TRIAL_BODY, LONGEST_TRIAL_MS, MOST_CONDITIONS, MOST_FREEZES, MOST_LETTERS,
+            MOST_REQUESTS, MOST_RULES, MOST_SERVICES, MOST_STEPS, SHORTEST_TRIAL_MS, TRIAL_METHODS,
         },
     },
 };
@@ -21,11 +22,16 @@ const CONDITIONS: [&str; 6] = [
     "costSaving",
 ];
 
+const WAIVER: &str = "a waiver names who takes the responsibility, and why; fill it in";
+/// Letters at most of a text that people write for people.
+const MOST_TEXT: usize = 4096;
+
 /// A plain number, as amounts begin with.
 const NUMBER: &str = "[0-9]+[.]?[0-9]*";
 
 pub(super) fn limits() -> Vec<Limit> {
     let mut limits = whole();
+    limits.extend(trial());
     limits.extend(guards());
     for at in ["rules[]", "rules[].all[]"] {
         limits.extend(condition(at));
@@ -36,16 +42,14 @@ pub(super) fn limits() -> Vec<Limit> {
 fn whole() -> Vec<Limit> {
     let name = "each rule has a name of its own, which decisions are explained by; give it a name";
     vec![
-        // The trial may be a word or a mapping, which rules in CEL cannot look at. Of two forms that do not fit, the API server
-        // tells of the one that fits in more: the first, so that it says that the trial is missing.
-        limit(
+        rules(
             "",
-            json!({"anyOf": [
-                {"required": ["trial"], "properties": {"mode": {"minLength": 1}, "rules": {"minItems": 1}}},
-                {"properties": {"mode": {"not": {"enum": [Mode::Auto.name()]}}}},
-            ]}),
+            &[(
+                "self.mode != 'auto' || has(self.trial)",
+                "mode auto needs a trial in a staging mesh, or somebody who waives it; write for example `trial: {waivedBy: your \
+                 name, reason: why}`",
+            )],
         ),
-        limit("trial", json!({"pattern": "^required$", "minLength": 1})),
         limit("selector.services", json!({"minItems": 1, "maxItems": MOST_SERVICES})),
         limit(
             "selector.services[]",
@@ -84,6 +88,52 @@ fn whole() -> Vec<Limit> {
                 "it must be from -1000 to 1000; choose a number in this range",
             )],
         ),
+    ]
+}
+
+fn trial() -> Vec<Limit> {
+    let rest = ["port", "callees", "duration"].map(|field| format!("has(self.{field})")).join(" || ");
+    let requests = "(has(self.requests) && self.requests.size() > 0)";
+    let tried = format!("{requests} || (has(self.copySecrets) && self.copySecrets) || {rest}");
+    vec![
+        rules(
+            "trial",
+            &[
+                (
+                    "has(self.waivedBy) == has(self.reason)",
+                    "a waiver names who takes the responsibility, and why; fill in both `waivedBy` and `reason`",
+                ),
+                (
+                    &format!("!has(self.waivedBy) || !({tried})"),
+                    "it is either waived, or tried with `requests`; leave out one of the two",
+                ),
+                (
+                    &format!("has(self.waivedBy) || has(self.reason) || {requests}"),
+                    "a trial needs to know which requests it sends; write `requests: [{path: /...}]`, or waive it: `trial: \
+                     {waivedBy: your name, reason: why}`",
+                ),
+            ],
+        ),
+        named("trial.waivedBy", MOST_TEXT, WAIVER),
+        named("trial.reason", MOST_TEXT, WAIVER),
+        limit("trial.requests", json!({"maxItems": MOST_REQUESTS})),
+        limit(
+            "trial.requests[].path",
+            json!({"maxLength": 2048, "x-kubernetes-validations": [{
+                "rule": r"self.matches('^/[^\\s]*$')",
+                "message": "a path begins with `/` and has no blanks; write for example `/cart`",
+            }]}),
+        ),
+        words("trial.requests[].method", &TRIAL_METHODS),
+        limit("trial.requests[].headers", json!({"maxProperties": 64})),
+        limit("trial.requests[].body", json!({"maxLength": LONGEST_TRIAL_BODY})),
+        rules(
+            "trial.requests[].weight",
+            &[("self >= 1", "a request that never comes tries nothing; leave the request out")],
+        ),
+        rules("trial.port", &[("self >= 1 && self <= 65535", "a port is 1 to 65535; name the pods' port")]),
+        words("trial.callees", &["none", "production"]),
+        duration("trial.duration", SHORTEST_TRIAL_MS, LONGEST_TRIAL_MS),
     ]
 }
 
@@ -214,10 +264,11 @@ fn condition(at: &str) -> Vec<Limit> {
     limits.extend([
         words(format!("{exhaustion}.of"), &["node", "workload"]),
         words(format!("{exhaustion}.resource"), &["cpu", "memory", "disk"]),
-        rules(
+        rules_of_fields(
             exhaustion,
             &[(
                 "self.of != 'workload' || self.resource == 'cpu'",
+                "resource",
                 "of a workload only cpu is known to run out; write `resource: cpu`, or `of: node`",
             )],
         ),
@@ -276,30 +327,35 @@ fn usage(at: &str) -> Vec<Limit> {
         words(format!("{at}.resource"), &["cpu", "memory", "disk_io"]),
         words(format!("{at}.shareOf"), &["capacity", "request", "limit"]),
         short(format!("{at}.above"), &[]),
-        rules(
+        rules_of_fields(
             at,
             &[
                 (
                     &form,
-                    "`above` must be a share such as `80%`, or `800m` or `1.5` for CPU, `512Mi` or `2GB` for bytes, `50MB/s` \
-                     for bytes per second; write one of these",
+                    "above",
+                    "it must be a share such as `80%`, or `800m` or `1.5` for CPU, `512Mi` or `2GB` for bytes, `50MB/s` for bytes \
+                     per second; write one of these",
                 ),
                 (
                     &range,
-                    "`above` must be above 0, and at most 1000% of something; choose a value in this range",
+                    "above",
+                    "it must be above 0, and at most 1000% of something; choose a value in this range",
                 ),
                 (
                     &format!("!{share} || self.resource != 'disk_io'"),
+                    "above",
                     "nobody tells how much of disk_io there is; write an amount such as `50MB/s`",
                 ),
                 (
                     &format!("!has(self.shareOf) || {share}"),
-                    "`above` is an amount, not a share of something; leave `shareOf` out",
+                    "shareOf",
+                    "`above` is an amount, not a share of something; leave it out",
                 ),
                 (
                     base,
+                    "shareOf",
                     "use of a node is a share of its capacity, CPU of a workload of its request or limit, memory of its \
-                     request; use that, or leave `shareOf` out",
+                     request; use that, or leave it out",
                 ),
             ],
         ),

@@ -1,0 +1,123 @@
+//! What is read and written for a trial, as plain JSON.
+use crate::{ClusterError, error::request_failed};
+use foremesh_core::ids::WorkloadId;
+use kube::{
+    Client,
+    api::{DeleteParams, GetParams, ListParams, PostParams},
+    core::Request,
+};
+use serde_json::Value;
+use std::time::Duration;
+
+/// One request.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+#[derive(Clone)]
+pub(super) struct Api {
+    client: Client,
+}
+
+/// An object that was not made.
+#[derive(Debug)]
+pub(super) struct NotMade {
+    error: ClusterError,
+    /// The namespace is so new that it may work in a moment.
+    pub(super) is_early: bool,
+}
+
+impl From<NotMade> for ClusterError {
+    fn from(not: NotMade) -> Self {
+        not.error
+    }
+}
+
+impl Api {
+    pub(super) const fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// One object, when it is there.
+    pub(super) async fn get(&self, path: &str) -> Result<Option<Value>, ClusterError> {
+        let (of, name) = path.rsplit_once('/').unwrap_or(("", path));
+        match self.ask(Request::new(of).get(name, &GetParams::default())).await {
+            Ok(value) => Ok(Some(value)),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            Err(error) => Err(request_failed(path, &error, "get it")),
+        }
+    }
+
+    /// Objects that carry a label.
+    pub(super) async fn list(&self, path: &str, label: &str) -> Result<Vec<Value>, ClusterError> {
+        let params =
+            if label.is_empty() { ListParams::default() } else { ListParams::default().labels(label) };
+        let answer = self.ask(Request::new(path).list(&params)).await;
+        match answer {
+            Ok(mut list) => Ok(list["items"].as_array_mut().map(std::mem::take).unwrap_or_default()),
+            // A kind of which there are none yet.
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
+            Err(error) => Err(request_failed(path, &error, "list them")),
+        }
+    }
+
+    /// Makes an object; one that is there already is taken as made.
+    pub(super) async fn create(&self, path: &str, object: &Value) -> Result<(), NotMade> {
+        let named = || format!("{path}/{}", object["metadata"]["name"].as_str().unwrap_or_default());
+        let body = serde_json::to_vec(object).map_err(|error| NotMade {
+            error: ClusterError::new(named(), error.to_string(), "report it as a fault of Foremesh"),
+            is_early: false,
+        })?;
+        let params = PostParams { field_manager: Some("foremesh".to_owned()), ..PostParams::default() };
+        match self.ask(Request::new(path).create(&params, body)).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 409 && status.reason == "AlreadyExists" => Ok(()),
+            Err(error) => {
+                let is_early = matches!(&error, kube::Error::Api(status)
+                    if (status.code == 403 && status.message.contains("serviceaccount"))
+                        || (status.code == 404 && status.message.contains("namespaces")));
+                Err(NotMade { error: request_failed(named(), &error, "create it"), is_early })
+            }
+        }
+    }
+
+    /// Deletes an object with all below it; content when it is gone.
+    pub(super) async fn delete(&self, path: &str) -> Result<(), ClusterError> {
+        let (of, name) = path.rsplit_once('/').unwrap_or(("", path));
+        match self.ask(Request::new(of).delete(name, &DeleteParams::background())).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+            Err(error) => Err(request_failed(path, &error, "delete it")),
+        }
+    }
+
+    async fn ask(
+        &self,
+        request: Result<hyper::Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<Value, kube::Error> {
+        let request = request.map_err(kube::Error::BuildRequest)?;
+        match tokio::time::timeout(DEADLINE, self.client.request::<Value>(request)).await {
+            Ok(answer) => answer,
+            Err(late) => Err(kube::Error::Service(Box::new(late))),
+        }
+    }
+}
+
+/// Namespace and name of a Deployment.
+pub(super) fn named(workload: &WorkloadId) -> Option<(&str, &str)> {
+    workload.as_str().split_once('/').filter(|(_, name)| !name.is_empty() && !name.contains('/'))
+}
+
+pub(super) fn deployment_path(namespace: &str, name: &str) -> String {
+    object_path("apps", "deployments", Some(namespace), name)
+}
+
+/// Where an object of version v1 is; the core group has no name.
+pub(super) fn object_path(group: &str, plural: &str, namespace: Option<&str>, name: &str) -> String {
+    format!("{}/{name}", kind_path(group, plural, namespace))
+}
+
+/// Where objects of a kind are.
+pub(super) fn kind_path(group: &str, plural: &str, namespace: Option<&str>) -> String {
+    let root = if group.is_empty() { "/api/v1".to_owned() } else { format!("/apis/{group}/v1") };
+    let within = namespace.map(|namespace| format!("/namespaces/{namespace}")).unwrap_or_default();
+    format!("{root}{within}/{plural}")
+}

@@ -1,0 +1,117 @@
+//! Trials of moves in a cluster.
+#[cfg(test)]
+mod real;
+
+use super::Kubernetes;
+use crate::{
+    platform::{PlatformError, StagingMesh},
+    rollout::RolloutSettings,
+    settings::{KubernetesSettings, StagingSettings},
+    trial::{Ends, load},
+};
+use async_trait::async_trait;
+use foremesh_core::{
+    ids::RolloutId,
+    policy::Callees,
+    trial::{TrialLimits, TrialOrder, TrialSamples},
+};
+use foremesh_kubernetes::{
+    ClusterError, ClusterSettings, client,
+    staging::{Staging, Wanted},
+};
+use std::time::Duration;
+
+/// How much longer than a trial its copies may live, when no planner comes back.
+const GRACE: Duration = Duration::from_secs(120);
+
+/// A staging mesh in the same cluster, or in another one whose nodes are called alike.
+#[derive(Clone, Debug)]
+pub struct Trials {
+    staging: Staging,
+    limits: TrialLimits,
+}
+
+impl Trials {
+    /// Makes nothing yet.
+    pub(super) async fn open(
+        settings: &KubernetesSettings,
+        staging: &StagingSettings,
+    ) -> Result<Self, ClusterError> {
+        let production = client(&settings.cluster()).await?;
+        let tried_in = if staging.kubeconfig.is_none() && staging.context.is_none() {
+            production.clone()
+        } else {
+            let kubeconfig = staging.kubeconfig.clone().or_else(|| settings.kubeconfig.clone());
+            let other =
+                ClusterSettings { kubeconfig, context: staging.context.clone(), ..settings.cluster() };
+            client(&other).await?
+        };
+        let limits = staging.limits();
+        Ok(Self { staging: Staging::new(production, tried_in, settings.cluster_domain.as_str()), limits })
+    }
+
+    fn wanted(rollout: &RolloutId, order: &TrialOrder) -> Wanted {
+        let millis = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+        Wanted {
+            id: rollout.to_string(),
+            workload: order.workload.clone(),
+            service: order.service.clone(),
+            source: order.source.clone(),
+            target: order.target.clone(),
+            port: order.port,
+            calls_production: order.callees == Callees::Production,
+            copy_secrets: order.copy_secrets,
+            paths: order.requests.iter().map(|request| request.path.clone()).collect(),
+            start_within: millis(order.start_within_ms),
+            lives: millis(order.limit_ms()) + GRACE,
+        }
+    }
+
+    /// Removes what interrupted trials have left.
+    pub(super) async fn swept(&self) -> Result<(), ClusterError> {
+        for namespace in self.staging.sweep().await? {
+            tracing::warn!(namespace, "what an interrupted trial had left was removed");
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl StagingMesh for Trials {
+    fn limits(&self) -> TrialLimits {
+        self.limits.clone()
+    }
+
+    async fn try_move(&self, rollout: &RolloutId, order: &TrialOrder) -> Result<TrialSamples, PlatformError> {
+        let copies = self.staging.start(&Self::wanted(rollout, order)).await?;
+        let ends = Ends { source: copies.source, target: copies.target, host: order.service.to_string() };
+        let sent = load(&ends, order).await;
+        let mut samples = sent.map_err(|error| PlatformError::Refused {
+            object: format!("trial of `{}`", order.workload),
+            problem: error.to_string(),
+            remedy: "see `trial.requests` of the policy".to_owned(),
+        })?;
+        samples
+            .notes
+            .push("measured by the planner, whose requests went straight to the copies' sidecars".to_owned());
+        Ok(samples)
+    }
+
+    async fn clear(&self, rollout: &RolloutId) -> Result<(), PlatformError> {
+        Ok(self.staging.clear(rollout.as_str()).await?)
+    }
+
+    async fn sweep(&self) -> Result<(), PlatformError> {
+        Ok(self.swept().await?)
+    }
+}
+
+impl Kubernetes {
+    /// Where moves are tried, as strictly as the gates of rollouts judge; none when the settings name no staging mesh.
+    pub fn staging(&self, rollout: &RolloutSettings) -> Option<Trials> {
+        let mut trials = self.trials.clone()?;
+        trials.limits.error_margin = rollout.error_margin;
+        trials.limits.latency_factor = rollout.latency_factor;
+        Some(trials)
+    }
+}
