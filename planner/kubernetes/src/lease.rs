@@ -20,6 +20,9 @@ pub use leadership::{Leadership, NotLeader, Term};
 
 use std::{sync::Arc, time::Duration};
 
+/// Name of the Lease, when nothing else is said.
+pub const LEASE_NAME: &str = "foremesh-planner";
+
 /// Tells a time that only grows, also while the machine sleeps if that can be had. Its zero is arbitrary.
 pub type Monotonic = Arc<dyn Fn() -> Duration + Send + Sync>;
 
@@ -47,7 +50,7 @@ impl LeaseSettings {
     pub fn new(namespace: &str, duration: Duration) -> Self {
         Self {
             namespace: namespace.to_owned(),
-            name: "foremesh-planner".to_owned(),
+            name: LEASE_NAME.to_owned(),
             duration,
             renew_every: duration * 2 / 15,
             give_up_before: duration / 3,

@@ -1,6 +1,6 @@
 //! Relocations on a real API server: `KUBECONFIG=... cargo test -p foremesh-kubernetes --test relocations -- --ignored
 //! --nocapture`, with `kubectl` on the PATH. It makes a namespace `lease-relocations` and deletes it.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use async_trait::async_trait;
 use foremesh_core::{
@@ -48,7 +48,10 @@ fn shown(argv: &[&str]) -> String {
 }
 
 #[derive(Clone, Debug, Default)]
-struct Memory(Arc<Mutex<(BTreeMap<RolloutId, RolloutRecord>, Vec<String>)>>);
+struct Memory(Arc<Mutex<Inner>>);
+
+/// Rollouts, and what they were asked to stop for.
+type Inner = (BTreeMap<RolloutId, RolloutRecord>, Vec<String>);
 
 #[async_trait]
 impl Journal for Memory {
@@ -113,6 +116,10 @@ fn object(name: &str) -> Value {
         .unwrap()
 }
 
+const FIRST: &str = "plan-0a1b2c3d4e5f.0";
+const SECOND: &str = "plan-0a1b2c3d4e5f.1";
+const THIRD: &str = "plan-0a1b2c3d4e5f.2";
+
 #[tokio::test]
 #[ignore = "needs an API server, by KUBECONFIG"]
 async fn a_rollout_is_seen_and_stopped_by_kubectl() {
@@ -120,7 +127,7 @@ async fn a_rollout_is_seen_and_stopped_by_kubectl() {
     let store = Store::new(client, "lease-relocations", "planner-0");
     let mut projection = Projection::new(store, Keep { for_ms: 3_600_000, at_most: 50 });
     let memory = Memory::default();
-    memory.accept("plan-0a1b2c3d4e5f.0");
+    memory.accept(FIRST);
     if kubectl(&["get", "crd", "relocations.foremesh.dev"], "").is_err() {
         let missing = projection.look(&memory, now()).await.unwrap_err();
         assert!(matches!(missing, ProjectionError::Store(StoreError::Missing)), "{missing}");
@@ -134,7 +141,15 @@ async fn a_rollout_is_seen_and_stopped_by_kubectl() {
     kubectl(&["-n", NAMESPACE, "create", "deployment", "cart", "--image=none", "--replicas=0"], "").unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
 
-    let name = "plan-0a1b2c3d4e5f.0";
+    it_is_seen(&mut projection, &memory).await;
+    it_is_stopped(&mut projection, &memory).await;
+    it_is_deleted(&mut projection, &memory).await;
+    it_is_told();
+    it_is_lost(&mut projection, &memory).await;
+    kubectl(&["delete", "namespace", NAMESPACE, "--wait=false"], "").unwrap();
+}
+
+async fn it_is_seen(projection: &mut Projection, memory: &Memory) {
     let states = [
         (State::Trial, "validated again: the plan still holds"),
         (State::Reserving, "the trial was waived by policy shop"),
@@ -142,75 +157,80 @@ async fn a_rollout_is_seen_and_stopped_by_kubectl() {
         (State::Ramping { step: 0 }, "the replica on node-2 is ready"),
         (State::Ramping { step: 1 }, "25 % passed"),
     ];
-    projection.look(&memory, now()).await.unwrap();
+    projection.look(memory, now()).await.unwrap();
     for (state, why) in states {
-        memory.enter(name, state, why);
-        projection.look(&memory, now()).await.unwrap();
-        let before = object(name);
+        memory.enter(FIRST, state, why);
+        projection.look(memory, now()).await.unwrap();
+        let before = object(FIRST);
         assert_eq!(before["status"]["step"], state.to_string());
-        projection.look(&memory, now()).await.unwrap();
-        assert!(!writes(&before, &object(name)), "{state}: nothing is written when nothing changes");
+        projection.look(memory, now()).await.unwrap();
+        assert!(!writes(&before, &object(FIRST)), "{state}: nothing is written when nothing changes");
     }
     shown(&["-n", NAMESPACE, "get", "relocations"]);
     shown(&["-n", NAMESPACE, "get", "reloc", "-o", "wide"]);
     shown(&["-n", NAMESPACE, "get", "foremesh"]);
+}
 
+async fn it_is_stopped(projection: &mut Projection, memory: &Memory) {
     let change = r#"{"spec":{"to":"node-3"}}"#;
-    let refused = kubectl(&["-n", NAMESPACE, "patch", "reloc", name, "--type", "merge", "-p", change], "");
+    let refused = kubectl(&["-n", NAMESPACE, "patch", "reloc", FIRST, "--type", "merge", "-p", change], "");
     let refused = refused.unwrap_err();
     println!("{refused}");
     assert!(refused.contains("only `abort` can be changed"), "{refused}");
     let abort = |to: bool| {
         let patch = format!(r#"{{"spec":{{"abort":{to}}}}}"#);
-        kubectl(&["-n", NAMESPACE, "patch", "relocation", name, "--type", "merge", "-p", &patch], "")
+        kubectl(&["-n", NAMESPACE, "patch", "relocation", FIRST, "--type", "merge", "-p", &patch], "")
     };
     abort(true).unwrap();
-    projection.look(&memory, now()).await.unwrap();
-    projection.look(&memory, now()).await.unwrap();
-    assert_eq!(memory.aborts(), [format!("{name}: `spec.abort` of Relocation {NAMESPACE}/{name} was set")]);
+    projection.look(memory, now()).await.unwrap();
+    projection.look(memory, now()).await.unwrap();
+    assert_eq!(memory.aborts(), [format!("{FIRST}: `spec.abort` of Relocation {NAMESPACE}/{FIRST} was set")]);
     let refused = abort(false).unwrap_err();
     assert!(refused.contains("an abort cannot be taken back"), "{refused}");
     memory.enter(
-        name,
+        FIRST,
         State::RollingBack { from: Phase::Ramping, stage: Stage::Shift, aborted: true },
         "it was asked to stop",
     );
-    projection.look(&memory, now()).await.unwrap();
-    memory.enter(name, State::Aborted, "node-1 serves as before");
-    projection.look(&memory, now()).await.unwrap();
-    let ended = object(name);
+    projection.look(memory, now()).await.unwrap();
+    memory.enter(FIRST, State::Aborted, "node-1 serves as before");
+    projection.look(memory, now()).await.unwrap();
+    let ended = object(FIRST);
     assert_eq!(ended["metadata"]["finalizers"], Value::Null);
     assert_eq!(ended["status"]["observedGeneration"], 2);
+}
 
-    let second = "plan-0a1b2c3d4e5f.1";
-    memory.accept(second);
-    memory.enter(second, State::Surging, "node node-2 is prepared");
-    projection.look(&memory, now()).await.unwrap();
-    kubectl(&["-n", NAMESPACE, "delete", "relocation", second, "--wait=false"], "").unwrap();
-    projection.look(&memory, now()).await.unwrap();
-    assert_eq!(memory.aborts()[1], format!("{second}: Relocation {NAMESPACE}/{second} is to be deleted"));
+async fn it_is_deleted(projection: &mut Projection, memory: &Memory) {
+    memory.accept(SECOND);
+    memory.enter(SECOND, State::Surging, "node node-2 is prepared");
+    projection.look(memory, now()).await.unwrap();
+    kubectl(&["-n", NAMESPACE, "delete", "relocation", SECOND, "--wait=false"], "").unwrap();
+    projection.look(memory, now()).await.unwrap();
+    assert_eq!(memory.aborts()[1], format!("{SECOND}: Relocation {NAMESPACE}/{SECOND} is to be deleted"));
     shown(&["-n", NAMESPACE, "get", "relocations"]);
-    memory.enter(second, State::RolledBack, "node-1 serves as before");
-    projection.look(&memory, now()).await.unwrap();
-    let gone = kubectl(&["-n", NAMESPACE, "get", "relocation", second], "").unwrap_err();
+    memory.enter(SECOND, State::RolledBack, "node-1 serves as before");
+    projection.look(memory, now()).await.unwrap();
+    let gone = kubectl(&["-n", NAMESPACE, "get", "relocation", SECOND], "").unwrap_err();
     assert!(gone.contains("not found"), "{gone}");
-    projection.look(&memory, now()).await.unwrap();
+    projection.look(memory, now()).await.unwrap();
+}
 
+fn it_is_told() {
     let events = shown(&["-n", NAMESPACE, "get", "events", "--sort-by=.metadata.name"]);
     assert_eq!(events.lines().count(), 1 + 2 * (7 + 2), "one for each change, on both objects");
     let described = shown(&["-n", NAMESPACE, "describe", "deployment", "cart"]);
     let of_deployment = described.split("Events:").nth(1).unwrap_or_default();
     assert!(of_deployment.contains("RollingBack") && of_deployment.contains("node-1 to node-2: 25 % passed"));
-    shown(&["-n", NAMESPACE, "describe", "relocation", name]);
-    shown(&["-n", NAMESPACE, "delete", "relocation", name]);
+    shown(&["-n", NAMESPACE, "describe", "relocation", FIRST]);
+    shown(&["-n", NAMESPACE, "delete", "relocation", FIRST]);
+}
 
+async fn it_is_lost(projection: &mut Projection, memory: &Memory) {
     // As after the loss of the journal.
-    let third = "plan-0a1b2c3d4e5f.2";
-    memory.accept(third);
-    projection.look(&memory, now()).await.unwrap();
+    memory.accept(THIRD);
+    projection.look(memory, now()).await.unwrap();
     projection.look(&Memory::default(), now()).await.unwrap();
-    let lost = object(third);
+    let lost = object(THIRD);
     assert_eq!((&lost["status"]["state"], &lost["metadata"]["finalizers"]), (&json!("Failed"), &Value::Null));
     shown(&["-n", NAMESPACE, "get", "relocations", "-o", "wide"]);
-    kubectl(&["delete", "namespace", NAMESPACE, "--wait=false"], "").unwrap();
 }

@@ -11,6 +11,7 @@ mod tests;
 use super::rights;
 use crate::args::InstallPlannerArgs;
 use foremesh_kubernetes::{
+    lease::LEASE_NAME,
     moving::MOVING_NAME,
     webhook::{PLACEMENT_CONFIGURATION, WEBHOOK_SECRET},
 };
@@ -43,6 +44,7 @@ pub(super) fn objects(args: &InstallPlannerArgs) -> anyhow::Result<Vec<Value>> {
     objects.push(own(args, "ConfigMap", "foremesh-policies", json!({"data": policies})));
     if args.moves {
         objects.push(own(args, "ConfigMap", MOVING_NAME, json!({})));
+        objects.push(own(args, "Lease", LEASE_NAME, json!({})));
         objects.push(own(args, "Secret", WEBHOOK_SECRET, json!({"type": "Opaque"})));
         objects.push(labelled(json!({
             "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
@@ -64,6 +66,7 @@ pub(super) fn labelled(mut object: Value) -> Value {
 fn own(args: &InstallPlannerArgs, kind: &str, name: &str, rest: Value) -> Value {
     let version = match kind {
         "Deployment" => "apps/v1",
+        "Lease" => "coordination.k8s.io/v1",
         "PeerAuthentication" | "AuthorizationPolicy" => "security.istio.io/v1",
         _ => "v1",
     };

@@ -2,10 +2,13 @@
 use super::{Span, StagingSettings};
 use foremesh_istio::ProxySettings;
 use foremesh_kubernetes::{
-    ClusterSettings, Conventions, lease::LeaseSettings, resources::relocation::Keep, webhook::WebhookAddress,
+    ClusterSettings, Conventions,
+    lease::{LEASE_NAME, LeaseSettings},
+    resources::relocation::Keep,
+    webhook::WebhookAddress,
 };
 use serde::Deserialize;
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf};
 
 /// Shortest time after which a watch of Kubernetes may be called stale.
 const LEAST_STALE_MS: i64 = 120_000;
@@ -144,7 +147,7 @@ const LEASES_MS: std::ops::RangeInclusive<i64> = 5_000..=300_000;
 
 impl Default for LeaderLease {
     fn default() -> Self {
-        Self { name: LeaseSettings::new("", Duration::ZERO).name, duration: Span::from_secs(15) }
+        Self { name: LEASE_NAME.to_owned(), duration: Span::from_secs(15) }
     }
 }
 

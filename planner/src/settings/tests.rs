@@ -1,5 +1,5 @@
 use super::*;
-use foremesh_kubernetes::{ClusterSettings, webhook::WebhookAddress};
+use foremesh_kubernetes::{ClusterSettings, resources::relocation::Keep, webhook::WebhookAddress};
 
 const GOOD: &str = "stateDirectory: state\nplatform: {hosts: hosts.yaml}\npolicies: [policies]\n";
 
@@ -50,6 +50,9 @@ fn one_platform_is_set() {
     let leased = kubernetes(&moves(", service: foremesh}, lease: {name: east, duration: 30s")).moves.unwrap();
     assert_eq!((leased.lease().namespace.as_str(), leased.lease().name.as_str()), ("foremesh", "east"));
     assert_eq!(leased.lease().duration.as_secs(), 30);
+    assert_eq!(inside.relocations.keep(), Keep { for_ms: 7 * 86_400_000, at_most: 50 });
+    let few = kubernetes(&moves(", service: foremesh}, relocations: {keep: 1h, atMost: 3")).moves.unwrap();
+    assert_eq!(few.relocations.keep(), Keep { for_ms: 3_600_000, at_most: 3 });
     for duration in ["4s", "6m", "5500ms"] {
         let written = moves(&format!(", service: foremesh}}, lease: {{duration: {duration}"));
         let problem = read(&written).unwrap_err().to_string();

@@ -72,6 +72,7 @@ fn what_the_planner_fills_is_left_to_it() {
     for (kind, name, field) in [
         ("ConfigMap", MOVING_NAME, "data"),
         ("Secret", WEBHOOK_SECRET, "data"),
+        ("Lease", LEASE_NAME, "spec"),
         ("MutatingWebhookConfiguration", PLACEMENT_CONFIGURATION, "webhooks"),
     ] {
         assert!(of(&objects, kind, name).get(field).is_none(), "{kind} {name}");

@@ -6,6 +6,7 @@ use super::{
     Used::{Usually, When},
 };
 use foremesh_kubernetes::{
+    lease::LEASE_NAME,
     moving::MOVING_NAME,
     webhook::{PLACEMENT_CONFIGURATION, WEBHOOK_SECRET},
 };
@@ -24,7 +25,6 @@ const ROW: Right = Right {
 /// A row about what moves.
 const MOVED: Right = Right { scope: Moved, need: Move, ..ROW };
 const LATER_POLICIES: super::Used = When("policies are taken from the cluster");
-const LATER_MOVES: super::Used = When("moves are shown in the cluster");
 
 /// What the planner may do. There is no right to create or delete what the installation can make once, such as the webhook's
 /// configuration, and none to read a secret but its own.
@@ -210,36 +210,33 @@ pub const RIGHTS: &[Right] = &[
     Right {
         group: "coordination.k8s.io",
         resources: &["leases"],
-        names: &["foremesh"],
-        verbs: &["get", "update", "patch"],
+        names: &[LEASE_NAME],
+        verbs: &["get", "update"],
         scope: Own,
         need: Move,
-        used: When("leader election is there"),
         why: "one planner of several moves",
         ..ROW
     },
     Right {
         group: "foremesh.dev",
         resources: &["relocations"],
-        verbs: &["get", "list", "watch", "create", "patch", "delete"],
+        verbs: &["get", "list", "create", "patch", "delete"],
         need: Move,
-        used: LATER_MOVES,
         why: "moves, as objects that `kubectl` shows",
         ..ROW
     },
     Right {
         group: "foremesh.dev",
-        resources: &["relocations/status", "relocations/finalizers"],
-        verbs: &["patch", "update"],
+        resources: &["relocations/status"],
+        verbs: &["patch"],
         need: Move,
-        used: LATER_MOVES,
         why: "their states",
         ..ROW
     },
     Right {
+        group: "events.k8s.io",
         resources: &["events"],
-        verbs: &["create", "patch"],
-        used: LATER_MOVES,
+        verbs: &["create"],
         why: "what happens in a move, beside what it happens to",
         ..MOVED
     },

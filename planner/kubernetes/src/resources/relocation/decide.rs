@@ -39,7 +39,7 @@ pub enum Write<'a> {
     /// Make the object, and say what there is to say.
     Make(&'a Known),
     /// Write the status; with the rollout, if it is known.
-    Say(&'a Found, Option<&'a Known>, RelocationStatus),
+    Say(&'a Found, Option<&'a Known>, Box<RelocationStatus>),
     /// Let it be deleted.
     LetGo(&'a Found),
     /// Delete it.
@@ -65,7 +65,7 @@ pub fn decide<'a>(known: &'a [Known], found: &'a [Found], keep: Keep, now: Times
         let status =
             RelocationStatus { observed_generation: found.generation, ..known.wanted.status.clone() };
         if found.status.as_ref() != Some(&status) {
-            writes.push(Write::Say(found, Some(known), status));
+            writes.push(Write::Say(found, Some(known), Box::new(status)));
         }
         if known.over && found.is_held {
             writes.push(Write::LetGo(found));
@@ -79,7 +79,7 @@ pub fn decide<'a>(known: &'a [Known], found: &'a [Found], keep: Keep, now: Times
     for found in found.iter().filter(|found| !of_known.contains(&(&found.namespace, &found.name))) {
         if !found.is_over() {
             let before = found.status.clone().unwrap_or_default();
-            writes.push(Write::Say(found, None, lost(&before, now)));
+            writes.push(Write::Say(found, None, Box::new(lost(&before, now))));
         }
         if found.is_held {
             writes.push(Write::LetGo(found));
@@ -103,7 +103,7 @@ fn too_many(found: &[Found], keep: Keep, now: Timestamp) -> Vec<&Found> {
     for found in found.iter().filter(|found| found.is_over() && !found.is_deleted) {
         let since = found.status.as_ref().and_then(|status| status.since.parse::<jiff::Timestamp>().ok());
         // What does not say when it ended is as new as can be, until there are too many.
-        let ended = since.map_or(now.unix_ms(), |since| since.as_millisecond());
+        let ended = since.map_or(now.unix_ms(), jiff::Timestamp::as_millisecond);
         over.entry(&found.namespace).or_default().push((ended, found));
     }
     let mut too_many = Vec::new();

@@ -179,7 +179,10 @@ fn conditions(record: &RolloutRecord) -> Vec<Condition> {
     ]
 }
 
-/// What is said of one whose rollout nobody knows any more.
+/// Reason of the conditions of one whose rollout nobody knows.
+pub(super) const LOST: &str = "Unknown";
+
+/// What is said of one whose rollout nobody knows any more. It is no change of state of that rollout, so it is not counted.
 pub(super) fn lost(before: &RelocationStatus, now: Timestamp) -> RelocationStatus {
     let why = "unknown: the planner that leads knows nothing of it, because its journal was lost or is that of another \
                planner; what was begun of it has been taken back";
@@ -195,7 +198,7 @@ pub(super) fn lost(before: &RelocationStatus, now: Timestamp) -> RelocationStatu
     let condition = |kind: &str, status: &str| Condition {
         kind: kind.to_owned(),
         status: status.to_owned(),
-        reason: "Unknown".to_owned(),
+        reason: LOST.to_owned(),
         message: why.to_owned(),
         last_transition_time: at.clone(),
     };
@@ -206,7 +209,6 @@ pub(super) fn lost(before: &RelocationStatus, now: Timestamp) -> RelocationStatu
         traffic_percent: None,
         since: at.clone(),
         deadline: None,
-        transitions: before.transitions + 1,
         history: history.split_off(left_out),
         conditions: vec![
             condition("Progressing", "False"),

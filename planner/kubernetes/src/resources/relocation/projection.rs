@@ -87,8 +87,11 @@ impl Projection {
         let active = journal.active().await?;
         let mut records: BTreeMap<_, _> =
             active.into_iter().map(|record| (record.id.clone(), record)).collect();
-        let going_on = found.iter().filter(|found| !found.is_over()).map(|found| found.rollout.clone());
-        let ended: BTreeSet<_> = going_on.chain(self.owed.iter().cloned()).collect();
+        let in_doubt = found
+            .iter()
+            .filter(|found| !found.is_over() || found.is_lost())
+            .map(|found| found.rollout.clone());
+        let ended: BTreeSet<_> = in_doubt.chain(self.owed.iter().cloned()).collect();
         self.owed.extend(records.keys().cloned());
         for rollout in ended {
             if !records.contains_key(&rollout)

@@ -2,7 +2,7 @@
 use super::{
     FINALIZER, KIND, Known, PLANNER, PLURAL, ROLLOUT, RelocationStatus,
     event::{About, events},
-    object::Wanted,
+    object::{LOST, Wanted},
 };
 use crate::{
     ClusterError,
@@ -78,6 +78,14 @@ impl Found {
     pub fn is_over(&self) -> bool {
         let last = [Phase::Succeeded, Phase::RolledBack, Phase::Aborted, Phase::Failed];
         self.status.as_ref().is_some_and(|status| last.iter().any(|phase| phase.name() == status.state))
+    }
+}
+
+impl Found {
+    /// Whether it says that nobody knew its rollout. Another planner's journal may know it all the same.
+    pub fn is_lost(&self) -> bool {
+        let conditions = self.status.as_ref().map(|status| &status.conditions);
+        conditions.is_some_and(|all| all.iter().any(|condition| condition.reason == LOST))
     }
 }
 

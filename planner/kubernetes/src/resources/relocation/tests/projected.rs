@@ -168,6 +168,11 @@ async fn what_a_lost_journal_left_is_marked_and_let_go() {
     server.asked();
     projection(&server).look(&Memory::default(), at(70)).await.unwrap();
     assert!(server.asked().iter().all(|asked| asked.starts_with("GET")), "it is said once");
+    // The planner whose rollout it was leads again, and has seen that it was taken back.
+    memory.has(after("r.0", &[&FORTH[..4], &[State::Aborted]].concat()));
+    projection(&server).look(&memory, at(80)).await.unwrap();
+    assert_eq!(status(&server)["state"], "Aborted");
+    assert!(event(&server, "r.0.4").is_some());
 }
 
 #[tokio::test]
