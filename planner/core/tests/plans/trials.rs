@@ -30,10 +30,7 @@ fn ordered(world: &World, limits: Option<&TrialLimits>) -> Result<TrialOrder, Tr
     assert_eq!(serde_json::from_str::<TestedPlan>(&json).unwrap(), tested);
     assert!(!tested.trial(0).unwrap().permits(), "nothing may be touched before the trial");
     assert_eq!(tested.trial(1), None);
-    match tested.trial(0) {
-        Some(Trial::Owed { order }) => Ok((**order).clone()),
-        other => panic!("{other:?}"),
-    }
+    Ok(tested.trial(0).and_then(Trial::owed).unwrap().clone())
 }
 
 fn calls(world: &mut World, callee: &str) {
@@ -86,8 +83,8 @@ fn a_node_like_the_source_stands_for_one_without_room() {
 
 #[test]
 fn what_cannot_be_tried_is_refused_with_a_remedy() {
-    let limits = TrialLimits::default;
     type Change = fn(&mut World);
+    let limits = TrialLimits::default;
     let cases: [(&str, Change, Option<TrialLimits>, &str); 9] = [
         (
             "no staging mesh",

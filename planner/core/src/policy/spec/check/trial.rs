@@ -38,7 +38,7 @@ impl Check {
             Some(TrialSpec::Terms(terms)) if terms.waived_by.is_some() || terms.reason.is_some() => {
                 (self.waiver(terms), None)
             }
-            Some(TrialSpec::Terms(terms)) => (None, self.terms(terms)),
+            Some(TrialSpec::Terms(terms)) => (None, Some(self.terms(terms))),
         }
     }
 
@@ -58,7 +58,7 @@ impl Check {
         Some(Waiver { by: terms.waived_by.clone()?, reason: terms.reason.clone()? })
     }
 
-    fn terms(&mut self, terms: &TrialTermsSpec) -> Option<TrialTerms> {
+    fn terms(&mut self, terms: &TrialTermsSpec) -> TrialTerms {
         if terms.requests.is_empty() {
             let limit = "a trial needs to know which requests it sends";
             let remedy = format!("write `requests: [{{path: /...}}]`, or {WAIVE}");
@@ -89,13 +89,13 @@ impl Check {
             .duration
             .as_ref()
             .and_then(|text| self.duration("spec.trial.duration", text, SHORTEST_MS, LONGEST_MS));
-        Some(TrialTerms {
+        TrialTerms {
             requests: terms.requests.iter().map(checked).collect(),
             port: port.and_then(Result::ok),
             callees,
             copy_secrets: terms.copy_secrets,
             duration_ms,
-        })
+        }
     }
 
     fn request(&mut self, at: &str, request: &TrialRequestSpec) {
