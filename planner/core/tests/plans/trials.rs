@@ -47,7 +47,7 @@ fn a_move_is_tried_at_its_peak_beside_its_source() {
     let order = ordered(&tried(), Some(&TrialLimits::default())).unwrap();
     assert_eq!((order.source.as_str(), order.target.as_str()), ("a", "b"));
     assert!((49.0..52.0).contains(&order.rate_rps) && order.rate_rps >= order.peak_rps, "{order:?}");
-    assert_eq!((order.pairs, order.most_pairs), (2000, 4000));
+    assert_eq!((order.pairs, order.most_pairs), (3000, 6000));
     assert_eq!((order.objective_ms, order.quantile.get()), (250.0, 0.99));
     assert_eq!(order.requests.iter().map(|request| request.weight).collect::<Vec<_>>(), [3, 1]);
     assert_eq!(order.callees, Callees::None);
@@ -68,9 +68,9 @@ fn limits_bound_the_load() {
     let order = ordered(&world, Some(&limits)).unwrap();
     assert!((38.0..43.0).contains(&order.rate_rps), "{order:?}");
 
-    let short = TrialLimits { max_duration_ms: 60_000, ..TrialLimits::default() };
+    let short = TrialLimits { max_duration_ms: 90_000, ..TrialLimits::default() };
     let order = ordered(&tried(), Some(&short)).unwrap();
-    assert_eq!((order.pairs, order.most_pairs), (2000, 2000), "twice as many take 80 s");
+    assert_eq!((order.pairs, order.most_pairs), (3000, 3000), "twice as many take 120 s");
 }
 
 #[test]
