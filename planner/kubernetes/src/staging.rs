@@ -282,6 +282,6 @@ fn refused(wanted: &Wanted, why: &str) -> ClusterError {
 
 /// What the last of an object's conditions says.
 fn said_of(object: &Value, conditions: &str) -> Option<String> {
-    let messages = object["status"][conditions].as_array()?.iter().filter_map(|c| c["message"].as_str());
-    messages.last().map(str::to_owned)
+    let mut messages = object["status"][conditions].as_array()?.iter().filter_map(|c| c["message"].as_str());
+    messages.next_back().map(str::to_owned)
 }

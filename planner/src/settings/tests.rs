@@ -38,6 +38,10 @@ fn one_platform_is_set() {
             "{{kubernetes: {{moves: {{namespace: foremesh, webhook: {{listen: '0.0.0.0:8443'{webhook}}}}}}}}}"
         )
     };
+    let staging = kubernetes("{kubernetes: {staging: {maxRate: 50, maxDuration: 2m}}}").staging.unwrap();
+    let limits = staging.limits();
+    assert_eq!((limits.max_rate_rps, limits.max_duration_ms, limits.warm_up_ms), (50.0, 120_000, 10_000));
+    assert_eq!(StagingSettings::default().limits(), foremesh_core::trial::TrialLimits::default());
     let inside = kubernetes(&moves(", service: foremesh")).moves.unwrap();
     assert_eq!(inside.address(), Some(WebhookAddress::Service { name: "foremesh".into(), port: 443 }));
     assert_eq!(

@@ -104,8 +104,8 @@ async fn a_target_that_fails_ends_it_early() {
 
 #[tokio::test]
 async fn a_slow_target_fails() {
-    let slow = Copy { delay: Duration::from_millis(700), ..Copy::default() };
-    let order = TrialOrder { objective_ms: 300.0, ..order() };
+    let slow = Copy { delay: Duration::from_secs(3), ..Copy::default() };
+    let order = TrialOrder { objective_ms: 1_500.0, ..order() };
     let (verdict, why, _) = verdict(slow, &order).await;
     assert_eq!(verdict, TrialVerdict::Fail, "{why}");
 }

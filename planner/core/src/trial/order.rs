@@ -12,8 +12,8 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Failures at both copies that a latency needs beyond its quantile, so that its spread can be told.
-const BEYOND_QUANTILE: f64 = 20.0;
+/// Requests beyond the quantile that a latency needs, so that a target twice as slow is nearly always told.
+const BEYOND_QUANTILE: f64 = 30.0;
 /// Pairs with which a share of 5 % failures is told from none with 99.9 % confidence, nearly always.
 const LEAST_PAIRS: u64 = 800;
 /// A rate below which nothing is a load, in requests per second.

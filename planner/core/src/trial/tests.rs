@@ -122,6 +122,6 @@ fn a_reader_learns_the_numbers() {
 #[test]
 fn a_farther_quantile_needs_more_pairs() {
     assert_eq!(order_of(0.5, 1.0).pairs, 800);
-    assert_eq!(order_of(0.99, 1.0).pairs, 2000);
-    assert_eq!(order_of(0.99, 1.0).looks(), [500, 1000, 1500, 2000, 4000]);
+    assert_eq!(order_of(0.99, 1.0).pairs, 3000);
+    assert_eq!(order_of(0.99, 1.0).looks(), [750, 1500, 2250, 3000, 6000]);
 }

@@ -28,7 +28,7 @@ async fn kubectl(arguments: &[&str], input: Option<Value>) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A Deployment of the demo application on node-1 with its Service, and a ConfigMap that it needs.
+/// A Deployment of the demo application on node-1 with its Service, and a reference to a map of settings.
 fn deployment(name: &str, env: &Value) -> Value {
     let mut env = env.as_array().unwrap().clone();
     let from = json!({"configMapKeyRef": {"name": "settings", "key": "cpu"}});

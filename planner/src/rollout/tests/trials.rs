@@ -70,7 +70,7 @@ impl StagingMesh for Mesh {
         let count = if comes == Comes::Few { 10 } else { order.pairs };
         let pair = |at: u64| Pair {
             source: Answer { ok: true, latency_ms: 10.0 },
-            target: Answer { ok: comes != Comes::Bad || at % 10 > 0, latency_ms: 11.0 },
+            target: Answer { ok: comes != Comes::Bad || !at.is_multiple_of(10), latency_ms: 11.0 },
         };
         Ok(TrialSamples {
             pairs: (0..count).map(pair).collect(),
@@ -124,10 +124,13 @@ async fn bench(comes: &[Comes], stuck: usize) -> (Bench, Mesh) {
     (bench, mesh)
 }
 
+/// Name, what the trials come to, failing teardowns; the end, how many trials there were, and why.
+type Case = (&'static str, &'static [Comes], usize, &'static str, usize, &'static str);
+
 #[tokio::test(start_paused = true)]
 async fn whatever_comes_of_it_nothing_is_left_and_only_a_pass_goes_on() {
     use Comes::{Bad, Error, Few, Good, Hangs, Kills};
-    let cases: [(&str, &[Comes], usize, &str, usize, &str); 9] = [
+    let cases: [Case; 9] = [
         ("a good target", &[Good], 0, "Succeeded", 1, ""),
         (
             "a failing target",
