@@ -14,6 +14,8 @@ const RATE: u64 = 100;
 const LOAD_SECONDS: u64 = 130;
 /// From the start of the load to the end of the move.
 const MOVED_WITHIN: Duration = Duration::from_secs(125);
+/// Where the planner's volume is.
+const HOME: &str = "node-3";
 const SPACE: &str = "shop";
 const PODS: &str = "app.kubernetes.io/name=foremesh";
 const SETTINGS: &str = "step: 1s\nseason: 24s\nhorizon: 12s\ninterval: 1s\nlateness: 3s\n\
@@ -29,7 +31,7 @@ const POLICY: &str = "apiVersion: foremesh.dev/v1alpha1\nkind: RelocationPolicy\
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_is_installed_moves_with_its_own_rights_and_is_taken_away_without_a_trace() {
     let cluster = Cluster::shared().await;
-    let mut planner = Installed::prepare(cluster, SETTINGS, POLICY).await;
+    let mut planner = Installed::prepare(cluster, HOME, SETTINGS, POLICY).await;
     // Of other tests, whose planners are no pods.
     for other in [
         &["-n", "istio-system", "delete", "serviceaccount", "foremesh", "--ignore-not-found"][..],
@@ -231,7 +233,7 @@ async fn provide_volume(cluster: &Cluster) {
     let volume = format!(
         "{{apiVersion: v1, kind: PersistentVolume, metadata: {{name: by-hand}}, spec: {{capacity: {{storage: 10Gi}}, \
            accessModes: [ReadWriteOnce], storageClassName: by-hand, local: {{path: '{}'}}, nodeAffinity: {{required: \
-           {{nodeSelectorTerms: [{{matchExpressions: [{{key: kubernetes.io/hostname, operator: In, values: [node-3]}}]}}]}}}}}}}}",
+           {{nodeSelectorTerms: [{{matchExpressions: [{{key: kubernetes.io/hostname, operator: In, values: [{HOME}]}}]}}]}}}}}}}}",
         folder.display()
     );
     cluster.apply(&format!("{class}\n---\n{volume}\n")).await.unwrap_or_else(|error| panic!("{error}"));

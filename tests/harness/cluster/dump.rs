@@ -45,7 +45,12 @@ fn at_rest(mut object: Value) -> Value {
             // What the injector says of the pod has times in it.
             said.retain(|name, _| name.contains("foremesh") || name.contains("deletion-cost"));
         }
-        return serde_json::json!([object["metadata"]["labels"], said]);
+        let mut labels = object["metadata"]["labels"].take();
+        if let Some(labels) = labels.as_object_mut() {
+            // Kubernetes tells by them where the pod is.
+            labels.retain(|name, _| !name.starts_with("topology.kubernetes.io/"));
+        }
+        return serde_json::json!([labels, said]);
     }
     if let Some(object) = object.as_object_mut() {
         // Where a service's pods are.
