@@ -216,7 +216,6 @@ pub const RIGHTS: &[Right] = &[
         need: Move,
         used: When("leader election is there"),
         why: "one planner of several moves",
-        ..ROW
     },
     Right {
         group: "foremesh.dev",
