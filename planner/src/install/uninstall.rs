@@ -34,7 +34,9 @@ pub async fn uninstall(args: &UninstallArgs) -> anyhow::Result<ExitCode> {
     };
     if args.dry_run {
         let found = cluster.found().await?;
-        found.iter().for_each(|found| println!("{found}"));
+        for found in &found {
+            println!("{found}");
+        }
         return Ok(if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(3) });
     }
     cluster.at_rest(args.abort.then_some(args.server.as_str())).await?;

@@ -5,9 +5,11 @@ use serde_json::{Value, json};
 
 const GROUP: &str = "rbac.authorization.k8s.io";
 
+type Aggregated = (&'static str, &'static [&'static str], &'static [&'static str], &'static [&'static str]);
+
 /// What is added to the roles that users of a cluster have: name, what it is added to, kinds, verbs. Only the planner
 /// writes relocations.
-const AGGREGATED: [(&str, &[&str], &[&str], &[&str]); 2] = [
+const AGGREGATED: [Aggregated; 2] = [
     (
         "foremesh-view",
         &["view", "edit", "admin"],
@@ -32,7 +34,7 @@ pub fn roles(own: &str, istiod: &str, moves: bool, only_in: &[String]) -> Vec<Va
     let mut objects = Vec::new();
     let everywhere = |name: &str, rules: Vec<Value>| {
         let bound = bound("ClusterRoleBinding", name, None, "ClusterRole", own);
-        if rules.is_empty() { vec![] } else { vec![cluster_role(name, rules), bound] }
+        if rules.is_empty() { vec![] } else { vec![cluster_role(name, &rules), bound] }
     };
     objects.extend(everywhere("foremesh-read", of(Scope::Everywhere, Need::Read)));
     objects.extend(everywhere("foremesh-move", of(Scope::Everywhere, Need::Move)));
@@ -40,7 +42,7 @@ pub fn roles(own: &str, istiod: &str, moves: bool, only_in: &[String]) -> Vec<Va
     if only_in.is_empty() || moved.is_empty() {
         objects.extend(everywhere("foremesh-moved", moved));
     } else {
-        objects.push(cluster_role("foremesh-moved", moved));
+        objects.push(cluster_role("foremesh-moved", &moved));
         objects.extend(
             only_in.iter().map(|at| bound("RoleBinding", "foremesh-moved", Some(at), "ClusterRole", own)),
         );
@@ -67,7 +69,7 @@ fn rule(right: &Right) -> Value {
     rule
 }
 
-fn cluster_role(name: &str, rules: Vec<Value>) -> Value {
+fn cluster_role(name: &str, rules: &[Value]) -> Value {
     labelled(json!({
         "apiVersion": format!("{GROUP}/v1"), "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules
     }))
@@ -86,9 +88,9 @@ fn bound(kind: &str, name: &str, at: Option<&str>, role: &str, own: &str) -> Val
     binding
 }
 
-fn aggregated((name, to, kinds, verbs): &(&str, &[&str], &[&str], &[&str])) -> Value {
+fn aggregated((name, to, kinds, verbs): &Aggregated) -> Value {
     let rule = json!({"apiGroups": ["foremesh.dev"], "resources": kinds, "verbs": verbs});
-    let mut role = cluster_role(name, vec![rule]);
+    let mut role = cluster_role(name, &[rule]);
     for to in *to {
         role["metadata"]["labels"][format!("{GROUP}/aggregate-to-{to}")] = json!("true");
     }
