@@ -164,7 +164,9 @@ pub fn owe(
             Some(waiver) => {
                 Trial::Waived { by: waiver.by.clone(), reason: waiver.reason.clone(), at: inputs.now }
             }
-            None => Trial::Owed { order: Box::new(order(planned, plan.prediction_of(planned), policy, inputs, staging)?) },
+            None => Trial::Owed {
+                order: Box::new(order(planned, plan.prediction_of(planned), policy, inputs, staging)?),
+            },
         });
     }
     let (plan, predictions) = plan.into_parts();

@@ -20,10 +20,12 @@ impl Cluster {
         let items = list["items"].as_array().ok_or("no list of objects")?;
         let mut dump = BTreeMap::new();
         for item in items {
-            let mut name = format!("{} {}", item["kind"], item["metadata"]["name"]).replace('"', "");
-            if let Some(namespace) = item["metadata"]["namespace"].as_str() {
-                name += &format!(" of {namespace}");
-            }
+            let meta = &item["metadata"];
+            let mut name = match meta["namespace"].as_str() {
+                Some(namespace) => format!("{} {} of {namespace}", item["kind"], meta["name"]),
+                None => format!("{} {}", item["kind"], meta["name"]),
+            };
+            name = name.replace('"', "");
             if item["kind"] == "Pod" && !item["metadata"]["ownerReferences"].is_null() {
                 // Pods come and go, and one that was moved is another one: what is said of it must be the same.
                 let owner = &item["metadata"]["ownerReferences"][0];

@@ -215,6 +215,7 @@ pub const RIGHTS: &[Right] = &[
         scope: Own,
         need: Move,
         why: "one planner of several moves",
+        ..ROW
     },
     Right {
         group: "foremesh.dev",
