@@ -152,7 +152,7 @@ async fn it_is_reached_by_the_mesh_alone(
 /// The pod ends by itself when it is asked to, and the next one knows what was moved.
 async fn its_history_outlives_its_pod(planner: &mut Installed, cluster: &Cluster) {
     let known = moves(planner).await;
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     let gone = ["-n", "foremesh", "delete", "pod", "-l", PODS, "--wait=true"];
     cluster.kubectl(&gone).await.expect("the pod goes");
     // Half of what it is given before it is killed.
@@ -183,10 +183,10 @@ fn its_rights_are_what_it_uses(planner: &Installed) {
         if of.is_null() {
             continue;
         }
-        let mut resource = text(&of["resource"]);
-        if let Some(sub) = of["subresource"].as_str() {
-            resource += &format!("/{sub}");
-        }
+        let resource = match of["subresource"].as_str() {
+            Some(sub) => format!("{}/{sub}", text(&of["resource"])),
+            None => text(&of["resource"]),
+        };
         asked.insert((
             text(&of["apiGroup"]),
             resource,

@@ -8,7 +8,7 @@ const WITHIN: Duration = Duration::from_secs(30);
 const PROBLEM: &str = "application/problem+json";
 
 /// Every path that a planner serves, with a method and a request that it understands.
-const SERVED: [(&str, &str, &str); 40] = [
+const SERVED: [(&str, &str, &str); 41] = [
     ("get", "/api/v1/services", "/api/v1/services"),
     ("get", "/api/v1/services/{id}", "/api/v1/services/shop"),
     ("get", "/api/v1/services/{id}/forecast", "/api/v1/services/shop/forecast"),
