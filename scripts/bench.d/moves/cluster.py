@@ -166,7 +166,7 @@ class Planner:
         )
         self.start()
         objects = self.command("install", "sidecars", "--into", SPACE, "--planner", f"foremesh.{HOME}.svc.cluster.local",
-                               "--interval", interval)
+                               "--interval", interval, "--module-port", "8700")
         kubectl("apply", "-f", "-", text=objects)
 
     def start(self):
