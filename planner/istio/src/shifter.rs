@@ -3,7 +3,7 @@ use crate::{
     Goal, Host, IstioError, Kind, Location, Objects, Proxies, Reason, Shares, Write,
     api::{Api, Written},
     check::Found,
-    objects::{list, name, text},
+    objects::{list, name, namespace, text},
     pods,
     proxies::Expected,
     route,
@@ -116,6 +116,14 @@ impl Shifter {
         Ok(())
     }
 
+    /// Those of some services whose routes or rules hold something of a move.
+    ///
+    /// # Errors
+    /// When the API server cannot be asked.
+    pub async fn changed(&self, of: &BTreeSet<ServiceId>) -> Result<BTreeSet<ServiceId>, IstioError> {
+        Ok(changed(&self.api.objects().await?, of))
+    }
+
     /// The pods of a service, each with a location.
     async fn located(
         &self,
@@ -168,6 +176,18 @@ impl Shifter {
         let expected = Expected::Endpoints(filled(objects, host, shares, &pods)?);
         self.proxies.have(host, &expected).await
     }
+}
+
+/// The services that objects say they were changed for.
+pub(crate) fn changed(objects: &Objects, of: &BTreeSet<ServiceId>) -> BTreeSet<ServiceId> {
+    let all = objects.virtual_services.iter().chain(&objects.destination_rules);
+    let said: Vec<(String, &str)> =
+        all.filter_map(|object| Some((crate::record::of(object)?.host, namespace(object)))).collect();
+    let is_said = |service: &&ServiceId| {
+        let host = Host::of(service);
+        host.is_ok_and(|host| said.iter().any(|(name, within)| host.is(name, within)))
+    };
+    of.iter().filter(is_said).cloned().collect()
 }
 
 fn busy(host: &Host, what: &str) -> IstioError {

@@ -144,6 +144,27 @@ impl Kubernetes {
             }
         }
         moves.relocate.sweep(&kept).await?;
+        self.restore_unlisted(moves, &kept).await
+    }
+
+    /// Takes routes away that were made for a move which did not come as far as the list.
+    async fn restore_unlisted(
+        &self,
+        moves: &Moves,
+        kept: &BTreeSet<WorkloadId>,
+    ) -> Result<(), PlatformError> {
+        let snapshot = self.cluster.snapshot().await?;
+        let services = snapshot.workloads.values().map(|workload| workload.service.clone()).collect();
+        let changed = moves.shifter.changed(&services).await?;
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let theirs = kept.iter().map(|workload| service_of(&snapshot, workload));
+        let theirs = theirs.collect::<Result<BTreeSet<ServiceId>, _>>()?;
+        for service in changed.difference(&theirs) {
+            tracing::warn!(%service, "a route of a move of which nothing is known is taken away");
+            moves.shifter.restore(service).await?;
+        }
         Ok(())
     }
 }

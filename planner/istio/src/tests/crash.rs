@@ -1,5 +1,7 @@
 //! The planner is killed between any two writes.
 use super::*;
+use crate::shifter::changed;
+use std::collections::BTreeSet;
 
 #[test]
 fn what_was_begun_is_ended_the_same_from_any_write_on() {
@@ -49,5 +51,32 @@ fn on_the_way_out_the_routes_go_before_the_subsets() {
             kinds[1..kinds.len() - 1].iter().all(|kind| *kind == Kind::VirtualService),
             "{name}: {kinds:?}"
         );
+    }
+}
+
+/// Whoever finds nothing of a move but its objects can still tell whose they are.
+#[test]
+fn objects_tell_for_which_service_they_were_changed() {
+    let (host, shares) = (host(), shares(100, 0, 0));
+    let other = ServiceId::new("other.shop.svc.cluster.local");
+    let services = BTreeSet::from([ServiceId::new(HOST), other]);
+    let short = rule("theirs", json!({"host": "web"}));
+    for (name, rules) in [("our own", Vec::new()), ("the user's, by its short name", vec![short])] {
+        let mut objects = mesh(&[], &rules);
+        assert_eq!(changed(&objects, &services), BTreeSet::new(), "{name}: before");
+        let goal = Goal::Split(shares.clone());
+        while let Some(write) = goal.next(&objects, &host).unwrap() {
+            apply(&mut objects, &write);
+            // From the first write on.
+            assert_eq!(
+                changed(&objects, &services),
+                BTreeSet::from([ServiceId::new(HOST)]),
+                "{name}: {write:?}"
+            );
+        }
+        while let Some(write) = Goal::Restored.next(&objects, &host).unwrap() {
+            apply(&mut objects, &write);
+        }
+        assert_eq!(changed(&objects, &services), BTreeSet::new(), "{name}: after");
     }
 }
