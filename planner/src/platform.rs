@@ -141,6 +141,20 @@ pub trait Relocator: Send + Sync + Debug {
         replica: &ReplicaId,
     ) -> Result<bool, PlatformError>;
 
+    /// Whether somebody else replaces the replicas of what moves, and how that is seen. The move cannot go on then, nor back.
+    ///
+    /// # Errors
+    /// When it could not be asked.
+    async fn overtaken(&self, _workload: &WorkloadId) -> Result<Option<String>, PlatformError> {
+        Ok(None)
+    }
+
+    /// Takes away everything that is there for the move of a workload, weights first, and leaves its replicas to whoever
+    /// replaces them. Only asked for after [`Self::overtaken`].
+    async fn let_go(&self, _workload: &WorkloadId) -> Result<(), PlatformError> {
+        Ok(())
+    }
+
     /// Stops a replica, and is content when there is none. The name is missing when the start was interrupted before it
     /// was known; then whatever was started for this workload on this node is meant.
     async fn retire(

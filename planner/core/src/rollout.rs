@@ -126,6 +126,8 @@ pub enum Stage {
     Drain,
     /// Stops the replica on the target.
     Stop,
+    /// Takes away what is there for the move, from any state: somebody else replaces both ends.
+    LetGo,
 }
 
 impl State {
@@ -194,6 +196,7 @@ impl fmt::Display for State {
                     Stage::Shift => "shift",
                     Stage::Drain => "drain",
                     Stage::Stop => "stop",
+                    Stage::LetGo => "let go",
                 };
                 write!(f, "RollingBack({stage}, from {from})")
             }

@@ -202,6 +202,18 @@ impl Relocate {
         Ok(ready::ready(pod.as_ref(), node.as_str(), &services, &slices))
     }
 
+    /// Whether the pods of a move are replaced by others, and how that is seen: the template was changed, or neither the old
+    /// pods nor the new one are there any more.
+    ///
+    /// # Errors
+    /// When it could not be asked.
+    pub async fn overtaken(&self, workload: &WorkloadId) -> Result<Option<String>, RelocateError> {
+        let (namespace, name) = names(workload)?;
+        let Some(entry) = self.list.get(workload).await? else { return Ok(None) };
+        let seen = self.api.seen(namespace, name).await?;
+        Ok(decide::overtaken(&At { workload, entry: Some(&entry), seen: &seen, late: false, raised: false }))
+    }
+
     /// Stops one of the two replicas of a move: the new one, on the node that it went to, or the old one. It returns when
     /// it is gone. It is content when nothing is moved and there is no such replica.
     ///

@@ -113,6 +113,14 @@ impl<P: Relocator> Relocator for Fenced<P> {
         self.platform.is_ready(workload, node, replica).await
     }
 
+    async fn overtaken(&self, workload: &WorkloadId) -> Result<Option<String>, PlatformError> {
+        self.platform.overtaken(workload).await
+    }
+
+    async fn let_go(&self, workload: &WorkloadId) -> Result<(), PlatformError> {
+        self.guard(workload.as_str(), self.platform.let_go(workload)).await
+    }
+
     async fn retire(
         &self,
         workload: &WorkloadId,

@@ -211,6 +211,17 @@ impl Relocator for Kubernetes {
         Ok(self.moves(workload.as_str())?.relocate.is_ready(workload, node, replica).await?)
     }
 
+    async fn overtaken(&self, workload: &WorkloadId) -> Result<Option<String>, PlatformError> {
+        Ok(self.moves(workload.as_str())?.relocate.overtaken(workload).await?)
+    }
+
+    async fn let_go(&self, workload: &WorkloadId) -> Result<(), PlatformError> {
+        let moves = self.moves(workload.as_str())?;
+        let service = service_of(&self.cluster.snapshot().await?, workload)?;
+        moves.shifter.restore(&service).await?;
+        Ok(moves.relocate.abandon(workload).await?)
+    }
+
     async fn retire(
         &self,
         workload: &WorkloadId,

@@ -10,15 +10,19 @@ use std::{
     collections::BTreeMap,
     error::Error,
     sync::{Arc, Mutex as SyncMutex, OnceLock, PoisonError},
+    time::Duration,
 };
 use tokio::{
     sync::{Mutex, Notify, watch},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 /// Steps of one rollout in one go. A calm rollout makes two or three between waits; the limit keeps a world that changes
 /// with every look from holding the loop.
 const STEPS_AT_ONCE: usize = 32;
+
+/// How often is looked, while something is done, whether somebody else replaces the replicas.
+const OVERTAKEN_EVERY: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -154,10 +158,16 @@ impl Shared {
     async fn act(&self, live: &mut Live, action: Action) -> Result<(), RolloutError> {
         tracing::info!(rollout = %live.record.id, state = %live.record.state, ?action, "rollout acts");
         let limit = durations::of_ms(self.settings.action_timeout);
-        let outcome = match timeout(limit, self.carry_out(&live.record, action)).await {
-            Ok(Ok(target)) => Ok(target),
-            Ok(Err(error)) => Err(in_full(&error)),
-            Err(_) => Err(format!("it did not end within {limit:?} (`actionTimeout`)")),
+        let outcome = tokio::select! {
+            done = timeout(limit, self.carry_out(&live.record, action)) => match done {
+                Ok(Ok(target)) => Ok(target),
+                Ok(Err(error)) => Err(in_full(&error)),
+                Err(_) => Err(format!("it did not end within {limit:?} (`actionTimeout`)")),
+            },
+            // What is waited for may never come then, and traffic must not wait with it.
+            seen = self.overtaken(&live.record), if action != Action::LetGo => {
+                Err(format!("it was left, because somebody else replaces the replicas: {seen}"))
+            }
         };
         if outcome.is_err()
             && let Some(why) = self.not_leading()
@@ -185,6 +195,18 @@ impl Shared {
         Ok(())
     }
 
+    /// Ready when somebody else replaces the replicas of what moves.
+    async fn overtaken(&self, record: &RolloutRecord) -> String {
+        loop {
+            sleep(OVERTAKEN_EVERY).await;
+            match self.ports.relocator.overtaken(&record.relocation.workload).await {
+                Ok(Some(seen)) => return seen,
+                Ok(None) => {}
+                Err(error) => tracing::debug!(rollout = %record.id, %error, "platform could not be asked"),
+            }
+        }
+    }
+
     /// Does one thing; returns the name of the replica on the target when that was started.
     async fn carry_out(
         &self,
@@ -206,6 +228,7 @@ impl Shared {
                 relocator.retire(workload, to, record.target.as_ref()).await?;
                 self.ports.traffic.restore(service).await?;
             }
+            Action::LetGo => relocator.let_go(workload).await?,
             Action::StopSource => {
                 relocator.retire(workload, from, Some(replica)).await?;
                 self.ports.traffic.restore(service).await?;

@@ -47,14 +47,23 @@ impl Look<'_> {
                 Observation { weights, validity, ..Observation::default() }
             }
             Phase::Surging | Phase::Ramping | Phase::Draining | Phase::Settling | Phase::RollingBack => {
-                let (target_ready, source_ready, weights, gate, drained) = tokio::join!(
+                let (overtaken, target_ready, source_ready, weights, gate, drained) = tokio::join!(
+                    self.overtaken(),
                     self.target_ready(),
                     self.source_ready(),
                     self.weights(),
                     self.gate(),
                     self.drained()
                 );
-                Observation { target_ready, source_ready, weights, gate, drained, ..Observation::default() }
+                Observation {
+                    overtaken,
+                    target_ready,
+                    source_ready,
+                    weights,
+                    gate,
+                    drained,
+                    ..Observation::default()
+                }
             }
             _ => Observation::default(),
         }
@@ -63,6 +72,11 @@ impl Look<'_> {
     /// The answer, if there is one in time.
     async fn answered<T>(&self, question: impl Future<Output = T>) -> Option<T> {
         timeout(durations::of_ms(self.settings.probe_timeout), question).await.ok()
+    }
+
+    async fn overtaken(&self) -> Option<String> {
+        let asked = self.ports.relocator.overtaken(&self.record.relocation.workload);
+        self.known("replaced by others", self.answered(asked).await).flatten()
     }
 
     async fn target_ready(&self) -> Option<bool> {

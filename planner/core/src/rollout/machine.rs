@@ -22,6 +22,9 @@ pub fn step(record: &RolloutRecord, seen: &Observation, limits: &Limits, now: Ti
     if record.relocation.is_shift() {
         return shift::step(&at);
     }
+    if let Some(next) = at.overtaken() {
+        return next;
+    }
     match record.state {
         State::Pending => at.pending(),
         State::Trial => at.trial(),
@@ -35,6 +38,7 @@ pub fn step(record: &RolloutRecord, seen: &Observation, limits: &Limits, now: Ti
             Stage::Shift => rolling_back::shift(&at, from, aborted),
             Stage::Drain => rolling_back::drain(&at, from, aborted),
             Stage::Stop => rolling_back::stop(&at, from, aborted),
+            Stage::LetGo => rolling_back::let_go(&at, aborted),
         },
         State::Succeeded | State::RolledBack | State::Aborted | State::Failed => Next::Finished,
     }
@@ -118,6 +122,21 @@ impl Moment<'_> {
             _ => return None,
         };
         Some(Next::Transition { to, why })
+    }
+
+    /// Traffic that is shared out between two replicas which somebody else replaces would go to nobody in the end.
+    fn overtaken(&self) -> Option<Next> {
+        let seen = self.seen.overtaken.as_ref()?;
+        let (from, aborted) = match self.record.state {
+            State::RollingBack { stage: Stage::LetGo, .. } => return None,
+            State::RollingBack { from, aborted, .. } => (from, aborted),
+            State::Surging | State::Ramping { .. } | State::Draining | State::Settling { .. } => {
+                (self.record.state.phase(), false)
+            }
+            _ => return None,
+        };
+        let why = format!("the move is given up, because somebody else replaces the replicas: {seen}");
+        Some(Next::Transition { to: State::RollingBack { from, stage: Stage::LetGo, aborted }, why })
     }
 
     pub(super) fn pending(&self) -> Next {

@@ -24,6 +24,8 @@ pub enum Action {
     StopTarget,
     /// Stop the replica on the source.
     StopSource,
+    /// Take away all that is there for the move, and leave the replicas to whoever replaces them.
+    LetGo,
 }
 
 /// How the last try of an action in this state went.
@@ -78,6 +80,9 @@ pub struct Observation {
     pub predecessor: Option<Predecessor>,
     /// An operator asked to stop.
     pub abort: Option<AbortRequest>,
+    /// Somebody else replaces the replicas of what moves, and how that is seen: source and target will both be gone, whatever
+    /// weights they have.
+    pub overtaken: Option<String>,
     /// Whether the replica on the target answers its ready check.
     pub target_ready: Option<bool>,
     /// Whether the replica on the source answers its ready check.

@@ -80,6 +80,23 @@ pub(super) fn stop(at: &Moment<'_>, from: Phase, aborted: bool) -> Next {
     at.wait(format!("an answer whether the source on {source} is ready and has the traffic"))
 }
 
+/// No way back is left, because both ends are replaced: everybody gets traffic as if nothing had been moved.
+pub(super) fn let_go(at: &Moment<'_>, aborted: bool) -> Next {
+    if at.seen.did(Action::LetGo) {
+        let to = if aborted { State::Aborted } else { State::RolledBack };
+        return at.go(to, "nothing of the move is left, and the replicas are those of whoever replaced them");
+    }
+    if at.is_late() {
+        let why = format!(
+            "what was there for the move could not be taken away: {}. Left: weights, and perhaps a replica too many. Remedy: see \
+             what the error names; a planner that starts anew takes it away",
+            at.seen.last_error(),
+        );
+        return Next::Transition { to: State::Failed, why };
+    }
+    at.perform(Action::LetGo)
+}
+
 /// Back to the weights, when the source stopped answering or someone changed the weights meanwhile.
 fn source_lost(at: &Moment<'_>, from: Phase, aborted: bool) -> Option<Next> {
     let why = if at.seen.source_ready == Some(false) {

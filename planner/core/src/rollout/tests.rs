@@ -10,6 +10,7 @@ use crate::{
 };
 use proptest::prelude::*;
 
+mod overtaken;
 mod shifts;
 mod trials;
 
@@ -191,7 +192,7 @@ impl World {
 
     fn carry_out(&mut self, action: Action) {
         match action {
-            Action::Prepare | Action::TryMove => {}
+            Action::Prepare | Action::TryMove | Action::LetGo => {}
             Action::StartTarget => (self.target_started, self.target_answers) = (true, true),
             Action::StartSource => (self.source_started, self.source_answers) = (true, true),
             Action::StopTarget => (self.target_started, self.target_answers) = (false, false),
@@ -239,6 +240,7 @@ impl Run {
         let probe = |kind: u8, truth: bool| (kind < 6).then_some(truth);
         let who_why = || AbortRequest { who: "sre".to_owned(), why: "no".to_owned(), at: self.now };
         Observation {
+            overtaken: None,
             validity: match turn.validity {
                 0..=9 => Some(Validity::Holds),
                 10 => None,
@@ -340,6 +342,7 @@ impl Run {
                 prop_assert_eq!(seen.source_ready, Some(true));
                 prop_assert_eq!(seen.weights, Some(traffic.before));
             }
+            Action::LetGo => prop_assert!(seen.overtaken.is_some(), "nobody replaces anything"),
             Action::TryMove | Action::Prepare | Action::StartTarget | Action::StartSource => {}
         }
         let (works, error) = match turn.action {

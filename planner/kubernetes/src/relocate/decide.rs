@@ -202,6 +202,15 @@ impl<'a> At<'a> {
         self.seen.live().any(|pod| !pod.current)
     }
 
+    /// Neither a pod from before nor the new one is there.
+    fn is_lost(&self, entry: &Moved) -> bool {
+        let ours = |pod: &Pod| {
+            let named = |replica: &ReplicaId| replica.as_str() == pod.name;
+            entry.known.iter().any(named) || entry.target.as_ref().is_some_and(named)
+        };
+        self.seen.live().next().is_some() && !self.seen.live().any(ours)
+    }
+
     /// The mark that makes a pod the first to go, unless it has it.
     pub(super) fn first_to_go(&self, pod: &Pod) -> Option<Mark> {
         let others = self.seen.live().filter(|other| other.name != pod.name).map(Pod::cost).min();
@@ -231,4 +240,15 @@ impl<'a> At<'a> {
 /// Changes nothing of a pod yet.
 pub(super) fn mark(pod: &Pod) -> Mark {
     Mark { pod: pod.name.clone(), uid: pod.uid.clone(), ..Mark::default() }
+}
+
+/// Whether the pods of a move are replaced, and how that is seen.
+pub(super) fn overtaken(at: &At<'_>) -> Option<String> {
+    let entry = at.entry?;
+    if at.rolls_out() {
+        let old = at.seen.live().filter(|pod| !pod.current).count();
+        return Some(format!("the pod template was changed, and {old} pods of before it go"));
+    }
+    at.is_lost(entry)
+        .then(|| "neither the pods of before the move nor its new one are there any more".to_owned())
 }

@@ -377,3 +377,45 @@ fn the_wrong_replica_is_an_error_that_says_so() {
     );
     assert_eq!(world.live(), ["p1"], "nothing more is taken");
 }
+
+fn overtaken(world: &mut World) -> Option<String> {
+    let seen = std::cell::RefCell::new(None);
+    call(world, 0, &|at| {
+        seen.replace(decide::overtaken(at));
+        Step::Done(None)
+    })
+    .unwrap();
+    seen.into_inner()
+}
+
+/// Pods that a new template brings have neither the traffic nor the names of a move.
+#[test]
+fn a_move_whose_pods_are_replaced_is_overtaken() {
+    let mut world = World::with(2);
+    assert_eq!(overtaken(&mut world), None, "nothing moves");
+    let target = place(&mut world, 0).unwrap();
+    settle(&mut world);
+    assert_eq!(overtaken(&mut world), None, "both ends are there");
+
+    let mut lost = world.clone();
+    lost.pods.retain(|pod| pod.name != "p1");
+    assert_eq!(overtaken(&mut lost), None, "others of before are there");
+    lost.pods.retain(|pod| pod.name == target.as_str());
+    assert_eq!(overtaken(&mut lost), None, "the new one is there");
+
+    let mut changed = world.clone();
+    changed.pods[0].current = false;
+    let said = overtaken(&mut changed).unwrap();
+    assert_eq!(said, "the pod template was changed, and 1 pods of before it go");
+
+    for pod in &mut world.pods {
+        pod.name = format!("{}-anew", pod.name);
+    }
+    let said = overtaken(&mut world).unwrap();
+    assert_eq!(said, "neither the pods of before the move nor its new one are there any more");
+    // And that is the end of it: one of them is one too many.
+    leave(&mut world, 0, &|at, entry| Ok(decide::forsaken(at, entry))).unwrap();
+    release(&mut world, 0).unwrap();
+    settle(&mut world);
+    nothing_left(&world, 2, "overtaken");
+}
