@@ -116,6 +116,18 @@ impl Shifter {
         Ok(())
     }
 
+    /// Whether the routes of a move give traffic to none of the pods that are ready, although there are some.
+    ///
+    /// # Errors
+    /// When the API server cannot be asked.
+    pub async fn starves(&self, service: &ServiceId) -> Result<bool, IstioError> {
+        let host = Host::of(service)?;
+        let pods = self.api.pods(&host).await?;
+        let Some(shares) = in_force(&self.api.objects().await?, &host) else { return Ok(false) };
+        let nobody = pods::weights(&pods, Some(&shares)).values().all(|weight| *weight == 0);
+        Ok(nobody && pods.iter().any(pods::is_ready))
+    }
+
     /// Those of some services whose routes or rules hold something of a move.
     ///
     /// # Errors

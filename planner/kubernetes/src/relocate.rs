@@ -209,9 +209,9 @@ impl Relocate {
     /// When it could not be asked.
     pub async fn overtaken(&self, workload: &WorkloadId) -> Result<Option<String>, RelocateError> {
         let (namespace, name) = names(workload)?;
-        let Some(entry) = self.list.get(workload).await? else { return Ok(None) };
-        let seen = self.api.seen(namespace, name).await?;
-        Ok(decide::overtaken(&At { workload, entry: Some(&entry), seen: &seen, late: false, raised: false }))
+        let (entry, seen) = (self.list.get(workload).await?, self.api.seen(namespace, name).await?);
+        let at = At { workload, entry: entry.as_ref(), seen: &seen, late: false, raised: false };
+        Ok(decide::overtaken(&at))
     }
 
     /// Stops one of the two replicas of a move: the new one, on the node that it went to, or the old one. It returns when

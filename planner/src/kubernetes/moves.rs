@@ -212,7 +212,14 @@ impl Relocator for Kubernetes {
     }
 
     async fn overtaken(&self, workload: &WorkloadId) -> Result<Option<String>, PlatformError> {
-        Ok(self.moves(workload.as_str())?.relocate.overtaken(workload).await?)
+        let moves = self.moves(workload.as_str())?;
+        if let Some(seen) = moves.relocate.overtaken(workload).await? {
+            return Ok(Some(seen));
+        }
+        let service = service_of(&self.cluster.snapshot().await?, workload)?;
+        let starves = moves.shifter.starves(&service).await?;
+        Ok(starves
+            .then(|| format!("the routes of `{service}` give traffic to none of its pods that are ready")))
     }
 
     async fn let_go(&self, workload: &WorkloadId) -> Result<(), PlatformError> {

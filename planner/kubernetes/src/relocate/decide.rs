@@ -244,11 +244,10 @@ pub(super) fn mark(pod: &Pod) -> Mark {
 
 /// Whether the pods of a move are replaced, and how that is seen.
 pub(super) fn overtaken(at: &At<'_>) -> Option<String> {
-    let entry = at.entry?;
     if at.rolls_out() {
         let old = at.seen.live().filter(|pod| !pod.current).count();
         return Some(format!("the pod template was changed, and {old} pods of before it go"));
     }
-    at.is_lost(entry)
+    at.is_lost(at.entry?)
         .then(|| "neither the pods of before the move nor its new one are there any more".to_owned())
 }
