@@ -77,9 +77,10 @@ pub enum Command {
     /// Lists relocations with their state, newest first.
     Moves(QueryArgs),
     /// Stops a running relocation and takes it back.
-    Abort(AbortArgs),
+    Abort(RelocationArgs),
     /// Takes a relocation that has succeeded back, as a move of its own.
-    Undo(UndoArgs),
+    #[command(after_help = UNDO_HELP)]
+    Undo(RelocationArgs),
     /// Lists, makes, cancels and checks known events.
     #[command(subcommand)]
     Calendar(CalendarCommand),
@@ -240,26 +241,9 @@ pub struct AccuracyArgs {
     pub query: QueryArgs,
 }
 
-/// Arguments of `foremesh abort`.
+/// Arguments of `foremesh abort` and `foremesh undo`.
 #[derive(Debug, ClapArgs)]
-pub struct AbortArgs {
-    /// The relocation's id, as `foremesh moves` shows it.
-    pub relocation: String,
-    /// Why, for the audit trail.
-    #[arg(long)]
-    pub reason: String,
-    /// Who, for the audit trail.
-    #[arg(long, env = "USER", default_value = "unknown")]
-    pub by: String,
-    /// The planner and the output.
-    #[command(flatten)]
-    pub query: QueryArgs,
-}
-
-/// Arguments of `foremesh undo`.
-#[derive(Debug, ClapArgs)]
-#[command(after_help = UNDO_HELP)]
-pub struct UndoArgs {
+pub struct RelocationArgs {
     /// The relocation's id, as `foremesh moves` shows it.
     pub relocation: String,
     /// Why, for the audit trail.

@@ -12,7 +12,7 @@ pub use regressors::regressors;
 pub use simulate::{plan, simulate};
 
 use crate::{
-    args::{AbortArgs, AccuracyArgs, ForecastArgs, Output, QueryArgs},
+    args::{AccuracyArgs, ForecastArgs, Output, QueryArgs, RelocationArgs},
     client::request,
 };
 use comfy_table::{Table, presets};
@@ -219,7 +219,7 @@ pub async fn moves(args: &QueryArgs) -> anyhow::Result<ExitCode> {
 ///
 /// # Errors
 /// When the planner does not answer, or the relocation is over already.
-pub async fn abort(args: &AbortArgs) -> anyhow::Result<ExitCode> {
+pub async fn abort(args: &RelocationArgs) -> anyhow::Result<ExitCode> {
     let query = format!("by={}&reason={}", escape(&args.by), escape(&args.reason));
     let path = format!("/api/v1/relocations/{}/abort?{query}", args.relocation);
     let answer = request(&args.query.server, Method::POST, &path).await?;

@@ -17,6 +17,7 @@ mod mapping;
 pub mod moving;
 mod objects;
 pub mod relocate;
+mod request;
 pub mod resources;
 mod served;
 mod settings;

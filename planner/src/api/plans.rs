@@ -1,7 +1,7 @@
 //! Plans: which were made, what became of them, and a human's yes to one that waits.
 use super::{ApiState, fault, payload, query::Query, time_text::rfc3339};
 use crate::{
-    approvals::{ApproveError, plan_in},
+    approvals::{ApproveError, Begun, plan_in},
     audit::{Entry, Kind},
     causes::chain,
     problem::{FieldProblem, Problem},
@@ -12,13 +12,7 @@ use axum::{
     extract::{Path, State},
     http::{HeaderMap, StatusCode},
 };
-use foremesh_core::{
-    ids::PlanId,
-    latency::in_ms,
-    plan::{Move, Plan},
-    policy::Mode,
-    time::Timestamp,
-};
+use foremesh_core::{ids::PlanId, latency::in_ms, plan::Move, policy::Mode, time::Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use utoipa::{IntoParams, ToSchema};
@@ -237,9 +231,14 @@ pub(super) struct Approved {
 }
 
 impl Approved {
-    pub(super) fn new(plan: &Plan, by: String, relocations: Vec<String>) -> Self {
-        let moves = plan.moves.iter().map(Move::in_words).collect();
-        Self { plan: plan.id.to_string(), approved_by: by, moves, relocations }
+    pub(super) fn new(begun: &Begun, by: String) -> Self {
+        let Begun { plan, rollouts } = begun;
+        Self {
+            plan: plan.id.to_string(),
+            approved_by: by,
+            moves: plan.moves.iter().map(Move::in_words).collect(),
+            relocations: rollouts.iter().map(ToString::to_string).collect(),
+        }
     }
 }
 
@@ -264,8 +263,7 @@ pub(super) async fn approve(
     let Yes { by, reason } = Yes::read(&headers, body).await?;
     let begun =
         state.approvals.approve(PlanId::new(id), by.clone(), reason).await.map_err(|e| problem(&e))?;
-    let relocations = begun.rollouts.iter().map(ToString::to_string).collect();
-    Ok((StatusCode::ACCEPTED, Json(Approved::new(&begun.plan, by, relocations))))
+    Ok((StatusCode::ACCEPTED, Json(Approved::new(&begun, by))))
 }
 
 fn limited(field: &str, text: &str, least: usize, most: usize) -> Result<(), Problem> {

@@ -276,6 +276,5 @@ pub(super) async fn undo(
         UndoError::NotBegun(ApproveError::Rollouts(error)) => problem(error),
         UndoError::NotBegun(error) => not_begun(error),
     })?;
-    let relocations = begun.rollouts.iter().map(ToString::to_string).collect();
-    Ok((StatusCode::ACCEPTED, Json(Approved::new(&begun.plan, by, relocations))))
+    Ok((StatusCode::ACCEPTED, Json(Approved::new(&begun, by))))
 }

@@ -1,7 +1,7 @@
 //! `foremesh approve` and `foremesh undo`: what waits for a human, and what is begun because one says so.
 use super::{items, print, rows, text};
 use crate::{
-    args::{ApproveArgs, QueryArgs, UndoArgs},
+    args::{ApproveArgs, QueryArgs, RelocationArgs},
     client::{ClientError, request, send},
 };
 use foremesh_core::duration::in_words;
@@ -32,7 +32,7 @@ pub async fn approve(args: &ApproveArgs) -> anyhow::Result<ExitCode> {
 ///
 /// # Errors
 /// When the planner does not answer, or has no such relocation.
-pub async fn undo(args: &UndoArgs) -> anyhow::Result<ExitCode> {
+pub async fn undo(args: &RelocationArgs) -> anyhow::Result<ExitCode> {
     let body = json!({"by": args.by, "reason": args.reason}).to_string();
     let path = format!("/api/v1/relocations/{}/undo", super::escape(&args.relocation));
     begin(&args.query, &path, body).await

@@ -1,6 +1,6 @@
 //! Drives one rollout: observe, ask the state machine, store, act, again.
 use super::{RolloutError, RolloutPorts, RolloutSettings, journal::Journal, observe::Look};
-use crate::{clock::Clock, durations, leader::Leader, platform::PlatformError};
+use crate::{causes::chain, clock::Clock, durations, leader::Leader, platform::PlatformError};
 use foremesh_core::{
     ids::{ReplicaId, RolloutId},
     plan::Move,
@@ -161,7 +161,7 @@ impl Shared {
         let outcome = tokio::select! {
             done = timeout(limit, self.carry_out(&live.record, action)) => match done {
                 Ok(Ok(target)) => Ok(target),
-                Ok(Err(error)) => Err(in_full(&error)),
+                Ok(Err(error)) => Err(chain(&error)),
                 Err(_) => Err(format!("it did not end within {limit:?} (`actionTimeout`)")),
             },
             // What is waited for may never come then, and traffic must not wait with it.
@@ -253,15 +253,4 @@ impl Shared {
         }
         self.ports.traffic.set_weights(service, &weights).await
     }
-}
-
-/// An error with its causes on one line, for the journal.
-pub(super) fn in_full(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }

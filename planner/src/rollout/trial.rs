@@ -1,9 +1,10 @@
 //! The trial of one move: made, judged, torn down, and its verdict stored, in this order of care.
 use super::{
     RolloutError,
-    drive::{Live, Shared, in_full},
+    drive::{Live, Shared},
 };
 use crate::{
+    causes::chain,
     durations,
     platform::{PlatformError, StagingMesh},
 };
@@ -66,7 +67,7 @@ impl Shared {
         let made = tokio::select! {
             made = timeout(limit, staging.try_move(id, &order)) => match made {
                 Ok(Ok(samples)) => Ok(samples),
-                Ok(Err(error)) => Err(in_full(&error)),
+                Ok(Err(error)) => Err(chain(&error)),
                 Err(_) => Err(format!("the trial did not end within {} s", limit.as_secs())),
             },
             () = self.is_aborted(id) => Err("it was stopped".to_owned()),
@@ -79,7 +80,7 @@ impl Shared {
         match cleared {
             // What runs beside production is no ground to go on.
             Err(error) if Trial::Tried { report: Box::new(report.clone()) }.permits() => {
-                Err(format!("the trial passed, but could not be torn down: {}", in_full(&error)))
+                Err(format!("the trial passed, but could not be torn down: {}", chain(&error)))
             }
             _ => Ok(Some(report)),
         }
@@ -116,7 +117,7 @@ async fn clear(id: &RolloutId, staging: &dyn StagingMesh) -> Result<(), Platform
                 sleep(ASKED_EVERY).await;
             }
             Err(error) => {
-                tracing::error!(rollout = %id, error = in_full(&error), "a trial could not be torn down; a human should look");
+                tracing::error!(rollout = %id, error = chain(&error), "a trial could not be torn down; a human should look");
                 return Err(error);
             }
             Ok(()) => return Ok(()),

@@ -13,6 +13,7 @@ ADDRESS = "172.30.0.10"
 PORT = 8720
 SPACE = "bench"
 HOME = "foremesh-bench"
+PRICE = "foremesh.dev/cost-per-hour"
 SERVICE = f"web.{SPACE}.svc.cluster.local"
 
 # With names in capitals for what is put in.
@@ -123,6 +124,25 @@ def workload(name, nodes, argument, port=None):
     return objects
 
 
+def pods(app):
+    """The pods of one Deployment, whatever their state."""
+    return json.loads(kubectl("--namespace", SPACE, "get", "pods", "-l", f"app={app}", "-o", "json"))["items"]
+
+
+def only_pod(app):
+    """Its pod, when it has one and that is ready."""
+    live = [pod for pod in pods(app) if "deletionTimestamp" not in pod["metadata"]]
+    ready = [pod for pod in live if any(c["type"] == "Ready" and c["status"] == "True"
+                                        for c in pod["status"].get("conditions", []))]
+    return ready[0] if len(ready) == 1 and len(live) == 1 else None
+
+
+def start_service():
+    """The service that is moved between two nodes, and a client on a third one."""
+    apply(*workload("web", ["node-1", "node-2"], "serve", 8080), *workload("client", ["node-3"], "idle"))
+    wait("the service", 90, lambda: only_pod("web") and only_pod("client"))
+
+
 def wait(what, within, look):
     """Asks until there is an answer that is true."""
     began, last = time.monotonic(), None
@@ -193,6 +213,18 @@ class Planner:
         """Approves the plan that waits; fails while there is none, or it does not hold."""
         plan = self.get("/api/v1/plans?state=waits")["plans"][0]["id"]
         return self.post(f"/api/v1/plans/{plan}/approve", {"by": "ops", "reason": "to be moved"})
+
+    def begin_move(self, before=None):
+        """Begins a move and gives its id: the way back of one, or else what the policy decides for the price of the node."""
+        if before is not None:
+            body = {"by": "ops", "reason": "to and fro"}
+            # The pass after the move has to see the new replica first.
+            begun = wait("a move to be begun", 90, lambda: self.post(f"/api/v1/relocations/{before}/undo", body))
+            return begun["relocations"][0]
+        old = only_pod("web")["spec"]["nodeName"]
+        for node in ("node-1", "node-2"):
+            kubectl("annotate", "--overwrite", "node", node, f"{PRICE}={10 if node == old else 1}")
+        return wait("a plan that can be approved", 120, self.approve_first)["relocations"][0]
 
     def call(self, path, *more):
         url = f"http://{ADDRESS}:{PORT}{path}"

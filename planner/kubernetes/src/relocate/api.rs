@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     error::request_failed,
+    request::{Built, ask},
     webhook::{COST_ANNOTATION, LOCATION_LABEL},
 };
 use kube::{
@@ -15,10 +16,6 @@ use kube::{
     core::Request,
 };
 use serde_json::{Value, json};
-use std::time::Duration;
-
-/// One request.
-const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Requests to the API server.
 #[derive(Clone)]
@@ -70,7 +67,7 @@ impl Api {
     ) -> Result<Option<Value>, RelocateError> {
         let object = format!("{} {namespace}/{name}", kind.plural);
         let request = Request::new(kind.path(namespace)).get(name, &GetParams::default());
-        match self.ask(request).await {
+        match ask(&self.client, request).await {
             Ok(value) => Ok(Some(value)),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
             Err(error) => Err(failed(object, &error, &format!("get {}", kind.plural))),
@@ -86,7 +83,7 @@ impl Api {
     ) -> Result<Vec<Value>, RelocateError> {
         let params =
             if selector.is_empty() { ListParams::default() } else { ListParams::default().labels(selector) };
-        let answer = self.ask(Request::new(kind.path(namespace)).list(&params)).await;
+        let answer = ask(&self.client, Request::new(kind.path(namespace)).list(&params)).await;
         let object = format!("{} of namespace {namespace}", kind.plural);
         let mut list = answer.map_err(|error| failed(object, &error, &format!("list {}", kind.plural)))?;
         Ok(list["items"].as_array_mut().map(std::mem::take).unwrap_or_default())
@@ -134,27 +131,11 @@ impl Api {
         self.write(request, format!("pod {namespace}/{}", mark.pod), "patch pods").await
     }
 
-    async fn write(
-        &self,
-        request: Result<hyper::Request<Vec<u8>>, kube::core::request::Error>,
-        object: String,
-        verb: &str,
-    ) -> Result<Written, RelocateError> {
-        match self.ask(request).await {
+    async fn write(&self, request: Built, object: String, verb: &str) -> Result<Written, RelocateError> {
+        match ask(&self.client, request).await {
             Ok(_) => Ok(Written::Stored),
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(Written::Overtaken),
             Err(error) => Err(failed(object, &error, verb)),
-        }
-    }
-
-    async fn ask(
-        &self,
-        request: Result<hyper::Request<Vec<u8>>, kube::core::request::Error>,
-    ) -> Result<Value, kube::Error> {
-        let request = request.map_err(kube::Error::BuildRequest)?;
-        match tokio::time::timeout(DEADLINE, self.client.request::<Value>(request)).await {
-            Ok(answer) => answer,
-            Err(late) => Err(kube::Error::Service(Box::new(late))),
         }
     }
 }
@@ -188,7 +169,7 @@ impl Api {
     pub(super) async fn namespace(&self, name: &str) -> Result<Option<Value>, RelocateError> {
         let request =
             Request::new(format!("/{}/namespaces", NAMESPACES.group)).get(name, &GetParams::default());
-        match self.ask(request).await {
+        match ask(&self.client, request).await {
             Ok(mut value) => Ok(Some(value["metadata"]["labels"].take())),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
             Err(error) => Err(failed(format!("namespace {name}"), &error, "get namespaces")),

@@ -1,5 +1,5 @@
 //! What is read and written for a trial, as plain JSON.
-use crate::{ClusterError, error::request_failed};
+use crate::{ClusterError, error::request_failed, request::ask};
 use foremesh_core::ids::WorkloadId;
 use kube::{
     Client,
@@ -7,10 +7,6 @@ use kube::{
     core::Request,
 };
 use serde_json::Value;
-use std::time::Duration;
-
-/// One request.
-const DEADLINE: Duration = Duration::from_secs(10);
 
 #[derive(Clone)]
 pub(super) struct Api {
@@ -39,7 +35,7 @@ impl Api {
     /// One object, when it is there.
     pub(super) async fn get(&self, path: &str) -> Result<Option<Value>, ClusterError> {
         let (of, name) = path.rsplit_once('/').unwrap_or(("", path));
-        match self.ask(Request::new(of).get(name, &GetParams::default())).await {
+        match ask(&self.client, Request::new(of).get(name, &GetParams::default())).await {
             Ok(value) => Ok(Some(value)),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
             Err(error) => Err(request_failed(path, &error, "get it")),
@@ -50,7 +46,7 @@ impl Api {
     pub(super) async fn list(&self, path: &str, label: &str) -> Result<Vec<Value>, ClusterError> {
         let params =
             if label.is_empty() { ListParams::default() } else { ListParams::default().labels(label) };
-        let answer = self.ask(Request::new(path).list(&params)).await;
+        let answer = ask(&self.client, Request::new(path).list(&params)).await;
         match answer {
             Ok(mut list) => Ok(list["items"].as_array_mut().map(std::mem::take).unwrap_or_default()),
             // A kind of which there are none yet.
@@ -67,7 +63,7 @@ impl Api {
             is_early: false,
         })?;
         let params = PostParams { field_manager: Some("foremesh".to_owned()), ..PostParams::default() };
-        match self.ask(Request::new(path).create(&params, body)).await {
+        match ask(&self.client, Request::new(path).create(&params, body)).await {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 409 && status.reason == "AlreadyExists" => Ok(()),
             Err(error) => {
@@ -82,21 +78,10 @@ impl Api {
     /// Deletes an object with all below it; content when it is gone.
     pub(super) async fn delete(&self, path: &str) -> Result<(), ClusterError> {
         let (of, name) = path.rsplit_once('/').unwrap_or(("", path));
-        match self.ask(Request::new(of).delete(name, &DeleteParams::background())).await {
+        match ask(&self.client, Request::new(of).delete(name, &DeleteParams::background())).await {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
             Err(error) => Err(request_failed(path, &error, "delete it")),
-        }
-    }
-
-    async fn ask(
-        &self,
-        request: Result<hyper::Request<Vec<u8>>, kube::core::request::Error>,
-    ) -> Result<Value, kube::Error> {
-        let request = request.map_err(kube::Error::BuildRequest)?;
-        match tokio::time::timeout(DEADLINE, self.client.request::<Value>(request)).await {
-            Ok(answer) => answer,
-            Err(late) => Err(kube::Error::Service(Box::new(late))),
         }
     }
 }
