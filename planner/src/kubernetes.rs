@@ -78,7 +78,7 @@ impl Kubernetes {
     /// nothing may be changed.
     ///
     /// # Errors
-    /// When it is not known how to reach the cluster.
+    /// When it is not known how to reach the cluster, or the state directory cannot be used.
     pub async fn candidate(
         &self,
         settings: &KubernetesSettings,
@@ -87,7 +87,7 @@ impl Kubernetes {
     ) -> Result<Option<(Fenced<Self>, Candidate)>, ClusterError> {
         let Some(moves) = &settings.moves else { return Ok(None) };
         let client = client(&settings.cluster()).await?;
-        let me = lease::identity();
+        let me = lease::identity(state_directory)?;
         let store = Store::new(client.clone(), &moves.namespace, &me);
         let shown = Relocations::new(store, moves.relocations.keep(), clock.clone());
         let clock = Arc::new(move || clock.now());

@@ -16,6 +16,7 @@ use foremesh_core::{
     rollout::{RolloutRecord, State},
 };
 use foremesh_kubernetes::{
+    ClusterError,
     lease::{Elector, Leadership, Term},
     moving::Moved,
 };
@@ -255,11 +256,48 @@ fn superseded(record: &RolloutRecord, moved: Option<&Moved>) -> Option<&'static 
     }
 }
 
-/// A name that no other candidate has: the host's, which is the pod's in a pod, and something random.
-pub(super) fn identity() -> String {
+/// A name that no other candidate has, and that this one keeps over a restart: nobody else works with its state directory,
+/// which is locked, so it takes its own lease up again at once instead of waiting until that ends. A directory that was copied
+/// to another host, or comes up again after its machine has, gets another name.
+///
+/// # Errors
+/// When the file with the name cannot be read or written.
+pub(super) fn identity(state_directory: &Path) -> Result<String, ClusterError> {
     use std::hash::{BuildHasher, Hasher};
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    // There is none where the kernel is not Linux; then a name does not outlive its process.
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let path = state_directory.join("candidate.json");
+    let named = match std::fs::read(&path) {
+        Ok(text) => serde_json::from_slice::<Named>(&text).ok(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(unnamed(&path, &error)),
+    };
+    if let Some(named) = named.filter(|named| !boot.is_empty() && named.host == host && named.boot == boot) {
+        return Ok(named.name);
+    }
     // Its keys are random, in each process.
     let random = std::hash::RandomState::new().build_hasher().finish();
-    format!("{host}_{random:016x}")
+    let name = format!("{host}_{random:016x}");
+    let text = serde_json::to_vec(&Named { name: name.clone(), host, boot })
+        .map_err(|error| unnamed(&path, &io::Error::other(error)))?;
+    durable::replace_now(&path, &text).map_err(|error| unnamed(&path, &error))?;
+    Ok(name)
+}
+
+/// The name of a candidate, and where it was given.
+#[derive(Debug, Serialize, Deserialize)]
+struct Named {
+    name: String,
+    host: String,
+    /// The kernel's number of this start of the machine.
+    boot: String,
+}
+
+fn unnamed(path: &Path, error: &io::Error) -> ClusterError {
+    ClusterError {
+        object: format!("file {}", path.display()),
+        problem: error.to_string(),
+        remedy: "check its rights and the space left".to_owned(),
+    }
 }

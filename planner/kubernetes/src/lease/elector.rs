@@ -25,7 +25,7 @@ const ATTEMPTS: u32 = 3;
 pub struct Elector {
     leases: Api<Lease>,
     settings: LeaseSettings,
-    /// What no other candidate has, also not the same one after a restart.
+    /// What no other process has that may run at the same time.
     me: String,
     monotonic: Monotonic,
     clock: Clock,
@@ -45,7 +45,8 @@ impl fmt::Debug for Elector {
 }
 
 impl Elector {
-    /// A candidate that has not begun. `me` must be of this process alone.
+    /// A candidate that has not begun. No other process that may run at the same time has this name; one that comes after this
+    /// one may, and then it goes on where this one was.
     pub fn new(
         client: Client,
         settings: LeaseSettings,

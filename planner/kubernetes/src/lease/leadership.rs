@@ -19,7 +19,8 @@ pub struct Term {
     pub number: u64,
     /// Identifies the Lease object.
     pub lease: String,
-    /// How often that lease has changed its holder. Who takes it from itself, after a restart, has one more than before.
+    /// How often that lease has changed its holder. Who goes on after a restart has the same number, or one more when it has
+    /// given the lease back in between.
     pub transitions: u32,
 }
 

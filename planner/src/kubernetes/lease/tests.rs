@@ -106,11 +106,24 @@ fn what_was_led_is_remembered_and_a_broken_memory_tells_nothing() {
 }
 
 #[test]
-fn candidates_of_one_host_have_different_names() {
-    let (one, other) = (identity(), identity());
-    assert_ne!(one, other);
+fn a_candidate_keeps_its_name_over_a_restart_and_nobody_else_has_it() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let name = identity(one.path()).unwrap();
     assert!(
-        one.split_once('_').is_some_and(|(host, random)| !host.is_empty() && random.len() == 16),
-        "{one}"
+        name.split_once('_').is_some_and(|(host, random)| !host.is_empty() && random.len() == 16),
+        "{name}"
     );
+    assert_eq!(identity(one.path()).unwrap(), name);
+    assert_ne!(identity(other.path()).unwrap(), name);
+    let file = one.path().join("candidate.json");
+    for field in ["host", "boot"] {
+        let mut named: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        named[field] = json!("another");
+        std::fs::write(&file, named.to_string()).unwrap();
+        let anew = identity(one.path()).unwrap();
+        assert_ne!(anew, name, "of another {field}");
+        assert_eq!(identity(one.path()).unwrap(), anew);
+    }
+    std::fs::write(&file, "{").unwrap();
+    assert_ne!(identity(one.path()).unwrap(), name);
 }
