@@ -12,7 +12,9 @@ pub use calendar::{
     CalendarRemoveArgs,
 };
 pub use decide::{ExplainArgs, SimulateArgs};
-pub use install::{ClusterArgs, InstallCommand, InstallPlannerArgs, InstallSidecarsArgs, UninstallArgs};
+pub use install::{
+    ClusterArgs, InstallCommand, InstallPlannerArgs, InstallSidecarsArgs, InstallStagingArgs, UninstallArgs,
+};
 pub use regressors::{RegressorDeleteArgs, RegressorPushArgs, RegressorsCommand};
 
 use crate::{settings::Span, telemetry::LogFormat};

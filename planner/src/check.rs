@@ -123,11 +123,16 @@ async fn check_hosts_file(file: &Path, settings: &Settings, offline: bool, repor
 }
 
 async fn check_cluster(settings: &KubernetesSettings, report: &mut Report) {
-    let snapshot = match Kubernetes::connect(settings, Clock::System).await {
-        Ok(platform) => platform.snapshot().await,
+    let platform = match Kubernetes::connect(settings, Clock::System).await {
+        Ok(platform) => platform,
         Err(error) => return report.error(&chain(&error)),
     };
-    let snapshot = match snapshot {
+    match platform.check_staging().await {
+        None => {}
+        Some(Ok(())) => ok("staging namespace"),
+        Some(Err(error)) => report.error(&chain(&error)),
+    }
+    let snapshot = match platform.snapshot().await {
         Ok(snapshot) => snapshot,
         Err(error) => return report.error(&chain(&error)),
     };

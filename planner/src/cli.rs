@@ -208,6 +208,7 @@ pub async fn moves(args: &QueryArgs) -> anyhow::Result<ExitCode> {
                 ("MOVE", "/summary"),
                 ("STATE", "/state"),
                 ("SINCE", "/since"),
+                ("BENEFIT", "/benefit/verdict"),
                 ("BECAUSE", "/why"),
             ],
         )

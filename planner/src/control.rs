@@ -1,4 +1,5 @@
 //! The loop. One pass is the flow of the architecture, one call for each arrow; nothing else is decided here.
+mod aftermath;
 mod gather;
 mod learning;
 mod moves;

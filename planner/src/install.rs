@@ -21,6 +21,9 @@ pub async fn install(command: &InstallCommand) -> anyhow::Result<ExitCode> {
     match command {
         InstallCommand::Planner(args) => print(&planner::objects(args)?)?,
         InstallCommand::Sidecars(args) => sidecars::sidecars(args).await?,
+        InstallCommand::Staging(args) => {
+            print(&planner::staging(&args.namespace, args.revision.as_deref()))?;
+        }
         InstallCommand::Rights => print!("{}", rights::markdown()),
     }
     Ok(ExitCode::SUCCESS)

@@ -6,6 +6,7 @@ mod forecasts;
 use crate::published::View;
 use forecasts::ForecastMetrics;
 use foremesh_core::{
+    aftermath::Worth,
     forecast::LEVELS,
     history::{KEPT_QUANTILES, Metric},
     rollout::Phase,
@@ -50,6 +51,11 @@ struct StateLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VerdictLabel {
+    verdict: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ForecastLabels {
     service: String,
     quantile: String,
@@ -71,6 +77,8 @@ pub struct Metrics {
     silent_proxies: Gauge,
     leader: Gauge,
     relocations: Family<StateLabel, Gauge>,
+    judged: Family<VerdictLabel, Counter>,
+    moved_back: Counter,
     forecast_seconds: FloatGauge<ForecastLabels>,
     latency_seconds: FloatGauge<LatencyLabels>,
     forecasts: ForecastMetrics,
@@ -93,6 +101,8 @@ impl Default for Metrics {
             silent_proxies: Gauge::default(),
             leader: Gauge::default(),
             relocations: Family::default(),
+            judged: Family::default(),
+            moved_back: Counter::default(),
             forecast_seconds: Family::default(),
             latency_seconds: Family::default(),
             forecasts: ForecastMetrics::default(),
@@ -115,6 +125,20 @@ impl Default for Metrics {
             metrics.leader.clone(),
         );
         registry.register("relocations", "Relocations by state", metrics.relocations.clone());
+        registry.register(
+            "moves_judged",
+            "Moves by whether they were worth it, since the planner started; alert when those that are not add up",
+            metrics.judged.clone(),
+        );
+        registry.register(
+            "moves_taken_back_by_others",
+            "Moves that something else took back after they were over, since the planner started",
+            metrics.moved_back.clone(),
+        );
+        for verdict in Worth::ALL {
+            // An alert must not depend on the first one.
+            let _ = metrics.judged.get_or_create(&VerdictLabel { verdict: verdict.name() });
+        }
         registry.register(
             "forecast_latency_seconds",
             "Forecast latency of a service at a horizon, by level of the band",
@@ -150,6 +174,16 @@ impl Metrics {
     /// So many proxies are silent.
     pub fn silent_proxies(&self, count: usize) {
         self.silent_proxies.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// A move was judged.
+    pub fn move_judged(&self, verdict: Worth) {
+        self.judged.get_or_create(&VerdictLabel { verdict: verdict.name() }).inc();
+    }
+
+    /// Something else took a move back.
+    pub fn moved_back(&self) {
+        self.moved_back.inc();
     }
 
     /// Whether this planner may act.

@@ -1,6 +1,6 @@
 //! The planner in a pod, installed and taken away by the commands of the documentation: it comes up with no more rights than
-//! its table says, is reached by the mesh alone, moves a workload, and leaves the cluster as it was.
-use foremesh::install::rights::{Asked, RIGHTS, Used};
+//! its table says, is reached by the mesh alone, tries a move and makes it, and leaves the cluster as it was.
+use foremesh::install::rights::{Asked, Need, Places, RIGHTS, Right, Used};
 use foremesh_tests::{
     Cluster, Namespace, WorkloadSpec,
     cluster::{Installed, Load, NODES},
@@ -11,9 +11,9 @@ use std::{collections::BTreeSet, time::Duration};
 
 const SOON: Duration = Duration::from_secs(40);
 const RATE: u64 = 100;
-const LOAD_SECONDS: u64 = 130;
-/// From the start of the load to the end of the move.
-const MOVED_WITHIN: Duration = Duration::from_secs(125);
+const LOAD_SECONDS: u64 = 230;
+/// From the start of the load to the end of the move, with its trial.
+const MOVED_WITHIN: Duration = Duration::from_secs(225);
 /// Where the planner's volume is.
 const HOME: &str = "node-3";
 const SPACE: &str = "shop";
@@ -21,12 +21,25 @@ const PODS: &str = "app.kubernetes.io/name=foremesh";
 const SETTINGS: &str = "step: 1s\nseason: 24s\nhorizon: 12s\ninterval: 1s\nlateness: 3s\n\
     planning: {requests_per_money: 100000.0, default_move_duration_ms: 10000}\n\
     rollout: {revalidateAfter: 2s, holdPerStep: 4s, settle: 4s, gateWait: 30s, drainQuiet: 2s, observationLag: 2500ms, \
-    poll: 250ms, minSamples: 50}\n";
+    poll: 250ms, minSamples: 50}\nplatform: {kubernetes: {staging: {maxDuration: 1m, warmUp: 3s}}}\n";
 const POLICY: &str = "apiVersion: foremesh.dev/v1alpha1\nkind: RelocationPolicy\nmetadata: {name: web}\nspec:\n  \
     selector: {services: [web.shop.svc.cluster.local]}\n  mode: auto\n  ramp: [25, 60, 100]\n  \
-    trial: {waivedBy: the cluster tests, reason: there is no staging mesh}\n  rules:\n  \
-    - {name: slow, predictedLatency: {quantile: 0.99, above: 500ms, within: 10s}}\n  \
+    trial: {requests: [{path: /}]}\n  rules:\n  \
+    - {name: slow, predictedLatency: {quantile: 0.95, above: 500ms, within: 10s}}\n  \
     - {name: cheaper, costSaving: {atLeast: 1}}\n";
+/// What users write into their own namespace.
+const RESOURCES: &str = "apiVersion: foremesh.dev/v1alpha1\nkind: RelocationPolicy\nmetadata: {name: watched, namespace: shop}\n\
+    spec:\n  selector: {services: [web]}\n  mode: observe\n  rules:\n  \
+    - {name: slow, predictedLatency: {quantile: 0.99, above: 500ms, within: 10s}}\n---\n\
+    apiVersion: foremesh.dev/v1alpha1\nkind: EventCalendar\nmetadata: {name: sales, namespace: shop}\nspec:\n  events:\n  \
+    - {name: sale, when: {cron: '0 18 * * fri'}, duration: 2h}\n";
+/// Conditions of rights that hold here.
+const HAPPENS: [&str; 3] = [
+    "there are such resources",
+    "the pods of what moves read ConfigMaps",
+    "the pods of what moves have an account of their own",
+];
+const PLACES: Places<'_> = Places { own: "foremesh", istiod: "istio-system", staging: "foremesh-staging" };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_is_installed_moves_with_its_own_rights_and_is_taken_away_without_a_trace() {
@@ -40,15 +53,7 @@ async fn it_is_installed_moves_with_its_own_rights_and_is_taken_away_without_a_t
         cluster.kubectl(other).await.expect("it is gone");
     }
     let space = Namespace::meshed(cluster, SPACE).await;
-    // On a node of its own, which costs nothing when it is gone, without a rule that would keep it there.
-    for node in ["node-1", "node-3"] {
-        cluster.kubectl(&["cordon", node]).await.expect("nothing comes to it");
-    }
-    space.start(&[WorkloadSpec::service("web")]).await;
-    for node in ["node-1", "node-3"] {
-        cluster.kubectl(&["uncordon", node]).await.expect("it is as before");
-    }
-    space.start(&[WorkloadSpec { nodes: vec!["node-3"], ..WorkloadSpec::idle("client") }]).await;
+    start_shop(&space).await;
     let (client, old) = (space.pod("app=client").await.name, space.pod("app=web").await);
     let before = cluster.dump().await.expect("a dump");
     provide_volume(cluster).await;
@@ -57,9 +62,10 @@ async fn it_is_installed_moves_with_its_own_rights_and_is_taken_away_without_a_t
     let pod = cluster.get(&["-n", "foremesh", "pods", "-l", PODS]).await.expect("a pod");
     let address = pod["items"][0]["status"]["podIP"].as_str().expect("an address").to_owned();
     it_is_reached_by_the_mesh_alone(&planner, &space, &client, &address).await;
+    resources_are_taken(&space).await;
 
     let options = ["--rate", &RATE.to_string(), "--seconds", &LOAD_SECONDS.to_string()];
-    let mut load = Load::start(&space, &client, "http://web:8080/", &options, Duration::from_secs(180));
+    let mut load = Load::start(&space, &client, "http://web:8080/", &options, Duration::from_secs(280));
     for (node, _, _) in NODES {
         let cost = if node == old.node { 10 } else { 1 };
         let price = format!("foremesh.dev/cost-per-hour={cost}");
@@ -82,6 +88,12 @@ async fn it_is_installed_moves_with_its_own_rights_and_is_taken_away_without_a_t
     })
     .await;
     assert_eq!(ended["state"], "Succeeded", "{ended:#}");
+    let trial = ended["trial"].as_str().unwrap_or_default();
+    assert!(trial.starts_with("passed: "), "{trial}");
+    println!("the trial: {trial}");
+    for change in ended["history"].as_array().into_iter().flatten() {
+        println!("{} {} ► {}: {}", change["at"], change["from"], change["to"], change["why"]);
+    }
     assert!(load.runs(), "the load ended before the move: {ended:#}");
     let result = load.finish().await;
     println!(
@@ -92,6 +104,7 @@ async fn it_is_installed_moves_with_its_own_rights_and_is_taken_away_without_a_t
     let new = space.pod("app=web").await;
     assert_ne!((&new.name, &new.node), (&old.name, &old.node), "{new:?}");
 
+    what_became_of_it_is_shown(&space).await;
     its_history_outlives_its_pod(&mut planner, cluster).await;
     its_rights_are_what_it_uses(&planner);
 
@@ -101,7 +114,16 @@ async fn it_is_installed_moves_with_its_own_rights_and_is_taken_away_without_a_t
             .await
             .expect("it had a price");
     }
+    let said = planner.run("foremesh uninstall --dry-run").await.expect_err("there is something to delete");
+    for stays in ["relocationpolicies", "eventcalendars"] {
+        let stays = format!("{stays}.foremesh.dev stays, as 1 of its objects are there");
+        assert!(said.contains(&stays), "{said}");
+    }
     planner.follow("Take it away again").await;
+    let kept =
+        space.kubectl(&["get", "relpol,evcal", "-o", "name"]).await.expect("what users wrote is there");
+    assert_eq!(kept.lines().count(), 2, "{kept}");
+    println!("{}", planner.run("foremesh uninstall --crds").await.unwrap_or_else(|error| panic!("{error}")));
     cluster
         .kubectl(&["delete", "persistentvolume/by-hand", "storageclass/by-hand"])
         .await
@@ -113,6 +135,36 @@ async fn it_is_installed_moves_with_its_own_rights_and_is_taken_away_without_a_t
     .await;
     let answer = space.call_from(&client, "http://web:8080/").await.expect("a call");
     assert_eq!(answer["status"], 200, "{answer}");
+}
+
+/// A service on a node of its own, which costs nothing when it is gone, without a rule that would keep it there; and a client.
+async fn start_shop(space: &Namespace) {
+    let cluster = space.cluster();
+    for node in ["node-1", "node-3"] {
+        cluster.kubectl(&["cordon", node]).await.expect("nothing comes to it");
+    }
+    space.start(&[WorkloadSpec::service("web")]).await;
+    space.kubectl(&["create", "configmap", "web", "--from-literal=GREETING=hello"]).await.expect("a map");
+    space.kubectl(&["set", "env", "deployment/web", "--from=configmap/web"]).await.expect("it reads it");
+    space.kubectl(&["rollout", "status", "deployment/web", "--timeout=55s"]).await.expect("it is rolled out");
+    for node in ["node-1", "node-3"] {
+        cluster.kubectl(&["uncordon", node]).await.expect("it is as before");
+    }
+    space.start(&[WorkloadSpec { nodes: vec!["node-3"], ..WorkloadSpec::idle("client") }]).await;
+}
+
+/// The definitions are there, and what users write is answered.
+async fn resources_are_taken(space: &Namespace) {
+    space.apply(RESOURCES).await;
+    until("policy and calendar to be accepted", SOON, async || {
+        let list = space.get(&["relpol,evcal"]).await?;
+        let accepted = list["items"].as_array().into_iter().flatten().filter(|of| {
+            of["status"]["conditions"][0]["type"] == "Accepted"
+                && of["status"]["conditions"][0]["status"] == "True"
+        });
+        if accepted.count() == 2 { Ok(()) } else { Err(list.to_string()) }
+    })
+    .await;
 }
 
 /// Sidecars report by mutual TLS; nobody else is heard, and they may only report.
@@ -147,6 +199,23 @@ async fn it_is_reached_by_the_mesh_alone(
         }
     })
     .await;
+}
+
+/// A move for money is predicted nothing of, so its benefit cannot be known, and that is said where users look.
+async fn what_became_of_it_is_shown(space: &Namespace) {
+    let shown = until("the benefit to be shown", SOON, async || {
+        let list = space.get(&["relocations"]).await?;
+        let of = |object: &Value| object["status"]["benefit"].is_object();
+        let found = list["items"].as_array().into_iter().flatten().find(|object| of(object)).cloned();
+        found.ok_or_else(|| list.to_string())
+    })
+    .await;
+    assert_eq!(shown["status"]["benefit"]["verdict"], "CannotBeKnown", "{shown:#}");
+    let events = space.get(&["events"]).await.expect("events");
+    let told =
+        events["items"].as_array().into_iter().flatten().filter(|event| event["reason"] == "CannotBeKnown");
+    assert_eq!(told.count(), 2, "one on the Relocation, one on the Deployment: {events:#}");
+    println!("{}", space.kubectl(&["get", "relocations", "-o", "wide"]).await.expect("a list"));
 }
 
 /// The pod ends by itself when it is asked to, and the next one knows what was moved.
@@ -201,20 +270,22 @@ fn its_rights_are_what_it_uses(planner: &Installed) {
         .map(|(group, resource, verb, namespace, name)| Asked { group, resource, verb, namespace, name })
         .collect();
     for asked in &asked {
-        let by = RIGHTS.iter().find(|right| right.allows(asked, "foremesh", "istio-system"));
+        let by = granted().find(|right| right.allows(asked, &PLACES));
         assert!(by.is_some(), "no right says {asked:?}");
     }
     let mut wrong = Vec::new();
-    for right in RIGHTS {
+    for right in granted() {
         for (resource, verb) in
             right.resources.iter().flat_map(|of| right.verbs.iter().map(move |verb| (of, verb)))
         {
             let used = asked.iter().any(|asked| {
-                (asked.resource, asked.verb) == (*resource, *verb)
-                    && right.allows(asked, "foremesh", "istio-system")
+                (asked.resource, asked.verb) == (*resource, *verb) && right.allows(asked, &PLACES)
             });
-            // Of what is used only sometimes, nothing of the kind has happened here.
-            if used != (right.used == Used::Usually) {
+            let expected = match right.used {
+                Used::Usually => true,
+                Used::When(condition) => HAPPENS.contains(&condition),
+            };
+            if used != expected {
                 let said = if used { "was used, although it says" } else { "was not used, although it says" };
                 wrong.push(format!("{verb} {resource} of `{}` {said} {:?}", right.group, right.used));
             }
@@ -222,6 +293,11 @@ fn its_rights_are_what_it_uses(planner: &Installed) {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     println!("{} different requests, all by the table, and all of its usual rights were used", asked.len());
+}
+
+/// All but what has to be asked for by name.
+fn granted() -> impl Iterator<Item = &'static Right> {
+    RIGHTS.iter().filter(|right| right.need != Need::TrySecrets)
 }
 
 /// Makes the volume that a storage class would make, which the testbed has none of.

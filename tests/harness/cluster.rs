@@ -69,9 +69,10 @@ impl Cluster {
             .await
     }
 
-    /// The folder of a testbed in `build/testbed`; nothing is started.
+    /// The folder of a testbed in `build/testbed`, or where `FOREMESH_TESTBEDS` says; nothing is started.
     pub fn at(name: &str) -> Self {
-        Self { state: root().join("build/testbed").join(name) }
+        let all = std::env::var_os("FOREMESH_TESTBEDS");
+        Self { state: all.map_or_else(|| root().join("build/testbed"), PathBuf::from).join(name) }
     }
 
     /// The folder.

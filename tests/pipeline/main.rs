@@ -1,6 +1,7 @@
 //! Level `pipeline`: summaries in, audit records out, in one process and in simulated time. Everything between is the
 //! product's own: ingest, store, histories, forecasts, decision, rollout, audit, API. Only the platform is played by
 //! the test, because a simulated world has no hosts.
+mod aftermath;
 mod approve;
 mod commands;
 mod described;

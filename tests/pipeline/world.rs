@@ -463,6 +463,14 @@ impl World {
         self.router.clone()
     }
 
+    /// Something else brings the service back to the first host.
+    pub(crate) fn take_back(&self) {
+        self.platform.with(|state| {
+            state.running = BTreeSet::from(["host-a".to_owned()]);
+            state.weights = BTreeMap::from([(replica("host-a"), 100)]);
+        });
+    }
+
     /// There are three times as many requests in these minutes.
     pub(crate) fn busy_in(&mut self, minutes: std::ops::Range<i64>) {
         self.busy.push(minutes);

@@ -11,6 +11,7 @@
 //! history ─Series─► forecast ─Forecast─► policy ─Verdict─► placement ─Plan─► verify ─VerifiedPlan─►
 //!     twin ─SimulatedPlan─► trial ─TestedPlan─► rollout ─Outcome─► report
 //! ```
+pub mod aftermath;
 pub mod approval;
 pub mod calendar;
 pub mod counter;

@@ -29,6 +29,7 @@
 //! 4. every state has a deadline, and every deadline leads on or back, to a state that is the last;
 //! 5. a shift starts and stops nothing, and gives the source traffic back only while that answers.
 use crate::{
+    aftermath::{Benefit, MovedBack},
     approval::Approval,
     ids::{PlanId, ReplicaId, RolloutId},
     plan::{Move, Plan},
@@ -251,6 +252,12 @@ pub struct RolloutRecord {
     pub attempt: u32,
     /// Every change of state so far, oldest first.
     pub history: Vec<Transition>,
+    /// Whether it was worth it, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub benefit: Option<Benefit>,
+    /// Set when somebody else took it back after it was over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_back: Option<MovedBack>,
 }
 
 impl RolloutRecord {
@@ -278,6 +285,8 @@ impl RolloutRecord {
             deadline: now.plus_ms(limits.of(State::Pending)),
             attempt: 0,
             history: Vec::new(),
+            benefit: None,
+            moved_back: None,
         }
     }
 

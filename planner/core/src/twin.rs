@@ -123,6 +123,20 @@ impl Path {
         self.steps.iter().try_fold(0.0, |worst: f64, step| Some(worst.max(step.latency_ms?)))
     }
 
+    /// The step that holds at a moment; none before the first and after the last.
+    pub fn at(&self, moment: Timestamp) -> Option<&TwinStep> {
+        self.steps.iter().rev().find(|step| step.at <= moment).filter(|_| moment < self.end())
+    }
+
+    /// The end of the last step, which is as long as the one before it.
+    pub fn end(&self) -> Timestamp {
+        match self.steps[..] {
+            [.., before, last] => last.at.plus_ms(last.at.ms_since(before.at)),
+            [only] => only.at,
+            [] => Timestamp::from_unix_ms(i64::MIN),
+        }
+    }
+
     /// Highest share of CPU in use.
     pub fn highest_utilisation(&self) -> f64 {
         self.steps.iter().map(|step| step.utilisation).fold(0.0, f64::max)

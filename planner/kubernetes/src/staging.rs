@@ -1,15 +1,21 @@
 //! The staging mesh of a trial: two copies of a workload in a namespace of their own, one on the source's node, one on the
 //! candidate.
 //!
-//! Each trial has its own namespace, so that one delete takes all of it away, and nothing of production selects anything
-//! in it. The copies are bare pods with a deadline of their own: when no planner ever comes back, the kubelets stop them.
-//! What cannot be copied safely is refused, with the reason, before anything is made.
+//! All trials are made in one namespace, one after the other; whoever installs the planner makes it, and the planner neither
+//! makes nor deletes any. It works only in one that carries [`STAGING_LABEL`], so that a mistyped name harms nobody. What a
+//! trial makes carries [`TRIAL_LABEL`], and is found and deleted by that. The copies are bare pods with a deadline of their
+//! own: when no planner ever comes back, the kubelets stop them. What cannot be copied safely is refused, with the reason,
+//! before anything is made.
 mod api;
 mod copies;
+mod left;
 mod needs;
 mod ready;
+mod space;
 #[cfg(test)]
 mod tests;
+
+pub use space::{STAGING_RULES, space};
 
 use crate::ClusterError;
 use api::{Api, deployment_path, named, object_path};
@@ -18,6 +24,7 @@ use foremesh_core::ids::{NodeId, ServiceId, WorkloadId};
 use needs::{Needs, needs};
 use ready::{Progress, progress};
 use serde_json::Value;
+use space::{MAKE, is_ours, is_prepared};
 use std::{
     collections::BTreeMap,
     fmt,
@@ -28,19 +35,21 @@ use tokio::time::{Instant, sleep};
 
 /// Label of everything that is made for a trial; its value is the trial's name.
 pub const TRIAL_LABEL: &str = "foremesh.dev/trial";
+/// Label of a namespace that trials may be made in; its value there is `true`.
+pub const STAGING_LABEL: &str = "foremesh.dev/staging";
+/// Usual name of that namespace.
+pub const STAGING_NAMESPACE: &str = "foremesh-staging";
 
 const POLL: Duration = Duration::from_millis(300);
-/// How long the cluster may take to give a new namespace what pods need: a service account, the mesh's root certificate.
-const SETTLED_WITHIN: Duration = Duration::from_secs(20);
-/// How long a namespace may take to go away.
-const GONE_WITHIN: Duration = Duration::from_secs(90);
-/// How long a pod may be unschedulable: the scheduler may not have heard of the namespace yet.
+/// How long a trial's objects may take to go away.
+const GONE_WITHIN: Duration = Duration::from_secs(60);
+/// How long a pod may be unschedulable: the scheduler may have old news of what has room.
 const UNSCHEDULABLE_FOR: Duration = Duration::from_secs(10);
 
 /// What is to be copied, and where to.
 #[derive(Clone, Debug)]
 pub struct Wanted {
-    /// Name of the trial; the namespace is called after it.
+    /// Name of the trial; the label of what it makes.
     pub id: String,
     /// The Deployment.
     pub workload: WorkloadId,
@@ -73,112 +82,93 @@ pub struct Copies {
     pub target: SocketAddr,
 }
 
+/// Where trials are made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StagingPlace {
+    /// The namespace, which must carry [`STAGING_LABEL`].
+    pub namespace: String,
+    /// Whether secrets may be copied at all. Without it none is ever asked for, so no right is needed for them.
+    pub secrets: bool,
+    /// End of services' host names.
+    pub domain: String,
+}
+
 /// Makes and removes the copies of trials.
 #[derive(Clone)]
 pub struct Staging {
     production: Api,
     staging: Api,
-    domain: String,
+    place: StagingPlace,
 }
 
 impl fmt::Debug for Staging {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Staging").field("domain", &self.domain).finish_non_exhaustive()
+        f.debug_struct("Staging").field("place", &self.place).finish_non_exhaustive()
     }
 }
 
 impl Staging {
     /// Copies what `production` has into what `staging` reaches: the same cluster, or another one whose nodes are called
-    /// alike. `domain` is the end of services' host names.
-    pub fn new(production: kube::Client, staging: kube::Client, domain: impl Into<String>) -> Self {
-        Self { production: Api::new(production), staging: Api::new(staging), domain: domain.into() }
+    /// alike.
+    pub fn new(production: kube::Client, staging: kube::Client, place: StagingPlace) -> Self {
+        Self { production: Api::new(production), staging: Api::new(staging), place }
     }
 
     /// Makes the copies and waits until both are ready. What an interrupted trial of this name left is removed first.
-    /// The caller calls [`Self::clear`] whatever comes of it.
+    /// No other trial may go on meanwhile: copies have the names of what they are copies of. The caller calls
+    /// [`Self::clear`] whatever comes of it.
     ///
     /// # Errors
-    /// Why there are none: what cannot be copied, has no room, or does not become ready.
+    /// Why there are none: a namespace that is not prepared, what cannot be copied, has no room, or does not become ready.
     pub async fn start(&self, wanted: &Wanted) -> Result<Copies, ClusterError> {
-        let (seen, port) = self.see(wanted).await?;
-        let objects = copies(&seen, wanted, &self.domain).map_err(|why| refused(wanted, &why))?;
-        self.clear(&wanted.id).await?;
+        let space = self.prepared().await?;
+        let (seen, port) = self.see(wanted, space).await?;
+        let objects = copies(&seen, wanted, &self.place.domain).map_err(|why| refused(wanted, &why))?;
+        self.make_room(&wanted.id).await?;
         let deadline = Instant::now() + wanted.start_within;
-        let settled = Instant::now() + SETTLED_WITHIN;
         for (path, object) in &objects {
-            // A namespace has its service account a moment after it is there.
-            while let Err(error) = self.staging.create(path, object).await {
-                if !error.is_early || Instant::now() > settled {
-                    return Err(error.into());
-                }
-                sleep(POLL).await;
-            }
+            self.staging.create(path, object).await?;
         }
         self.ready(wanted, port, deadline).await
     }
 
-    /// Removes everything of a trial, and waits until it is gone. Is content when there is nothing.
+    /// Looks whether trials can be made: the namespace is there, is ours, and keeps copies in.
     ///
     /// # Errors
-    /// When it could not be removed, or is still there after a minute and a half.
-    pub async fn clear(&self, id: &str) -> Result<(), ClusterError> {
-        let namespace = namespace_of(id);
-        let path = object_path("", "namespaces", None, &namespace);
-        let Some(found) = self.staging.get(&path).await? else { return Ok(()) };
-        if found["metadata"]["labels"][TRIAL_LABEL] != label_of(id) {
-            let problem = format!("it is there without the label {TRIAL_LABEL}, so it is somebody else's");
-            let remedy = "remove it by hand, or give it another name";
-            return Err(ClusterError::new(format!("namespace {namespace}"), problem, remedy));
-        }
-        self.staging.delete(&path).await?;
-        let deadline = Instant::now() + GONE_WITHIN;
-        while let Some(found) = self.staging.get(&path).await? {
-            if Instant::now() > deadline {
-                let object = format!("namespace {namespace}");
-                let why = said_of(&found, "conditions").unwrap_or_default();
-                let problem = format!("it is still there after {} s: {why}", GONE_WITHIN.as_secs());
-                let remedy =
-                    "see what holds it with `kubectl get namespace -o yaml`; its pods stop by themselves";
-                return Err(ClusterError::new(object, problem, remedy));
-            }
-            sleep(POLL).await;
-        }
-        Ok(())
+    /// What is missing, and how it is made.
+    pub async fn check(&self) -> Result<(), ClusterError> {
+        self.prepared().await.map(drop)
     }
 
-    /// Removes what every trial left. To be called before any trial is made, when the planner starts. Returns the names of
-    /// what was removed.
-    ///
-    /// # Errors
-    /// When it cannot be looked, or something cannot be removed.
-    pub async fn sweep(&self) -> Result<Vec<String>, ClusterError> {
-        let left = self.staging.list("/api/v1/namespaces", TRIAL_LABEL).await?;
-        let mut swept = Vec::new();
-        for namespace in left {
-            let Some(name) = namespace["metadata"]["name"].as_str() else { continue };
-            if !namespace["metadata"]["labels"][TRIAL_LABEL].is_string() {
-                continue;
-            }
-            let path = object_path("", "namespaces", None, name);
-            self.staging.delete(&path).await?;
-            swept.push((name.to_owned(), path));
-        }
-        let deadline = Instant::now() + GONE_WITHIN;
-        for (name, path) in &swept {
-            while self.staging.get(path).await?.is_some() {
-                if Instant::now() > deadline {
-                    let problem = "it is still there after it was deleted";
-                    let remedy = "see what holds it with `kubectl get namespace -o yaml`";
-                    return Err(ClusterError::new(format!("namespace {name}"), problem, remedy));
-                }
-                sleep(POLL).await;
-            }
-        }
-        Ok(swept.into_iter().map(|(name, _)| name).collect())
+    /// The namespace, when it is there and prepared.
+    async fn prepared(&self) -> Result<Value, ClusterError> {
+        let at = self.place.namespace.as_str();
+        let refused = |why: String| ClusterError::new(self.name(), why, MAKE);
+        let namespace = self.staging.get(&self.path()).await.map_err(|error| {
+            // Who may see it by a role in it may not see that it is not there.
+            refused(format!("it is not there, or cannot be read: {}", error.problem))
+        })?;
+        let namespace = namespace.ok_or_else(|| refused("it is not there".to_owned()))?;
+        is_ours(&namespace).map_err(refused)?;
+        let rule = async |group: &str, plural: &str| {
+            self.staging.get(&object_path(group, plural, Some(at), STAGING_RULES)).await
+        };
+        let tls = rule("security.istio.io", "peerauthentications").await?.unwrap_or_default();
+        let sidecar = rule("networking.istio.io", "sidecars").await?.unwrap_or_default();
+        is_prepared(&namespace, &tls, &sidecar).map_err(refused)?;
+        Ok(namespace)
+    }
+
+    fn path(&self) -> String {
+        object_path("", "namespaces", None, &self.place.namespace)
+    }
+
+    fn name(&self) -> String {
+        format!("staging namespace {} (`platform.kubernetes.staging.namespace`)", self.place.namespace)
     }
 
     /// All of production that the copies are made of, and the port that is asked.
-    async fn see(&self, wanted: &Wanted) -> Result<(Seen, u16), ClusterError> {
+    async fn see(&self, wanted: &Wanted, space: Value) -> Result<(Seen, u16), ClusterError> {
         let (namespace, name) =
             named(&wanted.workload).ok_or_else(|| refused(wanted, "only Deployments can be copied"))?;
         let deployment = self.production.get(&deployment_path(namespace, name)).await?;
@@ -191,6 +181,13 @@ impl Staging {
             );
             return Err(refused(wanted, &why));
         }
+        if let Some(secret) = secrets.keys().next().filter(|_| !self.place.secrets) {
+            let why = format!(
+                "its pods need the secret {secret}, and the planner's settings do not say \
+                 `platform.kubernetes.staging.copySecrets: true` (`foremesh install planner --trials-with-secrets`)"
+            );
+            return Err(refused(wanted, &why));
+        }
         let services = self.production.list(&format!("/api/v1/namespaces/{namespace}/services"), "").await?;
         let port = match wanted.port {
             Some(port) => port,
@@ -198,6 +195,7 @@ impl Staging {
         };
         let own = self.production.get(&object_path("", "namespaces", None, namespace)).await?;
         let seen = Seen {
+            space,
             labels: own.map(|mut own| own["metadata"]["labels"].take()).unwrap_or_default(),
             config_maps: self.data(wanted, namespace, "configmaps", &config_maps).await?,
             secrets: self.data(wanted, namespace, "secrets", &secrets).await?,
@@ -230,11 +228,11 @@ impl Staging {
     }
 
     async fn ready(&self, wanted: &Wanted, port: u16, deadline: Instant) -> Result<Copies, ClusterError> {
-        let namespace = namespace_of(&wanted.id);
-        let pods_path = format!("/api/v1/namespaces/{namespace}/pods");
+        let pods_path = format!("/api/v1/namespaces/{}/pods", self.place.namespace);
+        let of_trial = format!("{TRIAL_LABEL}={}", label_of(&wanted.id));
         let begun = Instant::now();
         loop {
-            let pods = self.staging.list(&pods_path, TRIAL_LABEL).await?;
+            let pods = self.staging.list(&pods_path, &of_trial).await?;
             let ends = [("source", &wanted.source), ("target", &wanted.target)]
                 .map(|(end, node)| progress(&pods, end, node.as_str()));
             let mut waits = Vec::new();
@@ -262,13 +260,6 @@ impl Staging {
     }
 }
 
-/// The namespace of a trial.
-fn namespace_of(id: &str) -> String {
-    let name: String = id.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    let name = name.to_ascii_lowercase();
-    format!("foremesh-trial-{}", &name[..name.len().min(48)]).trim_end_matches('-').to_owned()
-}
-
 /// The value of the label.
 fn label_of(id: &str) -> String {
     let kept = id.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' });
@@ -278,10 +269,4 @@ fn label_of(id: &str) -> String {
 fn refused(wanted: &Wanted, why: &str) -> ClusterError {
     let object = format!("trial of `{}`", wanted.workload);
     ClusterError::new(object, why, "change that, or waive the trial in the policy")
-}
-
-/// What the last of an object's conditions says.
-fn said_of(object: &Value, conditions: &str) -> Option<String> {
-    let mut messages = object["status"][conditions].as_array()?.iter().filter_map(|c| c["message"].as_str());
-    messages.next_back().map(str::to_owned)
 }

@@ -84,7 +84,11 @@ pub(super) async fn plan(
     let made = made.ok_or_else(|| {
         Problem::not_found(format!("there is no plan `{id}`; /api/v1/plans lists those that were made"))
     })?;
-    let explanation = made.record.get("explanation").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut explanation =
+        made.record.get("explanation").and_then(Value::as_str).unwrap_or_default().to_owned();
+    for line in entries.iter().filter_map(|entry| afterwards(&entry.record)) {
+        explanation.push_str(&line);
+    }
     let plan = made.record.get("plan").cloned().unwrap_or_default();
     Ok(Json(PlanDetail {
         id,
@@ -92,6 +96,20 @@ pub(super) async fn plan(
         plan,
         record: entries.into_iter().map(AuditEntry::from).collect(),
     }))
+}
+
+/// What became of a move after it was over, as a line of the explanation.
+fn afterwards(record: &Value) -> Option<String> {
+    let text = |at: &str| record.pointer(at).and_then(Value::as_str);
+    let relocation = text("/relocation")?;
+    match text("/event")? {
+        "move_judged" => {
+            let (verdict, why) = (text("/benefit/verdict")?.replace('_', " "), text("/benefit/why")?);
+            Some(format!("\nafterwards: {relocation}: {verdict}: {why}"))
+        }
+        "moved_back" => Some(format!("\nafterwards: {relocation}: {}", text("/why")?)),
+        _ => None,
+    }
 }
 
 /// The newest pass.

@@ -18,6 +18,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
 };
 use foremesh_core::{
+    aftermath,
     ids::{RolloutId, ServiceId},
     latency::bounded,
     plan::PairWeights,
@@ -99,6 +100,73 @@ pub(super) struct Relocation {
     objective_ms: f64,
     /// Every change of state so far, oldest first.
     history: Vec<Transition>,
+    /// Whether it was worth it; none before what was predicted has passed, and of what did not succeed.
+    benefit: Option<Benefit>,
+    /// When and where somebody else took it back after it was over; none otherwise.
+    moved_back: Option<MovedBack>,
+}
+
+/// Whether a move was worth it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Benefit {
+    /// When it was judged.
+    at: String,
+    /// `worth_it`, `not_worth_it` or `cannot_be_known`.
+    verdict: &'static str,
+    /// Why, with the numbers.
+    why: String,
+    /// The numbers; none where nothing can be compared.
+    compared: Option<Compared>,
+}
+
+/// What was predicted and what was measured, over the same steps, at the quantile of the objective.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Compared {
+    /// Start of the first step.
+    from: String,
+    /// End of the last one.
+    until: String,
+    /// How many were measured.
+    steps: usize,
+    /// Mean latency that was predicted for staying, in milliseconds; `null` where the node would have been saturated.
+    stay_ms: Option<f64>,
+    /// The same for moving.
+    predicted_ms: Option<f64>,
+    /// What was measured.
+    measured_ms: f64,
+    /// Share of the steps over the objective that was predicted for staying, 0 to 1.
+    stay_over: f64,
+    /// The same for moving.
+    predicted_over: f64,
+    /// The same as measured.
+    measured_over: f64,
+}
+
+/// That somebody else took a move back.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct MovedBack {
+    /// When it was seen.
+    at: String,
+    /// Where the workload runs again.
+    to: String,
+}
+
+impl From<&aftermath::Benefit> for Benefit {
+    fn from(benefit: &aftermath::Benefit) -> Self {
+        let compared = benefit.compared.as_ref().map(|of| Compared {
+            from: rfc3339(of.from),
+            until: rfc3339(of.until),
+            steps: of.steps,
+            stay_ms: bounded(of.stay_ms),
+            predicted_ms: bounded(of.predicted_ms),
+            measured_ms: of.measured_ms,
+            stay_over: of.stay_over,
+            predicted_over: of.predicted_over,
+            measured_over: of.measured_over,
+        });
+        let (verdict, why) = (benefit.verdict.name(), benefit.why.clone());
+        Self { at: rfc3339(benefit.at), verdict, why, compared }
+    }
 }
 
 /// Weights of two replicas.
@@ -165,6 +233,11 @@ impl From<&RolloutRecord> for Relocation {
                     why: change.why.clone(),
                 })
                 .collect(),
+            benefit: record.benefit.as_ref().map(Benefit::from),
+            moved_back: record
+                .moved_back
+                .as_ref()
+                .map(|back| MovedBack { at: rfc3339(back.at), to: back.to.to_string() }),
         }
     }
 }

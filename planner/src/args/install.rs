@@ -1,10 +1,12 @@
 //! Arguments of `foremesh install` and `foremesh uninstall`.
 mod planner;
 mod sidecars;
+mod staging;
 mod uninstall;
 
 pub use planner::InstallPlannerArgs;
 pub use sidecars::InstallSidecarsArgs;
+pub use staging::InstallStagingArgs;
 pub(super) use uninstall::HELP as UNINSTALL_HELP;
 pub use uninstall::UninstallArgs;
 
@@ -20,6 +22,9 @@ pub enum InstallCommand {
     /// Prints the objects that put the filter into the sidecars of namespaces.
     #[command(after_help = sidecars::HELP)]
     Sidecars(InstallSidecarsArgs),
+    /// Prints the staging namespace of trials alone, which `install planner --trials` prints too.
+    #[command(after_help = staging::HELP)]
+    Staging(InstallStagingArgs),
     /// Prints what the planner may do in a cluster, and why, as Markdown.
     Rights,
 }

@@ -1,5 +1,5 @@
 //! The first half of a pass: from the store and the platform to the inputs of the decision.
-use super::{ControlSettings, Parts, PassError, learning::Learning, moves};
+use super::{ControlSettings, Parts, PassError, aftermath, learning::Learning, moves};
 use crate::forecasts::{Forecasts, Known, PassForecasts, TrainingSeries};
 use crate::store::{Gauge, GaugeMetric, GaugeSource, GaugeSubject};
 use foremesh_calendar::freezes;
@@ -21,6 +21,9 @@ pub(super) async fn gather(
 
     let rollouts = parts.rollouts.recent(now.plus_ms(-moves::REMEMBERED_MS)).await?;
     let learned = learning.at(parts, &snapshot, &rollouts, now).await;
+    // What is settled does not change any more.
+    let complete = now.plus_ms(-settings.step.times(settings.settling_steps));
+    let rollouts = aftermath::look(parts, &snapshot, rollouts, &learned, (now, complete)).await;
     let past_moves = moves::past_moves(&rollouts);
     let in_flight = moves::in_flight(&rollouts);
     let move_duration_ms = moves::durations(&rollouts, settings.pending_ms);

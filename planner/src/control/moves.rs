@@ -1,6 +1,7 @@
 //! What the decision must know of our own moves: those that are over, those that are not, how long they take, and
 //! where they cut a history in two.
 use foremesh_core::{
+    aftermath::Worth,
     forecast::Excluded,
     ids::{ServiceId, WorkloadId},
     inputs::InFlight,
@@ -23,7 +24,10 @@ pub fn last_change(records: &[RolloutRecord], service: &ServiceId) -> Option<Tim
     let of_service = records.iter().filter(|record| record.relocation.service == *service);
     of_service
         .filter(|record| record.shifted_at().is_some())
-        .filter_map(|record| Some(record.history.last()?.at))
+        .filter_map(|record| {
+            let back = record.moved_back.as_ref().map(|back| back.at);
+            back.or_else(|| Some(record.history.last()?.at))
+        })
         .max()
 }
 
@@ -48,10 +52,11 @@ pub fn moves_of(records: &[RolloutRecord], service: &ServiceId) -> Vec<Excluded>
 }
 
 /// Moves that are over, with success or without, if anything was done for them: a replica that never became ready is a
-/// failed move, one that was called off before its turn came is none.
+/// failed move, one that was called off before its turn came is none. One that somebody else took back is followed by that,
+/// so that the workload rests from then on, and longer.
 pub(crate) fn past_moves(records: &[RolloutRecord]) -> Vec<PastMove> {
     let over = records.iter().filter(|record| record.state.is_last() && began(record));
-    over.filter_map(|record| {
+    let own = over.filter_map(|record| {
         let planned = &record.relocation;
         let phase = record.state.phase();
         Some(PastMove {
@@ -63,11 +68,25 @@ pub(crate) fn past_moves(records: &[RolloutRecord]) -> Vec<PastMove> {
             ended_at: record.history.last()?.at,
             // What an operator stopped says nothing of the target.
             failed: matches!(phase, Phase::RolledBack | Phase::Failed)
+                || record.benefit.as_ref().is_some_and(|benefit| benefit.verdict == Worth::NotWorthIt)
                 || record.trial.report().is_some_and(|report| report.verdict == TrialVerdict::Fail),
             then: if phase == Phase::Succeeded { planned.then.clone() } else { Vec::new() },
         })
-    })
-    .collect()
+    });
+    let back = records.iter().filter_map(|record| {
+        let (planned, back) = (&record.relocation, record.moved_back.as_ref()?);
+        Some(PastMove {
+            workload: planned.workload.clone(),
+            service: planned.service.clone(),
+            from: planned.to.clone(),
+            to: back.to.clone(),
+            started_at: back.at,
+            ended_at: back.at,
+            failed: false,
+            then: Vec::new(),
+        })
+    });
+    own.chain(back).collect()
 }
 
 /// Whether anything was done on the platform. A shift begins with its first weights. A trial counts, or a move that is not

@@ -13,6 +13,8 @@ use crate::args::InstallPlannerArgs;
 use foremesh_kubernetes::{
     lease::LEASE_NAME,
     moving::MOVING_NAME,
+    resources::definitions,
+    staging::space,
     webhook::{PLACEMENT_CONFIGURATION, WEBHOOK_SECRET},
 };
 use serde_json::{Value, json};
@@ -33,12 +35,24 @@ const WEBHOOK_PORT: u16 = 8443;
 /// All objects, in an order in which they can be made.
 pub(super) fn objects(args: &InstallPlannerArgs) -> anyhow::Result<Vec<Value>> {
     let (settings, policies) = (settings::settings(args)?, settings::policies(args)?);
-    let mut objects = vec![namespace(args), account(&args.namespace, true)];
+    // Definitions first: a user's own objects may follow in the same stream.
+    let mut objects = if args.no_crds { Vec::new() } else { definitions() };
+    objects.extend([namespace(args), account(&args.namespace, true)]);
+    if args.trials {
+        objects.extend(staging(&args.staging_namespace, args.revision.as_deref()));
+    }
     if args.moves {
         // It has no rights: a token of it is what istiod wants to see.
         objects.push(account(&args.istiod_namespace, false));
     }
-    objects.extend(rights::roles(&args.namespace, &args.istiod_namespace, args.moves, &args.only_in));
+    objects.extend(rights::roles(&rights::Granted {
+        own: &args.namespace,
+        istiod: &args.istiod_namespace,
+        moves: args.moves,
+        only_in: &args.only_in,
+        staging: args.trials.then_some(args.staging_namespace.as_str()),
+        secrets: args.trials_with_secrets,
+    }));
     let stamp = settings::stamp(&settings, &policies);
     objects.push(own(args, "ConfigMap", "foremesh-settings", json!({"data": {settings::FILE: settings}})));
     objects.push(own(args, "ConfigMap", "foremesh-policies", json!({"data": policies})));
@@ -54,6 +68,11 @@ pub(super) fn objects(args: &InstallPlannerArgs) -> anyhow::Result<Vec<Value>> {
     objects.extend(mesh::objects(args));
     objects.extend(pod::objects(args, &stamp));
     Ok(objects)
+}
+
+/// The namespace that moves are tried in.
+pub(super) fn staging(namespace: &str, revision: Option<&str>) -> Vec<Value> {
+    space(namespace, revision).into_iter().map(labelled).collect()
 }
 
 /// Adds the label by which objects of ours are found again.

@@ -6,7 +6,7 @@ mod roles;
 mod table;
 mod words;
 
-pub use roles::roles;
+pub use roles::{Granted, roles};
 pub use table::RIGHTS;
 pub use words::markdown;
 
@@ -21,6 +21,8 @@ pub enum Scope {
     Own,
     /// In the namespace of istiod.
     Istiod,
+    /// In the namespace that moves are tried in.
+    Staging,
 }
 
 /// What a right is for.
@@ -30,6 +32,10 @@ pub enum Need {
     Read,
     /// To move workloads.
     Move,
+    /// To try moves first.
+    Try,
+    /// To try those whose pods need secrets.
+    TrySecrets,
 }
 
 /// When a right is used.
@@ -63,18 +69,30 @@ pub struct Right {
 }
 
 impl Right {
-    /// Whether it allows a request. `namespace` is none for what has none; `istiod` and `own` are the namespaces of the two.
-    pub fn allows(&self, asked: &Asked<'_>, own: &str, istiod: &str) -> bool {
+    /// Whether it allows a request.
+    pub fn allows(&self, asked: &Asked<'_>, places: &Places<'_>) -> bool {
         let here = match self.scope {
             Scope::Everywhere | Scope::Moved => true,
-            Scope::Own => asked.namespace == own,
-            Scope::Istiod => asked.namespace == istiod,
+            Scope::Own => asked.namespace == places.own,
+            Scope::Istiod => asked.namespace == places.istiod,
+            Scope::Staging => asked.namespace == places.staging,
         };
         here && self.group == asked.group
             && self.resources.contains(&asked.resource)
             && self.verbs.contains(&asked.verb)
             && (self.names.is_empty() || self.names.contains(&asked.name))
     }
+}
+
+/// The namespaces in which some rights hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Places<'a> {
+    /// The planner's own.
+    pub own: &'a str,
+    /// That of istiod.
+    pub istiod: &'a str,
+    /// That of trials.
+    pub staging: &'a str,
 }
 
 /// A request as the API server's audit log tells it.

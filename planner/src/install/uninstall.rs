@@ -1,4 +1,5 @@
 //! `foremesh uninstall`: takes the planner and the filter out of a cluster, and leaves it as it was.
+mod definitions;
 mod found;
 
 use super::NAME;
@@ -31,11 +32,15 @@ pub async fn uninstall(args: &UninstallArgs) -> anyhow::Result<ExitCode> {
         client: foremesh_kubernetes::client(&settings).await?,
         namespace: &args.namespace,
         within: args.within.duration(),
+        crds: args.crds,
     };
     if args.dry_run {
         let found = cluster.found().await?;
         for found in &found {
             println!("{found}");
+        }
+        for kept in cluster.kept().await? {
+            println!("{kept}");
         }
         return Ok(if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(3) });
     }
@@ -59,6 +64,8 @@ struct Installed<'a> {
     client: Client,
     namespace: &'a str,
     within: Duration,
+    /// Whether definitions go with all of their objects.
+    crds: bool,
 }
 
 impl Installed<'_> {
@@ -68,7 +75,16 @@ impl Installed<'_> {
         for kind in KINDS {
             all.extend(kind.found(&self.client, self.namespace).await?);
         }
+        all.extend(definitions::relocations(&self.client, self.namespace).await?);
+        let definitions = definitions::all(&self.client, self.namespace).await?;
+        all.extend(definitions.into_iter().filter(|of| of.goes(self.crds)).map(|of| of.found));
         Ok(all)
+    }
+
+    /// What stays, and what would take it away.
+    async fn kept(&self) -> anyhow::Result<Vec<String>> {
+        let definitions = definitions::all(&self.client, self.namespace).await?;
+        Ok(definitions.iter().filter(|of| !of.goes(self.crds)).map(ToString::to_string).collect())
     }
 
     /// What moves, and what is left of a move: nothing of it may be deleted, because traffic may depend on it.
@@ -141,6 +157,16 @@ impl Installed<'_> {
             for found in kind.found(&self.client, self.namespace).await? {
                 found.delete(&self.client).await?;
                 println!("{found} deleted");
+            }
+        }
+        // Nobody is left who would let them go.
+        definitions::let_go(&self.client, self.namespace).await?;
+        for of in definitions::all(&self.client, self.namespace).await? {
+            if of.goes(self.crds) {
+                of.found.delete(&self.client).await?;
+                println!("{} deleted", of.found);
+            } else {
+                println!("{of}");
             }
         }
         let deadline = Instant::now() + self.within;

@@ -44,12 +44,17 @@ impl Relocations {
                     // It is read again.
                     Err(ProjectionError::Store(StoreError::Overtaken(_))) => {}
                     Err(error) => {
-                        if matches!(error, ProjectionError::Store(StoreError::Missing)) {
+                        let missing = matches!(error, ProjectionError::Store(StoreError::Missing));
+                        if missing {
                             pause = LOOKED_SELDOM;
                         }
                         let why = chain(&error);
                         if failing.as_ref() != Some(&why) {
-                            tracing::warn!(error = %why, "relocations are not shown as resources; moves go on without");
+                            if missing {
+                                tracing::info!("moves are not shown as resources: {why}");
+                            } else {
+                                tracing::warn!(error = %why, "moves are not shown as resources for now, and go on without");
+                            }
                             failing = Some(why);
                         }
                     }
@@ -80,6 +85,13 @@ impl Journal for Rollouts {
             Err(RolloutError::Unknown(_)) => Ok(None),
             Err(error) => Err(failed(error)),
         }
+    }
+
+    async fn noted(&self) -> Result<Vec<RolloutRecord>, JournalError> {
+        let noted = |record: &RolloutRecord| record.benefit.is_some() || record.moved_back.is_some();
+        let mut records = self.remembered().await.map_err(failed)?;
+        records.retain(noted);
+        Ok(records)
     }
 
     async fn abort(&self, rollout: &RolloutId, why: &str) -> Result<(), JournalError> {

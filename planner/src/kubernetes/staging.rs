@@ -17,12 +17,15 @@ use foremesh_core::{
 };
 use foremesh_kubernetes::{
     ClusterError, ClusterSettings, client,
-    staging::{Staging, Wanted},
+    staging::{Staging, StagingPlace, Wanted},
 };
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
+use tokio::net::TcpStream;
 
 /// How much longer than a trial its copies may live, when no planner comes back.
 const GRACE: Duration = Duration::from_secs(120);
+/// How long a sidecar on the same machine may take to accept a connection.
+const ACCEPTED_WITHIN: Duration = Duration::from_millis(700);
 
 /// A staging mesh in the same cluster, or in another one whose nodes are called alike.
 #[derive(Clone, Debug)]
@@ -46,8 +49,12 @@ impl Trials {
                 ClusterSettings { kubeconfig, context: staging.context.clone(), ..settings.cluster() };
             client(&other).await?
         };
-        let limits = staging.limits();
-        Ok(Self { staging: Staging::new(production, tried_in, settings.cluster_domain.as_str()), limits })
+        let place = StagingPlace {
+            namespace: staging.namespace.clone(),
+            secrets: staging.copy_secrets,
+            domain: settings.cluster_domain.clone(),
+        };
+        Ok(Self { staging: Staging::new(production, tried_in, place), limits: staging.limits() })
     }
 
     fn wanted(rollout: &RolloutId, order: &TrialOrder) -> Wanted {
@@ -69,10 +76,15 @@ impl Trials {
 
     /// Removes what interrupted trials have left.
     pub(super) async fn swept(&self) -> Result<(), ClusterError> {
-        for namespace in self.staging.sweep().await? {
-            tracing::warn!(namespace, "what an interrupted trial had left was removed");
+        for trial in self.staging.sweep().await? {
+            tracing::warn!(trial, "what an interrupted trial had left was removed");
         }
         Ok(())
+    }
+
+    /// Looks whether trials can be made.
+    pub(super) async fn checked(&self) -> Result<(), ClusterError> {
+        self.staging.check().await
     }
 }
 
@@ -84,6 +96,17 @@ impl StagingMesh for Trials {
 
     async fn try_move(&self, rollout: &RolloutId, order: &TrialOrder) -> Result<TrialSamples, PlatformError> {
         let copies = self.staging.start(&Self::wanted(rollout, order)).await?;
+        if is_intercepted(copies.target.port()).await {
+            return Err(PlatformError::Refused {
+                object: format!("trial of `{}`", order.workload),
+                problem: "what the planner sends goes through a sidecar, which would send the load to production, by its \
+                          host name"
+                    .to_owned(),
+                remedy: "give the planner's pod the annotation traffic.sidecar.istio.io/includeOutboundIPRanges: \"\", as \
+                         `foremesh install planner --trials` does"
+                    .to_owned(),
+            });
+        }
         let ends = Ends { source: copies.source, target: copies.target, host: order.service.to_string() };
         let sent = load(&ends, order).await;
         let mut samples = sent.map_err(|error| PlatformError::Refused {
@@ -106,7 +129,21 @@ impl StagingMesh for Trials {
     }
 }
 
+/// Whether something beside this process takes the connections that it makes: one to an address that nobody has is accepted
+/// then.
+async fn is_intercepted(port: u16) -> bool {
+    // Of documents alone (RFC 5737).
+    let nobody = SocketAddr::from(([192, 0, 2, 1], port));
+    matches!(tokio::time::timeout(ACCEPTED_WITHIN, TcpStream::connect(nobody)).await, Ok(Ok(_)))
+}
+
 impl Kubernetes {
+    /// Whether moves can be tried, where the settings want that; what is missing, and how it is made, otherwise.
+    pub async fn check_staging(&self) -> Option<Result<(), ClusterError>> {
+        let trials = self.trials.as_ref()?;
+        Some(trials.checked().await)
+    }
+
     /// Where moves are tried, as strictly as the gates of rollouts judge; none when the settings name no staging mesh.
     pub fn staging(&self, rollout: &RolloutSettings) -> Option<Trials> {
         let mut trials = self.trials.clone()?;

@@ -1,7 +1,7 @@
 //! The policies that a pass decides by: those of files, and those that the cluster has now.
 use super::judge::{Accepted, Judged, Judging, in_force, judge, while_unknown};
 use foremesh_core::{ids::ServiceId, policy::RelocationPolicy, topology::Snapshot};
-use foremesh_kubernetes::resources::{Resources, Written};
+use foremesh_kubernetes::resources::{DEFINE, Resources, Written};
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
@@ -84,12 +84,19 @@ impl Policies {
                 (in_force(&judged, &mut state.accepted), judged)
             }
             Err(error) => {
+                let observing = while_unknown(&state.accepted);
                 // What it says changes with every second.
                 if state.unknown.as_ref() != Some(&error.remedy) {
-                    tracing::warn!(%error, "the policies of the cluster are not known, so those known before only observe");
+                    if error.remedy == DEFINE && observing.is_empty() {
+                        tracing::info!(
+                            "policies and calendars come from files alone, as the cluster does not define theirs; {DEFINE}"
+                        );
+                    } else {
+                        tracing::warn!(%error, "the policies of the cluster are not known, so those known before only observe");
+                    }
                     state.unknown = Some(error.remedy);
                 }
-                (while_unknown(&state.accepted), Vec::new())
+                (observing, Vec::new())
             }
         }
     }

@@ -33,6 +33,8 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) live: SyncMutex<BTreeMap<RolloutId, Arc<Mutex<Live>>>>,
     pub(super) waiting: SyncMutex<BTreeMap<RolloutId, String>>,
+    /// Copies of two trials would share names, and load the same nodes: one trial at a time.
+    pub(super) trying: Mutex<()>,
     /// Accepting a plan is a check and a write that belong together.
     pub(super) accepting: Mutex<()>,
     pub(super) woken: Notify,
@@ -84,7 +86,17 @@ impl Shared {
             }
             let seen = self.observe(&live).await?;
             match step(&live.record, &seen, &self.limits, self.clock.now()) {
-                Next::Do(Action::TryMove) => self.try_move(&mut live).await?,
+                Next::Do(Action::TryMove) => {
+                    let Ok(_one_at_a_time) = self.trying.try_lock() else {
+                        let why = "the trial of another move to end".to_owned();
+                        // Its own time begins when it is its turn.
+                        let own = live.record.entered(State::Trial, "", &self.limits, self.clock.now());
+                        live.record.deadline = live.record.deadline.max(own.deadline);
+                        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), why);
+                        return Ok(());
+                    };
+                    self.try_move(&mut live).await?;
+                }
                 Next::Do(action) => self.act(&mut live, action).await?,
                 Next::Transition { to, why } => self.enter(&mut live, to, why).await?,
                 Next::Wait { why, .. } => {

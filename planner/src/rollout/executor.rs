@@ -4,7 +4,7 @@ use super::{
     drive::{Live, Shared},
     journal::{Entry, Journal, RolloutQuery},
 };
-use crate::{clock::Clock, durations};
+use crate::{clock::Clock, control::REMEMBERED_MS, durations};
 use foremesh_core::{
     ids::{PlanId, RolloutId, ServiceId},
     plan::Move,
@@ -64,6 +64,7 @@ impl Rollouts {
                 clock,
                 live: SyncMutex::new(live),
                 waiting: SyncMutex::default(),
+                trying: Mutex::new(()),
                 accepting: Mutex::new(()),
                 woken: Notify::new(),
                 leader: OnceLock::new(),
@@ -145,6 +146,18 @@ impl Rollouts {
     pub async fn begun(&self, plans: &[PlanId]) -> Result<BTreeMap<PlanId, RolloutId>, RolloutError> {
         let first = |plan: &PlanId| (plan.clone(), RolloutId::new(format!("{plan}.0")));
         self.shared.journal.known(plans.iter().map(first).collect()).await
+    }
+
+    /// Stores what became of a rollout after it was over. One that is over is not changed by anything else.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub async fn note(&self, record: &RolloutRecord) -> Result<(), RolloutError> {
+        if record.state.is_last() {
+            self.shared.journal.save(record).await?;
+            self.shared.changed.send_modify(|count| *count += 1);
+        }
+        Ok(())
     }
 
     /// Counts acceptances and changes of state, so that whoever shows them can wait for the next.
@@ -269,6 +282,14 @@ impl Rollouts {
     /// When the journal cannot be read.
     pub async fn recent(&self, since: Timestamp) -> Result<Vec<RolloutRecord>, RolloutError> {
         self.shared.journal.since(since).await
+    }
+
+    /// Those that cooldown and the history of latency remember.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn remembered(&self) -> Result<Vec<RolloutRecord>, RolloutError> {
+        self.recent(self.shared.clock.now().plus_ms(-REMEMBERED_MS)).await
     }
 
     /// The newest generation of a plan that was ever accepted; a new plan must be above it.

@@ -1,6 +1,7 @@
 //! The staging mesh of trials: `platform.kubernetes.staging`.
 use super::Span;
 use foremesh_core::trial::TrialLimits;
+use foremesh_kubernetes::staging::STAGING_NAMESPACE;
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -13,6 +14,11 @@ pub struct StagingSettings {
     pub kubeconfig: Option<PathBuf>,
     /// Context of that file.
     pub context: Option<String>,
+    /// The namespace that trials are made in. It is never made or deleted by the planner, and must carry the label that
+    /// `foremesh install staging` gives it.
+    pub namespace: String,
+    /// Whether secrets may be copied into it where a policy's trial says so too.
+    pub copy_secrets: bool,
     /// Highest rate at each copy, in requests per second.
     pub max_rate: f64,
     /// Share of the predicted peak that must be reached.
@@ -33,6 +39,8 @@ impl Default for StagingSettings {
         Self {
             kubeconfig: None,
             context: None,
+            namespace: STAGING_NAMESPACE.to_owned(),
+            copy_secrets: false,
             max_rate: limits.max_rate_rps,
             least_peak_share: limits.least_peak_share,
             max_cpu_share: limits.max_cpu_share,
@@ -68,6 +76,11 @@ impl StagingSettings {
             if !(share > 0.0 && share <= 1.0) {
                 return Some((field, share.to_string(), "above 0 and at most 1", default));
             }
+        }
+        let named = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if self.namespace.is_empty() || !self.namespace.chars().all(named) {
+            let (field, limit) = ("platform.kubernetes.staging.namespace", "the name of a namespace");
+            return Some((field, self.namespace.clone(), limit, "leave it out for foremesh-staging"));
         }
         if !(self.max_rate > 0.0 && self.max_rate <= 10_000.0) {
             let field = "platform.kubernetes.staging.maxRate";

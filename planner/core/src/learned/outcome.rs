@@ -9,14 +9,10 @@ impl TwinOutcome {
     /// From a prediction and the latency that was measured after the move was over, in milliseconds at the prediction's
     /// quantile. `None` while too few steps of what was predicted have been measured.
     pub fn of(prediction: &MovePrediction, over: Timestamp, latency: &Series) -> Option<Self> {
-        let knots = &prediction.target.steps;
-        let last = knots.last()?;
-        let length = knots.len().checked_sub(2).map_or(0, |before| last.at.ms_since(knots[before].at));
-        let end = last.at.plus_ms(length);
         let (mut predicted_ms, mut measured_ms, mut count) = (0.0, 0.0, 0usize);
         for (at, value) in latency.values().iter().enumerate() {
             let start = latency.start().plus_ms(latency.step().times(at));
-            let knot = knots.iter().rev().find(|knot| knot.at <= start).filter(|_| start < end);
+            let knot = prediction.target.at(start);
             let predicted = knot.and_then(|knot| knot.latency_ms).filter(|_| start >= over);
             if let Some(predicted) = predicted.filter(|_| value.is_finite()) {
                 predicted_ms += predicted;

@@ -28,7 +28,7 @@ pub struct PastMove {
     pub started_at: Timestamp,
     /// When it ended, with success or without.
     pub ended_at: Timestamp,
-    /// It did not arrive: the source serves, as before.
+    /// It did not arrive and the source serves, as before; or it did, and it is regretted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub failed: bool,
     /// Replicas of the same workload that were to follow ([`crate::plan::Move::then`]); none when it failed.

@@ -4,10 +4,10 @@ use crate::{
     ids::{NodeId, PolicyId, ServiceId, WorkloadId},
     inputs::Inputs,
     plan::{Move, digest},
-    policy::{Callees, RelocationPolicy, TrialRequest, TrialTerms},
+    policy::{Callees, RelocationPolicy, TrialRequest, TrialTerms, objective},
     time::Timestamp,
     topology::NodeState,
-    twin::{MovePrediction, UPPER},
+    twin::{MeshModel, MovePrediction, UPPER},
     units::Quantile,
 };
 use serde::{Deserialize, Serialize};
@@ -171,12 +171,20 @@ pub enum TrialRefused {
     },
     /// Nothing says how fast it has to be.
     #[error(
-        "the rule that asks for the move has no objective of latency, which a trial is judged by: give it a `predictedLatency` \
-         with `all`, or waive the trial in policy `{policy}`"
+        "no rule about the service has an objective of latency, which a trial is judged by: give it a `predictedLatency` in a \
+         policy that may move, or waive the trial in policy `{policy}`"
     )]
     NoObjective {
         /// The policy.
         policy: PolicyId,
+    },
+    /// Nothing says how much load a node bears.
+    #[error(
+        "how much CPU a request of `{workload}` takes is not known, so its trial cannot be bounded: wait until it is, or waive it"
+    )]
+    NoDemand {
+        /// What would move.
+        workload: WorkloadId,
     },
     /// Requests would reach production.
     #[error(
@@ -268,7 +276,10 @@ pub fn order(
     if planned.is_shift() {
         return Err(TrialRefused::Shift { policy: named() });
     }
-    let prediction = prediction.ok_or_else(|| TrialRefused::NoObjective { policy: named() })?;
+    let core_ms = match prediction {
+        Some(prediction) => prediction.demand_core_ms,
+        None => demand_core_ms(planned, inputs)?,
+    };
     callees(planned, terms, inputs)?;
     let quantile = planned.reason.quantile;
     let (pairs, limit_ms) = (pairs_needed(quantile), terms.duration_ms.unwrap_or(limits.max_duration_ms));
@@ -279,7 +290,7 @@ pub fn order(
         return Err(TrialRefused::MaxRate { peak_rps, max_rps: limits.max_rate_rps });
     }
     let until = inputs.now.plus_ms(limit_ms.saturating_add(limits.start_within_ms));
-    let room = |node: &NodeId| room_rps(node, prediction.demand_core_ms, until, inputs, limits.max_cpu_share);
+    let room = |node: &NodeId| room_rps(node, core_ms, until, inputs, limits.max_cpu_share);
     let no_room = |node: &NodeId| TrialRefused::NoRoom {
         node: node.clone(),
         room_rps: room(node),
@@ -320,6 +331,19 @@ pub fn order(
         latency_factor: limits.latency_factor,
         seed: seed(planned),
     })
+}
+
+/// CPU of one request of what is moved for another reason than latency, of which nothing was predicted. It is held to the
+/// strictest objective of its service all the same.
+fn demand_core_ms(planned: &Move, inputs: &Inputs<'_>) -> Result<f64, TrialRefused> {
+    let policy = || planned.reason.policy.clone();
+    objective(inputs.policies, &planned.service)
+        .ok_or_else(|| TrialRefused::NoObjective { policy: policy() })?;
+    let mesh = MeshModel::build(inputs);
+    let replica = mesh.replica_ix(&planned.workload, &planned.replica);
+    replica
+        .and_then(|replica| mesh.demand_core_ms(replica))
+        .ok_or_else(|| TrialRefused::NoDemand { workload: planned.workload.clone() })
 }
 
 /// What the workload calls is part of production: requests reach it only where the policy says so.

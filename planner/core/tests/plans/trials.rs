@@ -1,9 +1,10 @@
 //! What is tried of a plan: which requests, where, how fast and how long; or why it cannot be tried.
-use crate::world::{MINUTE, World, forecast_of, history, policy};
+use crate::world::{MINUTE, ServiceShape, World, forecast_of, history, noon, policy};
 use foremesh_core::{
     decide::decide,
     learned::Call,
     policy::Callees,
+    topology::Tier,
     trial::{TestedPlan, Trial, TrialLimits, TrialOrder, TrialRefused, owe},
     twin::{SimulatedPlan, simulate},
     verify::verify,
@@ -53,6 +54,37 @@ fn a_move_is_tried_at_its_peak_beside_its_source() {
     assert_eq!(order.callees, Callees::None);
     let again = ordered(&tried(), Some(&TrialLimits::default())).unwrap();
     assert_eq!(order, again, "equal inputs, equal orders");
+}
+
+/// Nothing was predicted of its latency, and yet it is held to the objective of its service.
+#[test]
+fn a_move_for_another_reason_is_tried_by_the_objective_of_its_service() {
+    let mut world = World::new();
+    world.node("a", |minute| if noon(minute) { 900.0 } else { 300.0 });
+    world.service(&ServiceShape {
+        name: "cart",
+        node: "a",
+        tier: Tier::Standard,
+        used_millicores: 100.0,
+        rps: |_| 50.0,
+        p99_ms: |_| 15.0,
+    });
+    let latency =
+        json!({"name": "slow", "predictedLatency": {"quantile": 0.99, "above": "250ms", "within": "40m"}});
+    let usage = json!({"of": "node", "resource": "cpu", "above": "85%", "within": "40m"});
+    let full = json!({"name": "full", "predictedUsage": usage});
+    let requests = json!([{"path": "/cart"}]);
+    world.policies = vec![policy(&json!({"rules": [full, latency], "trial": {"requests": requests}}))];
+    let (simulated, inputs) = (simulated(&world), world.inputs());
+    let planned = simulated.plan().moves[0].clone();
+    assert_eq!(planned.reason.rule, "full");
+    assert_eq!(simulated.prediction_of(&planned), None);
+    // The source is too full for a copy until noon is over, and nothing stands for it.
+    let limits = TrialLimits { max_cpu_share: 1.0, ..TrialLimits::default() };
+    let tested = owe(simulated, &inputs, Some(&limits)).unwrap();
+    let order = tested.trial(0).and_then(Trial::owed).unwrap();
+    assert_eq!((order.objective_ms, order.quantile.get()), (250.0, 0.99));
+    assert!((49.0..52.0).contains(&order.rate_rps), "{order:?}");
 }
 
 #[test]

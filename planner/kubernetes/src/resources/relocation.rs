@@ -119,9 +119,38 @@ pub struct RelocationStatus {
     /// The newest changes of state, oldest first; the API of the planner has all of them.
     #[serde(default)]
     pub history: Vec<Transition>,
-    /// `Progressing`, `Succeeded` and `RolledBack`.
+    /// `Progressing`, `Succeeded` and `RolledBack`; after a move that succeeded `Worthwhile` too, once that is known, and
+    /// `TakenBack` when somebody else did that.
     #[serde(default)]
     pub conditions: Vec<Condition>,
+    /// Whether it was worth it, once what was predicted has passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub benefit: Option<Benefit>,
+}
+
+/// Whether a move was worth it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Benefit {
+    /// `WorthIt`, `NotWorthIt` or `CannotBeKnown`.
+    pub verdict: String,
+    /// Why, with the numbers.
+    pub why: String,
+    /// Mean latency that was measured after it, in milliseconds; missing where nothing can be compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured_ms: Option<i64>,
+    /// What was predicted for moving, over the same steps; missing when the node would be saturated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub move_ms: Option<i64>,
+    /// What was predicted for staying; missing when the node would be saturated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stay_ms: Option<i64>,
+    /// Share of the steps over the objective as measured, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured_over_percent: Option<i64>,
+    /// The same as it was predicted for staying.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stay_over_percent: Option<i64>,
 }
 
 /// One change of state.
@@ -141,12 +170,12 @@ pub struct Transition {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// `Progressing`, `Succeeded` or `RolledBack`.
+    /// `Progressing`, `Succeeded`, `RolledBack`, `Worthwhile` or `TakenBack`.
     #[serde(rename = "type")]
     pub kind: String,
     /// `True`, `False` or `Unknown`.
     pub status: String,
-    /// The state.
+    /// The state, or the verdict.
     pub reason: String,
     /// Why, in words.
     pub message: String,
@@ -185,6 +214,7 @@ fn columns() -> Vec<Column> {
         column("Why", ".spec.why.rule", "The rule that fired.", false),
         column("Breach", ".spec.why.breachAt", "When the breach is predicted.", true),
         column("Pod", ".status.target", "The new pod.", true),
+        column("Benefit", ".status.benefit.verdict", "Whether it was worth it.", true),
         column("Because", ".status.why", "Why it is in its state.", true),
     ]
 }

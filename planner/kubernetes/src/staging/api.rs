@@ -3,7 +3,7 @@ use crate::{ClusterError, error::request_failed, request::ask};
 use foremesh_core::ids::WorkloadId;
 use kube::{
     Client,
-    api::{DeleteParams, GetParams, ListParams, PostParams},
+    api::{DeleteParams, GetParams, ListParams, PostParams, Preconditions},
     core::Request,
 };
 use serde_json::Value;
@@ -11,20 +11,6 @@ use serde_json::Value;
 #[derive(Clone)]
 pub(super) struct Api {
     client: Client,
-}
-
-/// An object that was not made.
-#[derive(Debug)]
-pub(super) struct NotMade {
-    error: ClusterError,
-    /// The namespace is so new that it may work in a moment.
-    pub(super) is_early: bool,
-}
-
-impl From<NotMade> for ClusterError {
-    fn from(not: NotMade) -> Self {
-        not.error
-    }
 }
 
 impl Api {
@@ -55,30 +41,35 @@ impl Api {
         }
     }
 
-    /// Makes an object; one that is there already is taken as made.
-    pub(super) async fn create(&self, path: &str, object: &Value) -> Result<(), NotMade> {
+    /// Makes an object.
+    ///
+    /// # Errors
+    /// Also when there is one of that name: it is somebody else's, and must not become part of a trial.
+    pub(super) async fn create(&self, path: &str, object: &Value) -> Result<(), ClusterError> {
         let named = || format!("{path}/{}", object["metadata"]["name"].as_str().unwrap_or_default());
-        let body = serde_json::to_vec(object).map_err(|error| NotMade {
-            error: ClusterError::new(named(), error.to_string(), "report it as a fault of Foremesh"),
-            is_early: false,
+        let body = serde_json::to_vec(object).map_err(|error| {
+            ClusterError::new(named(), error.to_string(), "report it as a fault of Foremesh")
         })?;
         let params = PostParams { field_manager: Some("foremesh".to_owned()), ..PostParams::default() };
         match ask(&self.client, Request::new(path).create(&params, body)).await {
             Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if status.code == 409 && status.reason == "AlreadyExists" => Ok(()),
-            Err(error) => {
-                let is_early = matches!(&error, kube::Error::Api(status)
-                    if (status.code == 403 && status.message.contains("serviceaccount"))
-                        || (status.code == 404 && status.message.contains("namespaces")));
-                Err(NotMade { error: request_failed(named(), &error, "create it"), is_early })
+            Err(kube::Error::Api(status)) if status.code == 409 && status.reason == "AlreadyExists" => {
+                let problem = "it is there already, and is no part of this trial";
+                Err(ClusterError::new(named(), problem, "remove it; nothing but trials belongs there"))
             }
+            Err(error) => Err(request_failed(named(), &error, "create it")),
         }
     }
 
-    /// Deletes an object with all below it; content when it is gone.
-    pub(super) async fn delete(&self, path: &str) -> Result<(), ClusterError> {
+    /// Deletes an object with all below it, if it is still the same; content when it is gone.
+    pub(super) async fn delete(&self, path: &str, object: &Value) -> Result<(), ClusterError> {
         let (of, name) = path.rsplit_once('/').unwrap_or(("", path));
-        match ask(&self.client, Request::new(of).delete(name, &DeleteParams::background())).await {
+        let uid = object["metadata"]["uid"].as_str().map(str::to_owned);
+        let params = DeleteParams {
+            preconditions: Some(Preconditions { uid, resource_version: None }),
+            ..DeleteParams::background()
+        };
+        match ask(&self.client, Request::new(of).delete(name, &params)).await {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
             Err(error) => Err(request_failed(path, &error, "delete it")),

@@ -2,8 +2,9 @@
 use super::{
     TRIAL_LABEL, Wanted,
     api::{kind_path, named},
-    label_of, namespace_of,
+    label_of,
     needs::list,
+    space::{KEPT_IN, is_meshed, more_than_probes, revision},
 };
 use serde_json::{Map, Value, json};
 
@@ -14,6 +15,8 @@ pub(super) struct Seen {
     pub(super) deployment: Value,
     /// Labels of its namespace.
     pub(super) labels: Value,
+    /// The staging namespace.
+    pub(super) space: Value,
     /// Services of its namespace.
     pub(super) services: Vec<Value>,
     /// What its pods read.
@@ -29,32 +32,21 @@ pub(super) struct Seen {
 pub(super) fn copies(seen: &Seen, wanted: &Wanted, domain: &str) -> Result<Vec<(String, Value)>, String> {
     let (from, name) = named(&wanted.workload).ok_or("only Deployments can be copied")?;
     let template = &seen.deployment["spec"]["template"];
-    only_probes(template, wanted)?;
+    more_than_probes(template, &wanted.paths)?;
     let is_meshed = is_meshed(&seen.labels, template);
     if !is_meshed && !wanted.calls_production {
         return Err("its pods have no sidecar, so nothing keeps the copies from calling production; say \
                     `callees: production` in the policy's trial if that harms nobody"
             .to_owned());
     }
-    let to = namespace_of(&wanted.id);
+    same_revision(seen, template, is_meshed)?;
+    let to = seen.space["metadata"]["name"].as_str().unwrap_or_default();
     let label = label_of(&wanted.id);
     let meta = |name: &str| json!({"name": name, "namespace": to, "labels": ours(&label)});
-    let mut made = vec![(kind_path("", "namespaces", None), namespace(&to, &seen.labels, &label))];
+    let mut made = Vec::new();
     let mut add = |group: &str, plural: &str, object: Value| {
-        made.push((kind_path(group, plural, Some(&to)), object));
+        made.push((kind_path(group, plural, Some(to)), object));
     };
-    if is_meshed {
-        // The load comes from the planner, which has no identity of the mesh; only here, where nothing else is.
-        let spec = json!({"mtls": {"mode": "PERMISSIVE"}});
-        let object = json!({"apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication", "metadata": meta("foremesh-trial"), "spec": spec});
-        add("security.istio.io", "peerauthentications", object);
-        if !wanted.calls_production {
-            let spec =
-                json!({"egress": [{"hosts": ["./*"]}], "outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"}});
-            let object = json!({"apiVersion": "networking.istio.io/v1", "kind": "Sidecar", "metadata": meta("foremesh-trial"), "spec": spec});
-            add("networking.istio.io", "sidecars", object);
-        }
-    }
     for (plural, kind, objects) in
         [("configmaps", "ConfigMap", &seen.config_maps), ("secrets", "Secret", &seen.secrets)]
     {
@@ -85,7 +77,7 @@ pub(super) fn copies(seen: &Seen, wanted: &Wanted, domain: &str) -> Result<Vec<(
     }
     for (end, node) in [("source", wanted.source.as_str()), ("target", wanted.target.as_str())] {
         let name = format!("{}-{end}", &name[..name.len().min(56)]);
-        add("", "pods", pod(seen, wanted, &meta(&name), (end, node)));
+        add("", "pods", pod(seen, wanted, &meta(&name), (end, node), is_meshed));
     }
     Ok(made)
 }
@@ -94,42 +86,18 @@ fn ours(label: &str) -> Value {
     json!({TRIAL_LABEL: label, "app.kubernetes.io/managed-by": "foremesh"})
 }
 
-/// A namespace whose pods get what those of the other get: the sidecar, and the rules for pods.
-fn namespace(name: &str, labels: &Value, label: &str) -> Value {
-    let mut own = ours(label);
-    for (key, value) in labels.as_object().into_iter().flatten() {
-        let is_kept = ["istio-injection", "istio.io/rev", "istio.io/dataplane-mode"].contains(&key.as_str())
-            || key.starts_with("pod-security.kubernetes.io/");
-        if is_kept {
-            own[key] = value.clone();
-        }
-    }
-    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": own}})
-}
-
-/// Whether pods of a template get a sidecar, by Istio's labels.
-fn is_meshed(labels: &Value, template: &Value) -> bool {
-    let by = |meta: &Value| meta["sidecar.istio.io/inject"].as_str().map(str::to_owned);
-    let own = by(&template["metadata"]["labels"]).or_else(|| by(&template["metadata"]["annotations"]));
-    let all = labels["istio-injection"] == "enabled"
-        || (labels["istio-injection"].is_null() && labels["istio.io/rev"].is_string());
-    own.map_or(all, |word| word == "true")
-}
-
-/// A service that answers its ready check need not serve anything else.
-fn only_probes(template: &Value, wanted: &Wanted) -> Result<(), String> {
-    let probes: Vec<&str> = list(&template["spec"]["containers"])
-        .iter()
-        .flat_map(|container| {
-            ["readinessProbe", "livenessProbe", "startupProbe"].map(|probe| &container[probe])
-        })
-        .filter_map(|probe| probe["httpGet"]["path"].as_str())
-        .collect();
-    let is_probe = |path: &String| probes.contains(&path.split('?').next().unwrap_or_default());
-    if !wanted.paths.is_empty() && wanted.paths.iter().all(is_probe) {
-        return Err("the policy's trial asks for nothing but what its probes ask for, and a ready check says nothing of \
-                    how it serves; name requests that its callers send"
-            .to_owned());
+/// Sidecars of another revision may behave in another way, and would measure that.
+fn same_revision(seen: &Seen, template: &Value, is_meshed: bool) -> Result<(), String> {
+    let there = revision(&seen.space["metadata"]["labels"], &Value::Null);
+    let here = revision(&seen.labels, template).or_else(|| Some("default".to_owned()));
+    if is_meshed && there != here {
+        let said = |revision: Option<String>| revision.unwrap_or_else(|| "none".to_owned());
+        return Err(format!(
+            "its sidecars come from revision {} of Istio, and those of the staging namespace from {}; make that with the same \
+             `--revision`",
+            said(here),
+            said(there)
+        ));
     }
     Ok(())
 }
@@ -154,7 +122,7 @@ fn port_of_alias(port: &Value) -> Value {
 }
 
 /// The template as a pod that stays on one node, that no service of production would select, and that ends by itself.
-fn pod(seen: &Seen, wanted: &Wanted, meta: &Value, (end, node): (&str, &str)) -> Value {
+fn pod(seen: &Seen, wanted: &Wanted, meta: &Value, (end, node): (&str, &str), is_meshed: bool) -> Value {
     let template = &seen.deployment["spec"]["template"];
     let mut metadata = meta.clone();
     let mut labels = template["metadata"]["labels"].as_object().cloned().unwrap_or_default();
@@ -169,6 +137,15 @@ fn pod(seen: &Seen, wanted: &Wanted, meta: &Value, (end, node): (&str, &str)) ->
         labels.insert(key.clone(), value.clone());
     }
     labels.insert("foremesh.dev/trial-end".to_owned(), json!(end));
+    // A sidecar where production has one, and only there.
+    labels.insert("sidecar.istio.io/inject".to_owned(), json!(is_meshed.to_string()));
+    if !wanted.calls_production {
+        labels.insert(KEPT_IN.0.to_owned(), json!(KEPT_IN.1));
+    }
+    let mode = "istio.io/dataplane-mode";
+    if let Some(of_all) = seen.labels.get(mode) {
+        labels.entry(mode).or_insert_with(|| of_all.clone());
+    }
     metadata["labels"] = Value::Object(labels);
     if !template["metadata"]["annotations"].is_null() {
         metadata["annotations"] = template["metadata"]["annotations"].clone();

@@ -1,8 +1,8 @@
-//! What copies are made of, and that nothing is left of them.
+//! What copies are made of, and where they may be made.
 use super::*;
-use crate::moving::played::Stored;
 use serde_json::json;
-use std::sync::atomic::{AtomicBool, Ordering};
+
+mod played;
 
 fn wanted() -> Wanted {
     Wanted {
@@ -65,6 +65,7 @@ fn seen() -> Seen {
     Seen {
         deployment: deployment(),
         labels: json!({"istio-injection": "enabled", "foremesh.dev/managed": "true", "team": "orders"}),
+        space: space("foremesh-staging", None).remove(0),
         services: services(),
         config_maps: vec![json!({
             "metadata": {"name": "cart", "namespace": "shop", "uid": "1", "resourceVersion": "5"},
@@ -82,20 +83,13 @@ fn of<'a>(made: &'a [(String, Value)], kind: &str) -> Vec<&'a Value> {
 fn a_copy_is_the_template_pinned_and_apart() {
     let made = copies(&seen(), &wanted(), "cluster.local").unwrap();
     let kinds: Vec<&str> = made.iter().map(|(_, object)| object["kind"].as_str().unwrap()).collect();
-    assert_eq!(
-        kinds,
-        ["Namespace", "PeerAuthentication", "Sidecar", "ConfigMap", "ServiceAccount", "Pod", "Pod"]
-    );
+    assert_eq!(kinds, ["ConfigMap", "ServiceAccount", "Pod", "Pod"]);
     let ours = json!({"foremesh.dev/trial": "plan-1a2b.0", "app.kubernetes.io/managed-by": "foremesh"});
-    // No opt-in: no planner looks at what is tried.
-    let mut labels = ours.clone();
-    labels["istio-injection"] = json!("enabled");
-    assert_eq!(made[0].1["metadata"], json!({"name": "foremesh-trial-plan-1a2b-0", "labels": labels}));
     assert_eq!(
         of(&made, "ConfigMap")[0],
         &json!({
             "apiVersion": "v1", "kind": "ConfigMap", "data": {"A": "b"},
-            "metadata": {"name": "cart", "namespace": "foremesh-trial-plan-1a2b-0", "labels": ours}
+            "metadata": {"name": "cart", "namespace": "foremesh-staging", "labels": ours}
         })
     );
     let target = of(&made, "Pod")[1];
@@ -104,11 +98,12 @@ fn a_copy_is_the_template_pinned_and_apart() {
         &json!({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {
-                "name": "cart-target", "namespace": "foremesh-trial-plan-1a2b-0",
+                "name": "cart-target", "namespace": "foremesh-staging",
                 "annotations": {"proxy.istio.io/config": "{}"},
                 "labels": {
                     "app": "cart-foremesh-trial", "team": "orders", "foremesh.dev/trial": "plan-1a2b.0",
-                    "app.kubernetes.io/managed-by": "foremesh", "foremesh.dev/trial-end": "target"
+                    "app.kubernetes.io/managed-by": "foremesh", "foremesh.dev/trial-end": "target",
+                    "foremesh.dev/trial-callees": "none", "sidecar.istio.io/inject": "true"
                 }
             },
             "spec": {
@@ -135,7 +130,9 @@ fn a_copy_is_the_template_pinned_and_apart() {
 #[test]
 fn production_is_called_by_its_short_names_where_the_policy_says_so() {
     let made = copies(&seen(), &Wanted { calls_production: true, ..wanted() }, "cluster.local").unwrap();
-    assert!(of(&made, "Sidecar").is_empty(), "nothing keeps them in");
+    for pod in of(&made, "Pod") {
+        assert!(pod["metadata"]["labels"][space::KEPT_IN.0].is_null(), "nothing keeps them in: {pod}");
+    }
     let aliases = of(&made, "Service");
     assert_eq!(aliases.len(), 1, "{aliases:?}");
     assert_eq!(
@@ -231,103 +228,59 @@ fn the_port_is_the_services() {
     assert!(none.contains("say `port`"), "{none}");
 }
 
-/// A played API server with production in it. Deleting a namespace deletes what is in it.
-fn played() -> Stored {
-    let server = Stored::default();
-    server.store("/apis/apps/v1/namespaces/shop/deployments/cart", deployment());
-    server.store("/api/v1/namespaces/shop", json!({"metadata": {"name": "shop", "labels": seen().labels}}));
-    server.store("/api/v1/namespaces/shop/configmaps/cart", seen().config_maps[0].clone());
-    for service in services() {
-        let name = service["metadata"]["name"].as_str().unwrap();
-        server.store(&format!("/api/v1/namespaces/shop/services/{name}"), service.clone());
-    }
-    server
-}
+#[test]
+fn sidecars_are_where_production_has_them_and_of_the_same_revision() {
+    let plain = Seen { labels: json!({}), ..seen() };
+    let made = copies(&plain, &Wanted { calls_production: true, ..wanted() }, "cluster.local").unwrap();
+    let inject = |pod: &Value| pod["metadata"]["labels"]["sidecar.istio.io/inject"].clone();
+    assert_eq!(inject(of(&made, "Pod")[0]), "false");
 
-const PODS: &str = "/api/v1/namespaces/foremesh-trial-plan-1a2b-0/pods";
-
-/// Plays the kubelets until it is told to stop.
-async fn kubelets(server: Stored, stop: &AtomicBool) {
-    while !stop.load(Ordering::Relaxed) {
-        for (end, node, ip) in [("source", "node-1", "10.0.0.1"), ("target", "node-2", "10.0.0.2")] {
-            let path = format!("{PODS}/cart-{end}");
-            if let Some(mut pod) = server.object(&path).filter(|pod| pod["status"].is_null()) {
-                pod["spec"]["nodeName"] = json!(node);
-                pod["status"] = json!({"podIP": ip, "conditions": [{"type": "Ready", "status": "True"}]});
-                server.store(&path, pod);
-            }
+    let revision = |of: &str| json!({"istio.io/rev": of});
+    for (production, staging, same) in [
+        (json!({"istio-injection": "enabled"}), None, true),
+        (revision("default"), None, true),
+        (revision("canary"), None, false),
+        (revision("canary"), Some("canary"), true),
+        (json!({"istio-injection": "enabled"}), Some("canary"), false),
+    ] {
+        let space = space("foremesh-staging", staging).remove(0);
+        let made = copies(&Seen { labels: production.clone(), space, ..seen() }, &wanted(), "cluster.local");
+        match made {
+            Ok(_) => assert!(same, "{production} in {staging:?}"),
+            Err(why) => assert!(!same && why.contains("canary"), "{production}, {staging:?}: {why}"),
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn copies_come_and_go_and_nothing_else_is_written() {
-    let server = played();
-    let staging = Staging::new(server.client(), server.client(), "cluster.local");
-    let stop = AtomicBool::new(false);
-    let tried = async {
-        let copies = staging.start(&wanted()).await;
-        stop.store(true, Ordering::Relaxed);
-        copies.unwrap()
+#[test]
+fn a_namespace_that_is_not_as_it_was_installed_is_refused() {
+    let [namespace, tls, sidecar, _] = space("foremesh-staging", None).try_into().unwrap();
+    assert_eq!(is_prepared(&namespace, &tls, &sidecar), Ok(()));
+    let without = |object: &Value, path: &str| {
+        let mut object = object.clone();
+        *object.pointer_mut(path).unwrap() = Value::Null;
+        object
     };
-    let (copies, ()) = tokio::join!(tried, kubelets(server.clone(), &stop));
-    let at = |text: &str| text.parse().unwrap();
-    assert_eq!(copies, Copies { source: at("10.0.0.1:8080"), target: at("10.0.0.2:8080") });
-    staging.clear("plan-1a2b.0").await.unwrap();
-    assert!(server.object("/api/v1/namespaces/foremesh-trial-plan-1a2b-0").is_none());
-    let writes: Vec<String> = server.asked().into_iter().filter(|asked| !asked.starts_with("GET")).collect();
-    let of_trial =
-        |asked: &String| asked.contains("foremesh-trial-plan-1a2b-0") || asked == "POST /api/v1/namespaces";
-    assert!(writes.len() > 5 && writes.iter().all(of_trial), "{writes:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_does_not_become_ready_is_an_error() {
-    let server = played();
-    let staging = Staging::new(server.client(), server.client(), "cluster.local");
-    let error = staging.start(&wanted()).await.unwrap_err().to_string();
-    assert!(error.contains("the copy on node-1 is not ready") && error.contains("after 5 s"), "{error}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn secrets_are_copied_only_where_the_policy_says_so() {
-    let server = played();
-    let mut secret = deployment();
-    secret["spec"]["template"]["spec"]["imagePullSecrets"] = json!([{"name": "registry"}]);
-    server.store("/apis/apps/v1/namespaces/shop/deployments/cart", secret);
-    let staging = Staging::new(server.client(), server.client(), "cluster.local");
-    let error = staging.start(&wanted()).await.unwrap_err().to_string();
-    assert!(error.contains("need the secret registry"), "{error}");
-    let allowed = Wanted { copy_secrets: true, ..wanted() };
-    let error = staging.start(&allowed).await.unwrap_err().to_string();
-    assert!(error.contains("registry of its namespace's secrets, which is not there"), "{error}");
-    let asked = server.asked();
-    assert!(asked.iter().all(|asked| asked.starts_with("GET")), "nothing was made: {asked:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_sweep_takes_trials_and_nothing_else() {
-    let server = played();
-    let left = json!({"metadata": {"name": "foremesh-trial-old", "labels": {"foremesh.dev/trial": "old"}}});
-    server.store("/api/v1/namespaces/foremesh-trial-old", left);
-    let staging = Staging::new(server.client(), server.client(), "cluster.local");
-    // A namespace of that name which is somebody else's.
-    server.store(
-        "/api/v1/namespaces/foremesh-trial-theirs",
-        json!({"metadata": {"name": "foremesh-trial-theirs"}}),
-    );
-    let error = staging.clear("theirs").await.unwrap_err().to_string();
-    assert!(error.contains("somebody else's"), "{error}");
-    assert_eq!(staging.sweep().await.unwrap(), ["foremesh-trial-old"]);
-    assert!(server.object("/api/v1/namespaces/foremesh-trial-theirs").is_some());
-    assert!(server.object("/api/v1/namespaces/shop").is_some());
-    assert!(staging.sweep().await.unwrap().is_empty());
+    let theirs = without(&namespace, "/metadata/labels/foremesh.dev~1staging");
+    let mut ending = namespace.clone();
+    ending["metadata"]["deletionTimestamp"] = json!("2023-11-14T22:13:20Z");
+    let open = without(&sidecar, "/spec/outboundTrafficPolicy");
+    let of_others = without(&sidecar, "/spec/workloadSelector");
+    for (objects, says) in [
+        ((&theirs, &tls, &sidecar), "somebody else's"),
+        ((&ending, &tls, &sidecar), "being deleted"),
+        ((&namespace, &Value::Null, &sidecar), "does not let the load in"),
+        ((&namespace, &tls, &Value::Null), "nothing would keep the copies in"),
+        ((&namespace, &tls, &open), "`outboundTrafficPolicy`"),
+        ((&namespace, &tls, &of_others), "`workloadSelector`"),
+    ] {
+        let why = is_prepared(objects.0, objects.1, objects.2).unwrap_err();
+        assert!(why.contains(says), "{why}");
+    }
 }
 
 #[test]
 fn names_are_names() {
-    assert_eq!(namespace_of("plan-1A2b.0"), "foremesh-trial-plan-1a2b-0");
-    assert_eq!(namespace_of(&"x".repeat(80)).len(), 63);
     assert_eq!(label_of("plan-1a2b.0"), "plan-1a2b.0");
+    assert_eq!(label_of(&"x".repeat(80)).len(), 63);
 }

@@ -1,5 +1,6 @@
 //! Arguments of `foremesh install planner`.
 use clap::Args;
+use foremesh_kubernetes::staging::STAGING_NAMESPACE;
 use std::path::PathBuf;
 
 /// What follows the options.
@@ -9,6 +10,7 @@ Nothing is changed; no cluster is asked. Without --moves the planner may read on
 Examples:
   foremesh install planner | kubectl apply -f -                                 # sees, forecasts, recommends
   foremesh install planner --moves --policies policies/ | kubectl apply -f -    # moves, in namespaces that opt in
+  foremesh install planner --moves --trials --policies policies/ | kubectl apply -f -    # and tries them first
   foremesh install planner --moves --only-in shop --api-from monitoring --settings foremesh.yaml | kubectl apply -f -";
 
 /// The image of this version.
@@ -16,6 +18,7 @@ const IMAGE: &str = concat!("localhost/foremesh:", env!("CARGO_PKG_VERSION"));
 
 /// Arguments of `foremesh install planner`.
 #[derive(Clone, Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub struct InstallPlannerArgs {
     /// Namespace of the planner; the objects make it.
     #[arg(long, short, default_value = "foremesh")]
@@ -29,6 +32,18 @@ pub struct InstallPlannerArgs {
     /// Give it those rights in this namespace only; repeat it for several.
     #[arg(long, value_name = "NAMESPACE", requires = "moves")]
     pub only_in: Vec<String>,
+    /// Have it try moves before they touch production: a staging namespace, and rights in it.
+    #[arg(long, requires = "moves")]
+    pub trials: bool,
+    /// Let it read the secrets of what moves, to copy them into the staging namespace where a policy's trial says so.
+    #[arg(long, requires = "trials")]
+    pub trials_with_secrets: bool,
+    /// Name of the staging namespace; the objects make it.
+    #[arg(long, value_name = "NAMESPACE", requires = "trials", default_value = STAGING_NAMESPACE)]
+    pub staging_namespace: String,
+    /// Leave out the definitions of the custom resources (`foremesh crds`).
+    #[arg(long)]
+    pub no_crds: bool,
     /// Settings file to start from. What the installation decides (addresses, folders, platform) is added to it.
     #[arg(long, value_name = "FILE")]
     pub settings: Option<PathBuf>,

@@ -7,12 +7,14 @@ use clap::Args;
 pub(in crate::args) const HELP: &str = "\
 It refuses while something moves, unless --abort has the planner take that back first. Then the planner is stopped, and
 everything is deleted that carries the label app.kubernetes.io/managed-by=foremesh: the filter's objects in all namespaces,
-the planner, its history, its rights. Labels of your namespaces and custom resources stay. It can be repeated.
+the planner, its history, its rights, the staging namespace, its Relocations. Policies and calendars that are resources of the
+cluster stay with their definitions, unless --crds is given. Labels of your namespaces stay. It can be repeated.
 
 Exit codes: 0 it is gone, 1 something is left and why, 3 with --dry-run when there is something to delete.
 
 Examples:
   foremesh uninstall --dry-run      # what would go
+  foremesh uninstall --crds         # your policies and calendars in the cluster too
   foremesh uninstall --abort        # take running moves back first; needs kubectl port-forward to the planner";
 
 /// Arguments of `foremesh uninstall`.
@@ -24,6 +26,9 @@ pub struct UninstallArgs {
     /// Have the planner take back what it moves, and wait for that.
     #[arg(long)]
     pub abort: bool,
+    /// Delete the definitions of the custom resources also where some of their objects are left, and these with them.
+    #[arg(long)]
+    pub crds: bool,
     /// Only list what would be deleted.
     #[arg(long)]
     pub dry_run: bool,

@@ -1,4 +1,8 @@
 use super::*;
+use foremesh_core::{
+    aftermath::{Benefit, MovedBack},
+    policy::cooldown,
+};
 use serde_json::json;
 
 /// A rollout that went through these states, a minute in each.
@@ -139,4 +143,41 @@ fn a_trial_counts() {
     let mut untried = rollout(&["pending", "aborted"]);
     untried.trial = serde_json::from_value(report("fail")).unwrap();
     assert!(past_moves(&[untried]).is_empty(), "nothing was done");
+}
+
+const ARRIVED: [&str; 8] =
+    ["pending", "trial", "reserving", "surging", "ramping", "draining", "settling", "succeeded"];
+
+#[test]
+fn a_regretted_move_counts_as_one_that_failed() {
+    for (verdict, failed) in
+        [(Worth::WorthIt, false), (Worth::CannotBeKnown, false), (Worth::NotWorthIt, true)]
+    {
+        let mut record = rollout(&ARRIVED);
+        let (at, why) = (Timestamp::from_unix_ms(9), String::new());
+        record.benefit = Some(Benefit { at, verdict, why, compared: None });
+        assert_eq!(past_moves(&[record])[0].failed, failed, "{verdict:?}");
+    }
+}
+
+/// Something else took the move back: it is not made again at once, but the workload rests as after a second move.
+#[test]
+fn what_others_took_back_is_not_fought() {
+    const MINUTE: i64 = 60_000;
+    let mut record = rollout(&ARRIVED);
+    let (over, now) = (record.history.last().unwrap().at, Timestamp::from_unix_ms(60 * MINUTE));
+    let rests = |record: &RolloutRecord, now| {
+        let moves = past_moves(std::slice::from_ref(record));
+        cooldown(&"cart".into(), &"cart@a".into(), &moves, 15 * MINUTE, now).err()
+    };
+    assert_eq!(rests(&record, now), None, "it has rested after its own move");
+    record.moved_back = Some(MovedBack { at: now, to: "a".into() });
+    let past = past_moves(std::slice::from_ref(&record));
+    assert_eq!((past.len(), past[1].from.as_str(), past[1].to.as_str()), (2, "b", "a"));
+    let rest = rests(&record, now.plus_ms(MINUTE)).expect("it rests");
+    assert_eq!((rest.moves_in_24h, rest.remaining_ms), (2, 29 * MINUTE));
+    assert_eq!(rests(&record, now.plus_ms(31 * MINUTE)), None);
+    // What was measured on the other node says nothing of this one.
+    assert_eq!(last_change(std::slice::from_ref(&record), &"cart".into()), Some(now));
+    assert!(over < now);
 }

@@ -33,10 +33,16 @@ pub(super) fn objects(args: &InstallPlannerArgs, stamp: &str) -> Vec<Value> {
     }
     let mut annotations = json!({
         "foremesh.dev/settings": stamp,
-        "kubectl.kubernetes.io/default-container": "planner",
-        // The API server and istiod are asked directly: the planner starts before its sidecar is ready, and goes on without.
-        "traffic.sidecar.istio.io/excludeOutboundPorts": "443,6443,15014"
+        "kubectl.kubernetes.io/default-container": "planner"
     });
+    if args.trials {
+        // All that it asks goes past its sidecar, which would send the load of a trial to the service of that name: to
+        // production.
+        annotations["traffic.sidecar.istio.io/includeOutboundIPRanges"] = json!("");
+    } else {
+        // The API server and istiod are asked directly: the planner starts before its sidecar is ready, and goes on without.
+        annotations["traffic.sidecar.istio.io/excludeOutboundPorts"] = json!("443,6443,15014");
+    }
     if args.moves {
         // The API server is not in the mesh.
         annotations["traffic.sidecar.istio.io/excludeInboundPorts"] = json!(WEBHOOK_PORT.to_string());

@@ -72,9 +72,35 @@ pub(super) fn settings(args: &InstallPlannerArgs) -> anyhow::Result<String> {
         });
         kubernetes.insert("moves".to_owned(), moves);
     }
+    stage(args, kubernetes)?;
     let text = yaml_serde::to_string(&written)?;
     Settings::parse(Path::new(FOLDER).join(FILE).as_path(), &text)?;
     Ok(text)
+}
+
+/// How far trials may load production is the administrator's; where they are made is the installation's.
+fn stage(args: &InstallPlannerArgs, kubernetes: &mut Map<String, Value>) -> anyhow::Result<()> {
+    if !args.trials {
+        ensure!(
+            !kubernetes.contains_key("staging"),
+            "`platform.kubernetes.staging` is set, but nothing is tried without --trials; leave it out, or give --trials"
+        );
+        return Ok(());
+    }
+    let staging = kubernetes.entry("staging").or_insert_with(|| json!({}));
+    let Some(staging) = staging.as_object_mut() else {
+        bail!("`platform.kubernetes.staging` of the settings is {staging}, but it has fields; leave it out");
+    };
+    for field in ["namespace", "copySecrets", "kubeconfig", "context"] {
+        ensure!(
+            !staging.contains_key(field),
+            "`platform.kubernetes.staging.{field}` is set, but the installation decides it; leave it out, and see \
+             --staging-namespace and --trials-with-secrets"
+        );
+    }
+    staging.insert("namespace".to_owned(), json!(args.staging_namespace));
+    staging.insert("copySecrets".to_owned(), json!(args.trials_with_secrets));
+    Ok(())
 }
 
 /// The policies, by the names of their files.

@@ -10,8 +10,12 @@ fn args(options: &[&str]) -> InstallPlannerArgs {
     }
 }
 
+fn objects_of(options: &[&str]) -> anyhow::Result<Vec<Value>> {
+    objects(&args(options))
+}
+
 fn rendered(options: &[&str]) -> Vec<Value> {
-    objects(&args(options)).unwrap()
+    objects_of(options).unwrap()
 }
 
 fn of<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
@@ -21,7 +25,7 @@ fn of<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
 
 #[test]
 fn everything_is_labelled_so_that_it_is_found_again() {
-    for object in rendered(&["--moves", "--only-in", "shop", "--api-from", "monitoring"]) {
+    for object in rendered(&["--moves", "--trials", "--only-in", "shop", "--api-from", "monitoring"]) {
         assert_eq!(object["metadata"]["labels"][MANAGED_BY], NAME, "{object:#}");
     }
 }
@@ -113,6 +117,7 @@ fn settings_that_an_installed_planner_cannot_have_are_refused_with_what_to_do() 
         ("platform: {hosts: hosts.yaml}\n", "the cluster that it is in; leave it out"),
         ("platform: {kubernetes: {kubeconfig: admin.yaml}}\n", "has its own account; leave it out"),
         ("platform: {kubernetes: {moves: {}}}\n", "give --moves"),
+        ("platform: {kubernetes: {staging: {}}}\n", "give --trials"),
         ("horizont: 1h\n", "unknown field `horizont`"),
     ] {
         std::fs::write(&file, text).unwrap();
@@ -139,4 +144,46 @@ fn only_the_mesh_pushes_and_only_the_named_use_the_api() {
         (&tls["mtls"]["mode"], &tls["portLevelMtls"]),
         (&json!("STRICT"), &json!({"8701": {"mode": "PERMISSIVE"}}))
     );
+}
+
+#[test]
+fn what_is_tried_has_a_namespace_that_the_planner_is_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("foremesh.yaml");
+    std::fs::write(&file, "platform: {kubernetes: {staging: {maxRate: 50}}}\n").unwrap();
+    let file = file.to_str().unwrap();
+    let options =
+        ["--moves", "--trials", "--staging-namespace", "try", "--revision", "canary", "--settings", file];
+    let objects = rendered(&options);
+    let labels = &of(&objects, "Namespace", "try")["metadata"]["labels"];
+    assert_eq!(
+        (&labels["foremesh.dev/staging"], &labels["istio.io/rev"]),
+        (&json!("true"), &json!("canary")),
+        "{labels}"
+    );
+    let text = of(&objects, "ConfigMap", "foremesh-settings")["data"][settings::FILE].as_str().unwrap();
+    for kept in ["maxRate: 50", "namespace: try", "copySecrets: false"] {
+        assert!(text.contains(kept), "{kept} in {text}");
+    }
+    let secrets = rendered(&["--moves", "--trials", "--trials-with-secrets"]);
+    let text = of(&secrets, "ConfigMap", "foremesh-settings")["data"][settings::FILE].as_str().unwrap();
+    assert!(text.contains("copySecrets: true") && text.contains("namespace: foremesh-staging"), "{text}");
+    // The same objects by themselves.
+    let alone = staging("try", Some("canary"));
+    assert!(alone.iter().all(|object| objects.contains(object)), "{alone:#?}");
+    std::fs::write(
+        folder.path().join("foremesh.yaml"),
+        "platform: {kubernetes: {staging: {namespace: a}}}\n",
+    )
+    .unwrap();
+    let error = format!("{:#}", objects_of(&["--moves", "--trials", "--settings", file]).unwrap_err());
+    assert!(error.contains("--staging-namespace"), "{error}");
+}
+
+#[test]
+fn definitions_come_before_all_that_may_use_them() {
+    let objects = rendered(&[]);
+    let is_definition = |object: &&Value| object["kind"] == "CustomResourceDefinition";
+    assert_eq!(objects.iter().take_while(is_definition).count(), definitions().len());
+    assert_eq!(rendered(&["--no-crds"]), objects[definitions().len()..]);
 }

@@ -24,32 +24,66 @@ const AGGREGATED: [Aggregated; 2] = [
     ),
 ];
 
-/// All roles and bindings of a planner in namespace `own`. Without `moves` it may only read. `only_in`: the namespaces in
-/// which it may move workloads; all when there is none.
-pub fn roles(own: &str, istiod: &str, moves: bool, only_in: &[String]) -> Vec<Value> {
-    let of = |scope: Scope, need: Need| -> Vec<Value> {
-        let rows = RIGHTS.iter().filter(|right| right.scope == scope && right.need == need);
-        rows.filter(|_| moves || need == Need::Read).map(rule).collect()
-    };
+/// Who gets which rights.
+#[derive(Clone, Copy, Debug)]
+pub struct Granted<'a> {
+    /// The planner's namespace.
+    pub own: &'a str,
+    /// That of istiod.
+    pub istiod: &'a str,
+    /// Whether it may move workloads; else it may only read.
+    pub moves: bool,
+    /// The namespaces in which it may; all when there is none.
+    pub only_in: &'a [String],
+    /// The namespace in which it may try moves.
+    pub staging: Option<&'a str>,
+    /// Whether it may copy secrets into that.
+    pub secrets: bool,
+}
+
+impl Granted<'_> {
+    const fn has(&self, need: Need) -> bool {
+        match need {
+            Need::Read => true,
+            Need::Move => self.moves,
+            Need::Try => self.moves && self.staging.is_some(),
+            Need::TrySecrets => self.moves && self.staging.is_some() && self.secrets,
+        }
+    }
+
+    /// Rules for a place.
+    fn rules(&self, scope: Scope, needs: &[Need]) -> Vec<Value> {
+        let rows = RIGHTS.iter().filter(|right| right.scope == scope && needs.contains(&right.need));
+        rows.filter(|right| self.has(right.need)).map(rule).collect()
+    }
+}
+
+/// Whatever goes beyond reading.
+const BEYOND: [Need; 3] = [Need::Move, Need::Try, Need::TrySecrets];
+
+/// All roles and bindings of a planner.
+pub fn roles(granted: &Granted<'_>) -> Vec<Value> {
+    let own = granted.own;
     let mut objects = Vec::new();
     let everywhere = |name: &str, rules: Vec<Value>| {
         let bound = bound("ClusterRoleBinding", name, None, "ClusterRole", own);
         if rules.is_empty() { vec![] } else { vec![cluster_role(name, &rules), bound] }
     };
-    objects.extend(everywhere("foremesh-read", of(Scope::Everywhere, Need::Read)));
-    objects.extend(everywhere("foremesh-move", of(Scope::Everywhere, Need::Move)));
-    let moved = of(Scope::Moved, Need::Move);
-    if only_in.is_empty() || moved.is_empty() {
+    objects.extend(everywhere("foremesh-read", granted.rules(Scope::Everywhere, &[Need::Read])));
+    objects.extend(everywhere("foremesh-move", granted.rules(Scope::Everywhere, &BEYOND)));
+    let moved = granted.rules(Scope::Moved, &BEYOND);
+    if granted.only_in.is_empty() || moved.is_empty() {
         objects.extend(everywhere("foremesh-moved", moved));
     } else {
         objects.push(cluster_role("foremesh-moved", &moved));
-        objects.extend(
-            only_in.iter().map(|at| bound("RoleBinding", "foremesh-moved", Some(at), "ClusterRole", own)),
-        );
+        let bound = |at| bound("RoleBinding", "foremesh-moved", Some(at), "ClusterRole", own);
+        objects.extend(granted.only_in.iter().map(|at| bound(at)));
     }
-    for (scope, at) in [(Scope::Own, own), (Scope::Istiod, istiod)] {
-        let rules = [of(scope, Need::Read), of(scope, Need::Move)].concat();
-        if !rules.is_empty() {
+    let places =
+        [(Scope::Own, Some(own)), (Scope::Istiod, Some(granted.istiod)), (Scope::Staging, granted.staging)];
+    for (scope, at) in places {
+        let rules = [granted.rules(scope, &[Need::Read]), granted.rules(scope, &BEYOND)].concat();
+        if let Some(at) = at.filter(|_| !rules.is_empty()) {
             objects.push(labelled(json!({
                 "apiVersion": format!("{GROUP}/v1"), "kind": "Role",
                 "metadata": {"name": NAME, "namespace": at}, "rules": rules

@@ -1,13 +1,14 @@
 //! The table itself.
 use super::{
-    Need::{Move, Read},
+    Need::{Move, Read, Try, TrySecrets},
     Right,
-    Scope::{Everywhere, Istiod, Moved, Own},
+    Scope::{Everywhere, Istiod, Moved, Own, Staging},
     Used::{Usually, When},
 };
 use foremesh_kubernetes::{
     lease::LEASE_NAME,
     moving::MOVING_NAME,
+    staging::STAGING_RULES,
     webhook::{PLACEMENT_CONFIGURATION, WEBHOOK_SECRET},
 };
 
@@ -24,10 +25,14 @@ const ROW: Right = Right {
 };
 /// A row about what moves.
 const MOVED: Right = Right { scope: Moved, need: Move, ..ROW };
-const LATER_POLICIES: super::Used = When("policies are taken from the cluster");
+/// A row about what is tried.
+const TRIED: Right = Right { scope: Staging, need: Try, ..ROW };
+const READS_MAPS: super::Used = When("the pods of what moves read ConfigMaps");
+const READS_SECRETS: super::Used =
+    When("the pods of what moves need secrets, and the policy's trial says `copySecrets`");
 
 /// What the planner may do. There is no right to create or delete what the installation can make once, such as the webhook's
-/// configuration, and none to read a secret but its own.
+/// configuration or a namespace, and none to read a secret but its own, unless trials may copy them.
 pub const RIGHTS: &[Right] = &[
     Right {
         resources: &[
@@ -75,7 +80,6 @@ pub const RIGHTS: &[Right] = &[
         group: "foremesh.dev",
         resources: &["relocationpolicies", "eventcalendars"],
         verbs: &["list", "watch"],
-        used: LATER_POLICIES,
         why: "policies and calendars",
         ..ROW
     },
@@ -83,7 +87,7 @@ pub const RIGHTS: &[Right] = &[
         group: "foremesh.dev",
         resources: &["relocationpolicies/status", "eventcalendars/status"],
         verbs: &["patch"],
-        used: LATER_POLICIES,
+        used: When("there are such resources"),
         why: "whether they were taken, and why not",
         ..ROW
     },
@@ -220,9 +224,18 @@ pub const RIGHTS: &[Right] = &[
     Right {
         group: "foremesh.dev",
         resources: &["relocations"],
-        verbs: &["get", "list", "create", "patch", "delete"],
+        verbs: &["get", "list", "create", "patch"],
         need: Move,
         why: "moves, as objects that `kubectl` shows",
+        ..ROW
+    },
+    Right {
+        group: "foremesh.dev",
+        resources: &["relocations"],
+        verbs: &["delete"],
+        need: Move,
+        used: When("moves have been over for days, or there are many"),
+        why: "so that not all stay for ever",
         ..ROW
     },
     Right {
@@ -238,6 +251,87 @@ pub const RIGHTS: &[Right] = &[
         resources: &["events"],
         verbs: &["create"],
         why: "what happens in a move, beside what it happens to",
+        ..MOVED
+    },
+    Right {
+        resources: &["namespaces"],
+        verbs: &["get"],
+        why: "whether it is the one that was installed; in any other, nothing is touched",
+        ..TRIED
+    },
+    Right {
+        group: "security.istio.io",
+        resources: &["peerauthentications"],
+        names: &[STAGING_RULES],
+        verbs: &["get"],
+        why: "whether the load is let in",
+        ..TRIED
+    },
+    Right {
+        group: "networking.istio.io",
+        resources: &["sidecars"],
+        names: &[STAGING_RULES],
+        verbs: &["get"],
+        why: "whether copies are kept from calling others",
+        ..TRIED
+    },
+    Right {
+        resources: &["pods", "services", "configmaps", "serviceaccounts"],
+        verbs: &["list"],
+        why: "what trials have made, by their label",
+        ..TRIED
+    },
+    Right { resources: &["pods"], verbs: &["create", "delete"], why: "two copies of what moves", ..TRIED },
+    Right {
+        resources: &["configmaps"],
+        verbs: &["create", "delete"],
+        used: READS_MAPS,
+        why: "copies of what the pods read",
+        ..TRIED
+    },
+    Right {
+        resources: &["configmaps"],
+        verbs: &["get"],
+        used: READS_MAPS,
+        need: Try,
+        why: "what the pods read, to copy it",
+        ..MOVED
+    },
+    Right {
+        resources: &["serviceaccounts"],
+        verbs: &["create", "delete"],
+        used: When("the pods of what moves have an account of their own"),
+        why: "an account of the same name, without rights",
+        ..TRIED
+    },
+    Right {
+        resources: &["services"],
+        verbs: &["create", "delete"],
+        used: When("the policy's trial says `callees: production`"),
+        why: "short names of production's services",
+        ..TRIED
+    },
+    Right {
+        resources: &["secrets"],
+        verbs: &["list"],
+        need: TrySecrets,
+        why: "what trials have made, by their label",
+        ..TRIED
+    },
+    Right {
+        resources: &["secrets"],
+        verbs: &["create", "delete"],
+        used: READS_SECRETS,
+        need: TrySecrets,
+        why: "copies of what the pods need",
+        ..TRIED
+    },
+    Right {
+        resources: &["secrets"],
+        verbs: &["get"],
+        used: READS_SECRETS,
+        need: TrySecrets,
+        why: "what the pods need, to copy it",
         ..MOVED
     },
 ];

@@ -6,15 +6,19 @@ const HEAD: &str = "\
 # What the planner may do in a cluster
 
 Written by `foremesh install rights`; a test holds both together, and one on a real cluster compares this list with what
-the API server says that a planner has done. Nothing here makes a pod, changes a template, or reads a secret of others.
+the API server says that a planner has done. Nothing here makes a pod outside the staging namespace, changes a template, or,
+without `--trials-with-secrets`, reads a secret of others.
 ";
 
 /// The table as Markdown.
 pub fn markdown() -> String {
     let mut text = HEAD.to_owned();
-    for (need, title) in
-        [(Need::Read, "To see, forecast and recommend"), (Need::Move, "To move workloads (`--moves`)")]
-    {
+    for (need, title) in [
+        (Need::Read, "To see, forecast and recommend"),
+        (Need::Move, "To move workloads (`--moves`)"),
+        (Need::Try, "To try moves first (`--trials`)"),
+        (Need::TrySecrets, "To try those whose pods need secrets (`--trials-with-secrets`)"),
+    ] {
         let _ = write!(text, "\n## {title}\n\n| may | what | where | for |\n|--|--|--|--|\n");
         for right in RIGHTS.iter().filter(|right| right.need == need) {
             let when = match right.used {
@@ -41,5 +45,6 @@ const fn place(scope: Scope) -> &'static str {
         Scope::Moved => "cluster, or the namespaces of `--only-in`",
         Scope::Own => "its own namespace",
         Scope::Istiod => "istiod's namespace",
+        Scope::Staging => "the staging namespace",
     }
 }

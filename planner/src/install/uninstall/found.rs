@@ -1,5 +1,6 @@
 //! What an installation has left in a cluster, by its label.
 use crate::install::planner::{MANAGED_BY, NAME};
+use foremesh_kubernetes::resources::{GROUP, VERSION, relocation};
 use kube::{
     Api, Client,
     api::{ApiResource, DeleteParams, DynamicObject, ListParams, Preconditions, PropagationPolicy},
@@ -37,6 +38,24 @@ pub(super) const ROUTES: &[Kind] = &[
     Kind { kind: "VirtualService", plural: "virtualservices", ..ISTIO },
     Kind { kind: "DestinationRule", plural: "destinationrules", ..ISTIO },
 ];
+
+/// What defines custom resources.
+pub(super) const DEFINITIONS: Kind = Kind {
+    group: "apiextensions.k8s.io",
+    kind: "CustomResourceDefinition",
+    plural: "customresourcedefinitions",
+    anywhere: true,
+    ..OURS
+};
+/// Moves that the planner has shown, by the label that says which planner it was.
+pub(super) const RELOCATIONS: Kind = Kind {
+    group: GROUP,
+    version: VERSION,
+    kind: relocation::KIND,
+    plural: relocation::PLURAL,
+    anywhere: true,
+    label: relocation::PLANNER,
+};
 
 /// All kinds of an installation, in the order in which they go: first what reaches into the work of others.
 pub(super) const KINDS: &[Kind] = &[
@@ -98,7 +117,17 @@ impl Kind {
 
     /// Those of an installation; none when the cluster does not serve the kind.
     pub(super) async fn found(&self, client: &Client, planner: &str) -> anyhow::Result<Vec<Found>> {
-        let params = ListParams::default().labels(&format!("{}={NAME}", self.label));
+        self.labelled(client, planner, NAME).await
+    }
+
+    /// Those whose label has a value.
+    pub(super) async fn labelled(
+        &self,
+        client: &Client,
+        planner: &str,
+        value: &str,
+    ) -> anyhow::Result<Vec<Found>> {
+        let params = ListParams::default().labels(&format!("{}={value}", self.label));
         let list = match self.api(client, None).list_metadata(&params).await {
             Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Vec::new()),
             answer => answer.map_err(|error| {
@@ -120,6 +149,11 @@ impl Kind {
 }
 
 impl Found {
+    /// Its name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Deletes it, if it is still the same; is content when it is gone.
     pub(super) async fn delete(&self, client: &Client) -> anyhow::Result<()> {
         let params = DeleteParams {

@@ -7,6 +7,7 @@ use foremesh_core::{
     trial::{TrialReport, TrialVerdict, judge},
     units::Quantile,
 };
+use foremesh_kubernetes::staging::{STAGING_NAMESPACE, space};
 use serde_json::{Value, json};
 use std::process::Stdio;
 use tokio::{io::AsyncWriteExt, process::Command, time::Instant};
@@ -95,7 +96,7 @@ async fn trials() -> Trials {
 
 /// Copies of trials, whatever kind they are.
 async fn left() -> String {
-    let kinds = "namespaces,pods,configmaps,secrets,services,serviceaccounts,sidecars,peerauthentications";
+    let kinds = "pods,configmaps,secrets,services,serviceaccounts";
     kubectl(&["get", kinds, "-A", "-l", foremesh_kubernetes::staging::TRIAL_LABEL, "-o", "name"], None).await
 }
 
@@ -144,6 +145,12 @@ async fn a_real_mesh_tries_moves_and_forgets_them() {
     }
     let before = endpoints().await;
     let trials = trials().await;
+    let error = trials.try_move(&"trial-early.0".into(), &order("cart")).await.unwrap_err().to_string();
+    println!("{error}");
+    assert!(error.contains("it is not there") && error.contains("foremesh install staging"), "{error}");
+    for object in space(STAGING_NAMESPACE, None) {
+        kubectl(&["apply", "-f", "-"], Some(object)).await;
+    }
     trials.sweep().await.unwrap();
 
     let good = order("cart");
@@ -190,6 +197,6 @@ async fn a_real_mesh_tries_moves_and_forgets_them() {
     trials.clear(&"trial-nowhere.0".into()).await.unwrap();
 
     assert_eq!(endpoints().await, before, "production's endpoints changed");
-    kubectl(&["delete", "namespace", SHOP, "--wait=false"], None).await;
     assert_eq!(left().await, "");
+    kubectl(&["delete", "namespace", SHOP, STAGING_NAMESPACE, "--wait=false"], None).await;
 }

@@ -12,6 +12,8 @@ enum Comes {
     Good,
     /// One of ten requests fails on the target.
     Bad,
+    /// The same, after a while.
+    BadLater,
     /// Too few requests.
     Few,
     /// It cannot be made.
@@ -31,6 +33,17 @@ struct Seen {
     stuck: usize,
     /// Copies are there.
     copies: bool,
+    /// One is being made now.
+    trying: bool,
+}
+
+/// A trial that is being made, however it ends.
+struct Trying(Arc<Mutex<Seen>>);
+
+impl Drop for Trying {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().trying = false;
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -54,9 +67,11 @@ impl StagingMesh for Mesh {
     async fn try_move(&self, _: &RolloutId, order: &TrialOrder) -> Result<TrialSamples, PlatformError> {
         let comes = {
             let mut seen = self.seen.lock().unwrap();
-            (seen.copies, seen.tries) = (true, seen.tries + 1);
+            assert!(!seen.trying, "two trials at once");
+            (seen.copies, seen.trying, seen.tries) = (true, true, seen.tries + 1);
             if seen.comes.len() > 1 { seen.comes.remove(0) } else { seen.comes[0] }
         };
+        let _trying = Trying(Arc::clone(&self.seen));
         self.begun.notify_one();
         match comes {
             Comes::Error => return Err(refused("no room for a copy")),
@@ -65,12 +80,16 @@ impl StagingMesh for Mesh {
                 self.crashed.notify_one();
                 std::future::pending::<()>().await;
             }
+            Comes::BadLater => tokio::time::sleep(Duration::from_secs(50)).await,
             Comes::Good | Comes::Bad | Comes::Few => {}
         }
         let count = if comes == Comes::Few { 10 } else { order.pairs };
         let pair = |at: u64| Pair {
             source: Answer { ok: true, latency_ms: 10.0 },
-            target: Answer { ok: comes != Comes::Bad || !at.is_multiple_of(10), latency_ms: 11.0 },
+            target: Answer {
+                ok: ![Comes::Bad, Comes::BadLater].contains(&comes) || !at.is_multiple_of(10),
+                latency_ms: 11.0,
+            },
         };
         Ok(TrialSamples {
             pairs: (0..count).map(pair).collect(),
@@ -98,6 +117,10 @@ impl StagingMesh for Mesh {
 }
 
 fn owing(generation: u64) -> TestedPlan {
+    owing_of(generation, "cart")
+}
+
+fn owing_of(generation: u64, workload: &str) -> TestedPlan {
     let order = json!({
         "workload": "cart", "service": "cart", "source": "h1", "target": "h2",
         "requests": [{"path": "/", "method": "GET", "weight": 1}], "callees": "none", "copy_secrets": false,
@@ -105,7 +128,7 @@ fn owing(generation: u64) -> TestedPlan {
         "start_within_ms": 30000, "quantile": 0.99, "objective_ms": 50.0, "error_margin": 0.02,
         "latency_factor": 1.2, "seed": 1
     });
-    let mut plan = serde_json::to_value(tested(generation, &["cart"])).unwrap();
+    let mut plan = serde_json::to_value(tested(generation, &[workload])).unwrap();
     plan["trial"] = json!({"trial": "owed", "order": order});
     serde_json::from_value(plan).unwrap()
 }
@@ -210,4 +233,19 @@ async fn a_planner_without_a_staging_mesh_does_not_go_on() {
     bench.restart().await;
     let record = bench.run_to_end().await.remove(0);
     assert!(record.why().contains("there is no staging mesh any more"), "{}", record.why());
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_moves_are_tried_one_after_the_other() {
+    let (mut bench, mesh) = bench(&[Comes::BadLater], 0).await;
+    for (generation, workload) in [(1, "cart"), (2, "web"), (3, "auth"), (4, "stock")] {
+        bench.rollouts.start(&owing_of(generation, workload)).await.unwrap();
+    }
+    let records = bench.run_to_end().await;
+    assert_eq!(records.len(), 4);
+    for record in &records {
+        // Waiting for the others is no fault of its own.
+        assert!(record.why().contains("the trial failed"), "{}", record.why());
+    }
+    assert_eq!(mesh.seen.lock().unwrap().tries, 4);
 }

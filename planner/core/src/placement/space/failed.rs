@@ -1,4 +1,4 @@
-//! Targets at which a workload failed to arrive a short while ago.
+//! Targets at which a workload failed to arrive a short while ago, or was no better off.
 use super::MeshSpace;
 use crate::{
     policy::LONGEST_COOLDOWN_MS,

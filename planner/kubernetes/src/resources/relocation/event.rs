@@ -1,11 +1,12 @@
-//! One event for each change of state, on the resource and on the Deployment.
+//! One event for each change of state and for what became of the move, on the resource and on the Deployment.
 use super::{
-    KIND,
-    object::{Wanted, short},
+    KIND, RelocationStatus,
+    object::{Wanted, short, verdict},
 };
 use crate::resources::{GROUP, VERSION};
 use foremesh_core::{
-    rollout::{Phase, RolloutRecord, Transition},
+    aftermath::Worth,
+    rollout::{Phase, RolloutRecord},
     time::Timestamp,
 };
 use k8s_openapi::jiff;
@@ -22,13 +23,59 @@ pub(super) struct About<'a> {
     pub(super) deployment: Option<&'a str>,
 }
 
-/// The events of all changes of state from number `told` on. Each has the same name whenever it is made, so making it again
-/// does no harm.
+/// Something to tell.
+struct Notice {
+    /// What makes its event another one than the others of the rollout.
+    key: String,
+    at: Timestamp,
+    reason: &'static str,
+    is_warning: bool,
+    why: String,
+}
+
+/// All changes of state from number `told` on, and what became of the move that `before` does not say yet.
+fn notices(record: &RolloutRecord, told: usize, before: Option<&RelocationStatus>) -> Vec<Notice> {
+    let changes = record.history.iter().enumerate().skip(told).map(|(number, change)| Notice {
+        key: number.to_string(),
+        at: change.at,
+        reason: change.to.phase().name(),
+        is_warning: matches!(change.to.phase(), Phase::RollingBack | Phase::RolledBack | Phase::Failed),
+        why: change.why.clone(),
+    });
+    let says = |kind: &str| before.is_some_and(|status| status.conditions.iter().any(|of| of.kind == kind));
+    let judged = record.benefit.as_ref().filter(|_| !says("Worthwhile")).map(|benefit| Notice {
+        key: "benefit".to_owned(),
+        at: benefit.at,
+        reason: verdict(benefit.verdict),
+        is_warning: benefit.verdict == Worth::NotWorthIt,
+        why: benefit.why.clone(),
+    });
+    let back = record.moved_back.as_ref().filter(|_| !says("TakenBack")).map(|back| Notice {
+        key: "taken-back".to_owned(),
+        at: back.at,
+        reason: "TakenBack",
+        is_warning: true,
+        why: back.in_words(),
+    });
+    changes.chain(judged).chain(back).collect()
+}
+
+/// Whether there is anything to tell beyond what a resource says.
+pub(super) fn is_told(record: &RolloutRecord, before: Option<&RelocationStatus>) -> bool {
+    notices(record, transitions(before), before).is_empty()
+}
+
+fn transitions(before: Option<&RelocationStatus>) -> usize {
+    before.map_or(0, |status| usize::try_from(status.transitions).unwrap_or(0))
+}
+
+/// The events of all that a resource does not say yet. Each has the same name whenever it is made, so making it again does no
+/// harm.
 pub(super) fn events(
     record: &RolloutRecord,
     wanted: &Wanted,
     about: &About<'_>,
-    told: usize,
+    before: Option<&RelocationStatus>,
     reporter: &str,
     now: Timestamp,
 ) -> Vec<Value> {
@@ -41,8 +88,8 @@ pub(super) fn events(
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "namespace": namespace, "name": deployment, "uid": uid})
     });
     let mut events = Vec::new();
-    for (number, change) in record.history.iter().enumerate().skip(told) {
-        if now.ms_since(change.at) > TOLD_FOR_MS {
+    for Notice { key, at, reason, is_warning, why } in notices(record, transitions(before), before) {
+        if now.ms_since(at) > TOLD_FOR_MS {
             continue;
         }
         let event = |of: &str, regarding: &Value, related: Option<&Value>, note: &str| {
@@ -51,15 +98,15 @@ pub(super) fn events(
                 "kind": "Event",
                 "metadata": {
                     "namespace": namespace,
-                    "name": format!("{of}.{number}"),
+                    "name": format!("{of}.{key}"),
                     "labels": {"app.kubernetes.io/managed-by": "foremesh"},
                 },
-                "eventTime": micro_time(change.at),
+                "eventTime": micro_time(at),
                 "reportingController": "foremesh.dev/planner",
                 "reportingInstance": reporter,
                 "action": "Relocate",
-                "reason": change.to.phase().name(),
-                "type": kind(change),
+                "reason": reason,
+                "type": if is_warning { "Warning" } else { "Normal" },
                 "regarding": regarding,
                 "note": note,
             });
@@ -68,21 +115,14 @@ pub(super) fn events(
             }
             event
         };
-        events.push(event(name, &relocation, moved.as_ref(), &note(&change.why)));
+        events.push(event(name, &relocation, moved.as_ref(), &note(&why)));
         if let Some(moved) = &moved {
             let planned = &record.relocation;
-            let note = note(&format!("{} to {}: {}", planned.from, planned.to, change.why));
+            let note = note(&format!("{} to {}: {why}", planned.from, planned.to));
             events.push(event(&format!("{deployment}.{name}"), moved, Some(&relocation), &note));
         }
     }
     events
-}
-
-fn kind(change: &Transition) -> &'static str {
-    match change.to.phase() {
-        Phase::RollingBack | Phase::RolledBack | Phase::Failed => "Warning",
-        _ => "Normal",
-    }
 }
 
 fn note(why: &str) -> String {

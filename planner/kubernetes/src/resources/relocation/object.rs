@@ -1,10 +1,11 @@
 //! From a record of the journal to what the resource says; nothing here reads a clock or a cluster.
 use super::{
-    Condition, FINALIZER, KIND, LONGEST_HISTORY, PLANNER, ROLLOUT, RelocationSpec, RelocationStatus,
+    Benefit, Condition, FINALIZER, KIND, LONGEST_HISTORY, PLANNER, ROLLOUT, RelocationSpec, RelocationStatus,
     Transition, Why,
 };
 use crate::resources::{GROUP, VERSION};
 use foremesh_core::{
+    aftermath::Worth,
     ids::{RolloutId, WorkloadId},
     rollout::{Phase, RolloutRecord, Stage, State},
     time::Timestamp,
@@ -141,7 +142,32 @@ fn status(record: &RolloutRecord) -> RelocationStatus {
         transitions: i64::try_from(record.history.len()).unwrap_or(i64::MAX),
         history: history.collect(),
         conditions: conditions(record),
+        benefit: benefit(record),
     }
+}
+
+/// A verdict as Kubernetes writes reasons.
+pub(super) const fn verdict(worth: Worth) -> &'static str {
+    match worth {
+        Worth::WorthIt => "WorthIt",
+        Worth::NotWorthIt => "NotWorthIt",
+        Worth::CannotBeKnown => "CannotBeKnown",
+    }
+}
+
+fn benefit(record: &RolloutRecord) -> Option<Benefit> {
+    let benefit = record.benefit.as_ref()?;
+    let compared = benefit.compared.as_ref();
+    let percent = |share: f64| whole(share * 100.0);
+    Some(Benefit {
+        verdict: verdict(benefit.verdict).to_owned(),
+        why: short(&benefit.why),
+        measured_ms: compared.and_then(|of| whole(of.measured_ms)),
+        move_ms: compared.and_then(|of| whole(of.predicted_ms)),
+        stay_ms: compared.and_then(|of| whole(of.stay_ms)),
+        measured_over_percent: compared.and_then(|of| percent(of.measured_over)),
+        stay_over_percent: compared.and_then(|of| percent(of.stay_over)),
+    })
 }
 
 /// How much of its way the traffic has gone. While it is given back: how much there was to give back.
@@ -172,11 +198,32 @@ fn conditions(record: &RolloutRecord) -> Vec<Condition> {
         last_transition_time: time(since),
     };
     let ended = if over { record.entered_at } else { begun };
-    vec![
+    let worthwhile = record.benefit.as_ref().map(|benefit| Condition {
+        kind: "Worthwhile".to_owned(),
+        status: match benefit.verdict {
+            Worth::WorthIt => "True",
+            Worth::NotWorthIt => "False",
+            Worth::CannotBeKnown => "Unknown",
+        }
+        .to_owned(),
+        reason: verdict(benefit.verdict).to_owned(),
+        message: short(&benefit.why),
+        last_transition_time: time(benefit.at),
+    });
+    let taken_back = record.moved_back.as_ref().map(|back| Condition {
+        kind: "TakenBack".to_owned(),
+        status: "True".to_owned(),
+        reason: "BySomebodyElse".to_owned(),
+        message: short(&back.in_words()),
+        last_transition_time: time(back.at),
+    });
+    let mut conditions = vec![
         condition("Progressing", Some(!over), ended),
         condition("Succeeded", over.then_some(phase == Phase::Succeeded), ended),
         condition("RolledBack", over.then_some(matches!(phase, Phase::RolledBack | Phase::Aborted)), ended),
-    ]
+    ];
+    conditions.extend(worthwhile.into_iter().chain(taken_back));
+    conditions
 }
 
 /// Reason of the conditions of one whose rollout nobody knows.

@@ -24,6 +24,11 @@ pub trait Journal: Send + Sync + Debug {
     /// A rollout, if there is one of that name.
     async fn get(&self, rollout: &RolloutId) -> Result<Option<RolloutRecord>, JournalError>;
 
+    /// Rollouts of which it is known what became of them after they were over.
+    async fn noted(&self) -> Result<Vec<RolloutRecord>, JournalError> {
+        Ok(Vec::new())
+    }
+
     /// Asks a rollout to turn back. Is content when it does already, or cannot any more.
     async fn abort(&self, rollout: &RolloutId, why: &str) -> Result<(), JournalError>;
 }
@@ -78,7 +83,7 @@ impl Projection {
         first
     }
 
-    /// Those that are not over, and those whose end is to be written.
+    /// Those that are not over, those whose end is to be written, and those that were judged since.
     async fn records(
         &mut self,
         journal: &dyn Journal,
@@ -98,6 +103,12 @@ impl Projection {
                 && let Some(record) = journal.get(&rollout).await?
             {
                 records.insert(rollout, record);
+            }
+        }
+        let shown: BTreeSet<_> = found.iter().map(|found| &found.rollout).collect();
+        for record in journal.noted().await? {
+            if shown.contains(&record.id) {
+                records.entry(record.id.clone()).or_insert(record);
             }
         }
         self.owed.retain(|rollout| records.contains_key(rollout));

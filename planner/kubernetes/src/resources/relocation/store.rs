@@ -1,7 +1,7 @@
 //! Reads and writes the resources, and tells of changes.
 use super::{
     FINALIZER, KIND, Known, PLANNER, PLURAL, ROLLOUT, RelocationStatus,
-    event::{About, events},
+    event::{About, events, is_told},
     object::{LOST, Wanted},
 };
 use crate::{
@@ -156,7 +156,8 @@ impl Store {
         Found::of(&made).ok_or(StoreError::Missing)
     }
 
-    /// Tells of the changes of state that the object does not say yet, and writes its status.
+    /// Tells of the changes of state and of what became of the move, as far as the object does not say it yet, and writes its
+    /// status.
     ///
     /// # Errors
     /// When one of it is not certain.
@@ -187,9 +188,8 @@ impl Store {
         record: &RolloutRecord,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let said = found.status.as_ref().map_or(0, |status| status.transitions);
-        let told = usize::try_from(said).unwrap_or(0);
-        if told >= record.history.len() {
+        let before = found.status.as_ref();
+        if is_told(record, before) {
             return Ok(());
         }
         let deployment = self.deployment(&wanted.namespace, &wanted.deployment).await?;
@@ -200,7 +200,7 @@ impl Store {
             &ApiResource::from_gvk(&GroupVersionKind::gvk("events.k8s.io", "v1", "Event")),
         );
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        for event in events(record, wanted, &about, told, &self.reporter, now) {
+        for event in events(record, wanted, &about, before, &self.reporter, now) {
             let event: DynamicObject = serde_json::from_value(event).map_err(|error| {
                 ClusterError::new("event", error.to_string(), "report it as a fault of Foremesh")
             })?;

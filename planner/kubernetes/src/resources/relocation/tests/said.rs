@@ -1,10 +1,11 @@
 //! From a record to an object.
 use super::{super::*, FORTH, accepted, after, at, back};
 use crate::resources::relocation::{
-    event::{About, events},
+    event::{About, events, is_told},
     object::wanted,
 };
 use foremesh_core::{
+    aftermath::{self, Compared, MovedBack, Worth},
     ids::{RolloutId, WorkloadId},
     rollout::{Stage, State},
 };
@@ -142,7 +143,9 @@ fn a_long_story_is_cut_at_its_beginning() {
     assert_eq!(status.history[0].why, "because of 10");
     assert_eq!(status.why.chars().count(), 1_024);
     let about = About { relocation: "r", deployment: None };
-    let told = events(&record, &wanted(&record, "foremesh").unwrap(), &about, 29, "planner-0", at(400));
+    let before = RelocationStatus { transitions: 29, ..RelocationStatus::default() };
+    let wanted = wanted(&record, "foremesh").unwrap();
+    let told = events(&record, &wanted, &about, Some(&before), "planner-0", at(400));
     assert!(told[0]["note"].as_str().unwrap().len() <= 1_024, "the API server counts bytes");
 }
 
@@ -151,7 +154,10 @@ fn each_change_is_told_once_on_both_objects() {
     let record = after("plan-7.0", &[State::Trial, back(Stage::Shift)]);
     let wanted = wanted(&record, "foremesh").unwrap();
     let about = About { relocation: "uid-r", deployment: Some("uid-d") };
-    let told = |from, now| events(&record, &wanted, &about, from, "planner-0", now);
+    let told = |transitions, now| {
+        let before = RelocationStatus { transitions, ..RelocationStatus::default() };
+        events(&record, &wanted, &about, Some(&before), "planner-0", now)
+    };
     let all = told(0, at(30));
     let names: Vec<_> = all.iter().map(|event| event["metadata"]["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["plan-7.0.0", "cart.plan-7.0.0", "plan-7.0.1", "cart.plan-7.0.1"]);
@@ -179,4 +185,43 @@ fn each_change_is_told_once_on_both_objects() {
     assert_eq!(told(1, at(30)), all[2..]);
     assert_eq!(told(2, at(30)), [json!(null); 0]);
     assert_eq!(told(0, at(4_000)), [json!(null); 0], "what is long over is told by nobody any more");
+}
+
+#[test]
+fn what_became_of_a_move_is_told_once() {
+    let mut record = after("plan-7.0", &FORTH);
+    record.benefit = Some(aftermath::Benefit {
+        at: at(200),
+        verdict: Worth::NotWorthIt,
+        why: "it is slower".to_owned(),
+        compared: Some(Compared {
+            from: at(100),
+            until: at(200),
+            steps: 10,
+            stay_ms: f64::INFINITY,
+            predicted_ms: 20.4,
+            measured_ms: 61.6,
+            stay_over: 0.0,
+            predicted_over: 0.0,
+            measured_over: 0.3,
+        }),
+    });
+    record.moved_back = Some(MovedBack { at: at(210), to: "node-1".into() });
+    let known = wanted(&record, "foremesh").unwrap();
+    let benefit = known.status.benefit.as_ref().unwrap();
+    assert_eq!(
+        (benefit.verdict.as_str(), benefit.measured_ms, benefit.stay_ms, benefit.measured_over_percent),
+        ("NotWorthIt", Some(62), None, Some(30))
+    );
+    let conditions: Vec<_> =
+        known.status.conditions.iter().skip(3).map(|of| (of.kind.as_str(), of.status.as_str())).collect();
+    assert_eq!(conditions, [("Worthwhile", "False"), ("TakenBack", "True")]);
+    // What was told is what the resource says already.
+    let before = wanted(&after("plan-7.0", &FORTH), "foremesh").unwrap().status;
+    let about = About { relocation: "uid-r", deployment: None };
+    let told = |before| events(&record, &known, &about, Some(before), "planner-0", at(220));
+    let reasons: Vec<_> = told(&before).iter().map(|event| event["reason"].clone()).collect();
+    assert_eq!(reasons, ["NotWorthIt", "TakenBack"]);
+    assert_eq!(told(&before)[0]["metadata"]["name"], "plan-7.0.benefit");
+    assert!(is_told(&record, Some(&known.status)) && told(&known.status).is_empty());
 }
