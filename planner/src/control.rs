@@ -19,7 +19,7 @@ use crate::{
     audit::{Audit, AuditError, Kind, RecordError, pack},
     calendar::Calendars,
     causes::chain,
-    clock::Clock,
+    clock::{Clock, monotonic},
     forecasts::{Experts, ExpertsSettings, Forecasts, NetSettings, NetTraining, dear_models},
     metrics::Metrics,
     observed::SharedObserved,
@@ -225,7 +225,9 @@ impl Control {
         // Until the plan of this pass has begun nobody else may begin one: it is decided on what runs now.
         let mut turn = Arc::clone(&self.parts.turn).lock_owned().await;
         let now = self.parts.clock.now();
+        let asked = monotonic();
         let snapshot = self.parts.inventory.snapshot().await?;
+        self.parts.metrics.snapshot_took(monotonic().saturating_sub(asked));
         self.parts.policies.saw(&snapshot);
         let newest = turn.newest.clone();
         if let Some(model) = self.net.finished() {

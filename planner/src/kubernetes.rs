@@ -51,9 +51,12 @@ impl Kubernetes {
     /// When it is not known how to reach the cluster.
     pub async fn connect(settings: &KubernetesSettings, clock: Clock) -> Result<Self, ClusterError> {
         let telling = clock.clone();
-        let cluster = Cluster::connect(settings.cluster(), Arc::new(move || telling.now())).await?;
+        let mut cluster = Cluster::connect(settings.cluster(), Arc::new(move || telling.now())).await?;
+        if settings.moves.is_some() {
+            cluster = cluster.with_mesh();
+        }
         let moves = match &settings.moves {
-            Some(moves) => Some(Arc::new(Moves::begin(settings, moves, clock).await?)),
+            Some(moves) => Some(Arc::new(Moves::begin(settings, moves, &cluster, clock).await?)),
             None => None,
         };
         let trials = match &settings.staging {
@@ -88,7 +91,10 @@ impl Kubernetes {
         let Some(moves) = &settings.moves else { return Ok(None) };
         let client = client(&settings.cluster()).await?;
         let me = lease::identity(state_directory)?;
-        let store = Store::new(client.clone(), &moves.namespace, &me);
+        let telling = clock.clone();
+        let store = Store::new(client.clone(), &moves.namespace, &me)
+            .watched(&settings.cluster(), Arc::new(move || telling.now()))
+            .await?;
         let shown = Relocations::new(store, moves.relocations.keep(), clock.clone());
         let clock = Arc::new(move || clock.now());
         let elector = Elector::new(client, moves.lease(), me, Arc::new(monotonic), clock);

@@ -13,13 +13,14 @@ use foremesh_core::{
 };
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
 use std::{
     collections::BTreeMap,
     fmt,
     sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
+    time::Duration,
 };
 
 /// States of a relocation, as labels.
@@ -37,6 +38,10 @@ const PHASES: [Phase; 12] = [
     Phase::Aborted,
     Phase::Failed,
 ];
+
+/// Seconds that a snapshot takes: close to one another where large clusters are.
+const SNAPSHOT_BUCKETS: [f64; 16] =
+    [0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 10.0];
 
 type FloatGauge<L> = Family<L, Gauge<f64, AtomicU64>>;
 
@@ -74,6 +79,7 @@ pub struct Metrics {
     registry: Mutex<Registry>,
     passes: Family<ResultLabel, Counter>,
     pass_age_seconds: Gauge<f64, AtomicU64>,
+    snapshot_seconds: Histogram,
     silent_proxies: Gauge,
     leader: Gauge,
     relocations: Family<StateLabel, Gauge>,
@@ -98,6 +104,7 @@ impl Default for Metrics {
         let metrics = Self {
             passes: Family::default(),
             pass_age_seconds: Gauge::default(),
+            snapshot_seconds: Histogram::new(SNAPSHOT_BUCKETS),
             silent_proxies: Gauge::default(),
             leader: Gauge::default(),
             relocations: Family::default(),
@@ -113,6 +120,11 @@ impl Default for Metrics {
             "decision_time_seconds",
             "When the newest decision was made, in seconds since 1970; alert when it falls behind",
             metrics.pass_age_seconds.clone(),
+        );
+        registry.register(
+            "snapshot_seconds",
+            "How long the platform took to say what runs where",
+            metrics.snapshot_seconds.clone(),
         );
         registry.register(
             "silent_proxies",
@@ -169,6 +181,11 @@ impl Metrics {
     /// A pass came to none.
     pub fn pass_failed(&self) {
         self.passes.get_or_create(&ResultLabel { result: "failed" }).inc();
+    }
+
+    /// The platform said what runs where, after so long.
+    pub fn snapshot_took(&self, took: Duration) {
+        self.snapshot_seconds.observe(took.as_secs_f64());
     }
 
     /// So many proxies are silent.

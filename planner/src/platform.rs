@@ -149,6 +149,15 @@ pub trait Relocator: Send + Sync + Debug {
         Ok(None)
     }
 
+    /// How many answers to what rollouts ask were given so far by what was read before, because nothing new was heard since. A
+    /// platform that always asks has none.
+    fn remembered(&self) -> u64 {
+        0
+    }
+
+    /// Forgets them, so that whatever is asked next is answered by what is there then.
+    fn forget_answers(&self) {}
+
     /// Takes away everything that is there for the move of a workload, weights first, and leaves its replicas to whoever
     /// replaces them. Only asked for after [`Self::overtaken`].
     async fn let_go(&self, _workload: &WorkloadId) -> Result<(), PlatformError> {

@@ -1,23 +1,26 @@
 //! Requests to the API server, as JSON.
 use crate::{Host, IstioError, Kind, MANAGER, Objects, Reason, Write, objects::text};
+use foremesh_kubernetes::{
+    mesh::{Index, Named, Routing},
+    request::{Built, ask},
+};
 use kube::{
     Client,
     api::{GetParams, ListParams, Patch, PatchParams, PostParams},
     core::Request,
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
-/// One request.
-const DEADLINE: Duration = Duration::from_secs(10);
 const NETWORKING: &str = "/apis/networking.istio.io/v1";
-
-type Built = Result<hyper::Request<Vec<u8>>, kube::core::request::Error>;
+const GATEWAY: &str = "/apis/gateway.networking.k8s.io/v1";
 
 /// Requests to the API server.
 #[derive(Clone)]
 pub(crate) struct Api {
     client: Client,
+    /// Says which objects are about a host; without it all of the mesh are read.
+    index: Option<Arc<dyn Index>>,
 }
 
 /// Whether a write was done.
@@ -31,17 +34,73 @@ pub(crate) enum Written {
 
 impl Api {
     pub(crate) const fn new(client: Client) -> Self {
-        Self { client }
+        Self { client, index: None }
+    }
+
+    pub(crate) fn with_index(mut self, index: Arc<dyn Index>) -> Self {
+        self.index = Some(index);
+        self
+    }
+
+    /// The objects that decide on a host, as they are stored now. Each is read by its name where it is known which ones
+    /// there are; else all of the mesh are.
+    pub(crate) async fn objects_of(&self, host: &Host) -> Result<Objects, IstioError> {
+        let is_meant = |kind, namespace: &str, text: &str| match kind {
+            // It may name a service of another namespace.
+            Routing::HttpRoute => text == host.name,
+            Routing::VirtualService | Routing::DestinationRule => host.may_be(text, namespace),
+        };
+        let named = self.index.as_ref().and_then(|index| index.naming(&is_meant));
+        let Some(named) = named else { return self.objects().await };
+        let own = |kind| Named { kind, namespace: host.namespace.clone(), name: host.own() };
+        // What was written a moment ago may not be in the index yet.
+        let mut named: Vec<Named> =
+            named.into_iter().chain([own(Routing::VirtualService), own(Routing::DestinationRule)]).collect();
+        named.sort_unstable();
+        named.dedup();
+        let read = named
+            .iter()
+            .map(|named| async move { Ok::<_, IstioError>((named.kind, self.one(named).await?)) });
+        let read = futures::future::try_join_all(read).await?;
+        let mut objects = Objects::default();
+        for (kind, object) in read {
+            let of_kind = match kind {
+                Routing::VirtualService => &mut objects.virtual_services,
+                Routing::DestinationRule => &mut objects.destination_rules,
+                Routing::HttpRoute => &mut objects.http_routes,
+            };
+            of_kind.extend(object);
+        }
+        Ok(objects)
+    }
+
+    /// One object, when it is there.
+    async fn one(&self, named: &Named) -> Result<Option<Value>, IstioError> {
+        let Named { kind, namespace, name } = named;
+        let (group, plural) = match kind {
+            Routing::VirtualService => (NETWORKING, "virtualservices"),
+            Routing::DestinationRule => (NETWORKING, "destinationrules"),
+            Routing::HttpRoute => (GATEWAY, "httproutes"),
+        };
+        let path = format!("{group}/namespaces/{namespace}/{plural}");
+        match self.ask(Request::new(path).get(name, &GetParams::default())).await {
+            Ok(object) => Ok(Some(object)),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            Err(error) => {
+                Err(failed(&format!("{plural} {namespace}/{name}"), &error, &format!("get {plural}")))
+            }
+        }
     }
 
     /// All objects of the mesh that decide.
     pub(crate) async fn objects(&self) -> Result<Objects, IstioError> {
         let of = |plural: &str| format!("{NETWORKING}/{plural}");
         let (routes, rules) = (of("virtualservices"), of("destinationrules"));
+        let of_gateways = format!("{GATEWAY}/httproutes");
         let (virtual_services, destination_rules, http_routes) = tokio::try_join!(
             self.list(&routes, ""),
             self.list(&rules, ""),
-            self.list_if_served("/apis/gateway.networking.k8s.io/v1/httproutes"),
+            self.list_if_served(&of_gateways),
         )?;
         Ok(Objects { virtual_services, destination_rules, http_routes })
     }
@@ -183,11 +242,7 @@ impl Api {
     }
 
     async fn ask(&self, request: Built) -> Result<Value, kube::Error> {
-        let request = request.map_err(kube::Error::BuildRequest)?;
-        match tokio::time::timeout(DEADLINE, self.client.request::<Value>(request)).await {
-            Ok(answer) => answer,
-            Err(late) => Err(kube::Error::Service(Box::new(late))),
-        }
+        ask(&self.client, request).await
     }
 }
 

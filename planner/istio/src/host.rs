@@ -54,6 +54,11 @@ impl Host {
         text.strip_prefix('*').is_some_and(|end| self.full.ends_with(end))
     }
 
+    /// Whether an object of a namespace may mean this host, also in a form that is refused.
+    pub(crate) fn may_be(&self, text: &str, namespace: &str) -> bool {
+        self.is(text, namespace) || self.is_half(text) || self.is_among(text)
+    }
+
     /// Name of our own objects for it.
     pub(crate) fn own(&self) -> String {
         format!("foremesh-{}", self.name)

@@ -26,7 +26,7 @@ pub use host::Host;
 pub use objects::Objects;
 pub use proxies::{Proxies, ProxySettings};
 pub use share::{Location, Shares};
-pub use shifter::Shifter;
+pub use shifter::{Shifter, Traffic};
 pub use steps::{Goal, enter, in_force, leave};
 pub use write::{Kind, Write};
 

@@ -10,9 +10,11 @@ use crate::{
     steps::in_force,
 };
 use foremesh_core::ids::{ReplicaId, ServiceId};
+use foremesh_kubernetes::mesh::Index;
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -24,6 +26,15 @@ const OVERTAKEN: u32 = 20;
 const PUSHED_WITHIN: Duration = Duration::from_secs(4);
 /// More steps than any host needs.
 const STEPS: u32 = 1_000;
+
+/// How the traffic of a service is shared out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Traffic {
+    /// The weights in force: 100 for each ready replica where nothing is split.
+    pub weights: BTreeMap<ReplicaId, u32>,
+    /// The routes of a move give traffic to none of the pods that are ready, although there are some.
+    pub starves: bool,
+}
 
 /// Shares out a service's traffic between its replicas by the objects of Istio. It remembers nothing: what is in force is
 /// in the objects.
@@ -45,18 +56,34 @@ impl Shifter {
         Self { api: Api::new(client), proxies }
     }
 
+    /// Reads only what the index says is about a service, instead of all routes and rules of the mesh.
+    #[must_use]
+    pub fn with_index(self, index: Arc<dyn Index>) -> Self {
+        Self { api: self.api.with_index(index), ..self }
+    }
+
+    /// How the traffic of a service is shared out now.
+    ///
+    /// # Errors
+    /// When the API server cannot be asked.
+    pub async fn traffic(&self, service: &ServiceId) -> Result<Traffic, IstioError> {
+        let host = Host::of(service)?;
+        let (pods, objects) = tokio::try_join!(self.api.pods(&host), self.api.objects_of(&host))?;
+        let shares = in_force(&objects, &host);
+        let weights = pods::weights(&pods, shares.as_ref());
+        let nobody = shares.is_some() && weights.values().all(|weight| *weight == 0);
+        Ok(Traffic { starves: nobody && pods.iter().any(pods::is_ready), weights })
+    }
+
     /// The weights in force: 100 for each ready replica where nothing is split.
     ///
     /// # Errors
     /// When the API server cannot be asked.
     pub async fn weights(&self, service: &ServiceId) -> Result<BTreeMap<ReplicaId, u32>, IstioError> {
-        let host = Host::of(service)?;
-        let pods = self.api.pods(&host).await?;
-        let objects = self.api.objects().await?;
-        Ok(pods::weights(&pods, in_force(&objects, &host).as_ref()))
+        Ok(self.traffic(service).await?.weights)
     }
 
-    /// Why the traffic of a service cannot be split, before anything is done.
+    /// Why the traffic of a service cannot be split, before anything is done: by all objects of the mesh, as they are stored.
     ///
     /// # Errors
     /// The reason.
@@ -79,13 +106,13 @@ impl Shifter {
     ) -> Result<(), IstioError> {
         let host = Host::of(service)?;
         // Before anything is written, also before a label is.
-        crate::check::check(&self.api.objects().await?, &host)?;
+        let objects = self.api.objects_of(&host).await?;
+        crate::check::check(&objects, &host)?;
+        let before = in_force(&objects, &host);
         let found = self.located(&host, weights, source).await?;
         let shares = pods::shares(&found, weights, &host)?;
-        let before = in_force(&self.api.objects().await?, &host);
         let goal = Goal::Split(shares.clone());
-        self.carry(&host, &goal).await?;
-        let expected = routes(&self.api.objects().await?, &host);
+        let expected = routes(&self.carry(&host, &goal).await?, &host);
         let Some(before) = before.filter(|before| *before != shares) else {
             return self.proxies.have(&host, &expected).await;
         };
@@ -114,18 +141,6 @@ impl Shifter {
             }
         }
         Ok(())
-    }
-
-    /// Whether the routes of a move give traffic to none of the pods that are ready, although there are some.
-    ///
-    /// # Errors
-    /// When the API server cannot be asked.
-    pub async fn starves(&self, service: &ServiceId) -> Result<bool, IstioError> {
-        let host = Host::of(service)?;
-        let pods = self.api.pods(&host).await?;
-        let Some(shares) = in_force(&self.api.objects().await?, &host) else { return Ok(false) };
-        let nobody = pods::weights(&pods, Some(&shares)).values().all(|weight| *weight == 0);
-        Ok(nobody && pods.iter().any(pods::is_ready))
     }
 
     /// Those of some services whose routes or rules hold something of a move.
@@ -157,11 +172,12 @@ impl Shifter {
         Err(busy(host, "pods"))
     }
 
-    async fn carry(&self, host: &Host, goal: &Goal) -> Result<(), IstioError> {
+    /// Gives the objects with which nothing is left to be written.
+    async fn carry(&self, host: &Host, goal: &Goal) -> Result<Objects, IstioError> {
         let (mut overtaken, mut safe) = (0, false);
         for _ in 0..STEPS {
-            let objects = self.api.objects().await?;
-            let Some(write) = goal.next(&objects, host)? else { return Ok(()) };
+            let objects = self.api.objects_of(host).await?;
+            let Some(write) = goal.next(&objects, host)? else { return Ok(objects) };
             if !safe && needs_barrier(goal, &write, &objects, host) {
                 self.barrier(goal, &objects, host).await?;
                 safe = true;

@@ -1,5 +1,6 @@
 //! Moves in a mesh that is played: every write is applied as the API server would, and can be the last one of a planner.
 mod crash;
+mod named;
 mod property;
 mod refused;
 mod replicas;

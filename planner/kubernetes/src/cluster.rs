@@ -7,13 +7,18 @@ use crate::{
     Clock, ClusterError, ClusterSettings, MetricsApi, UsageSource,
     error::in_full,
     mapping,
+    mesh::Mesh,
     objects::{
         Budget, Claim, Deployment, Namespace, Node, Objects, PersistentVolume, Pod, Quota, ReplicaSet,
         Scaler, Service, StatefulSet,
     },
-    watch::{Heard, Watch},
+    watch::{Heard, How, Told, Watch, news::News},
 };
-use foremesh_core::{ids::NodeId, time::Timestamp, topology::Snapshot};
+use foremesh_core::{
+    ids::{NodeId, ServiceId, WorkloadId},
+    time::Timestamp,
+    topology::Snapshot,
+};
 use kube::{
     Client, Config,
     client::ClientBuilder,
@@ -26,12 +31,16 @@ use tokio::{sync::Mutex, task::JoinSet};
 /// The read side of a cluster. Dropping it ends its watches.
 pub struct Cluster {
     settings: ClusterSettings,
+    client: Client,
     clock: Clock,
     heard: Heard,
-    watches: Watches,
+    told: Told,
+    watches: Arc<Watches>,
+    /// None where nothing is moved.
+    mesh: Option<Arc<Mesh>>,
     usage: Box<dyn UsageSource>,
     names: Mutex<Cached>,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 impl fmt::Debug for Cluster {
@@ -80,21 +89,76 @@ impl Cluster {
     fn watch(client: &Client, heard: Heard, settings: ClusterSettings, clock: Clock) -> Self {
         let usage = Box::new(MetricsApi::new(client.clone()));
         let mut tasks = JoinSet::new();
+        let told = Told::default();
+        // What decides on a move beside the mesh itself.
+        let how = || How { told: Some(told.clone()), ..How::default() };
         let watches = Watches {
             nodes: Watch::start(client, &heard, &clock, &mut tasks),
-            pods: Watch::start(client, &heard, &clock, &mut tasks),
-            deployments: Watch::start(client, &heard, &clock, &mut tasks),
-            replica_sets: Watch::start(client, &heard, &clock, &mut tasks),
+            pods: Watch::start_as(client, &heard, &clock, &mut tasks, how()),
+            deployments: Watch::start_as(client, &heard, &clock, &mut tasks, how()),
+            replica_sets: Watch::start_as(client, &heard, &clock, &mut tasks, how()),
             stateful_sets: Watch::start(client, &heard, &clock, &mut tasks),
-            services: Watch::start(client, &heard, &clock, &mut tasks),
+            services: Watch::start_as(client, &heard, &clock, &mut tasks, how()),
             budgets: Watch::start(client, &heard, &clock, &mut tasks),
-            scalers: Watch::start(client, &heard, &clock, &mut tasks),
+            scalers: Watch::start_as(client, &heard, &clock, &mut tasks, how()),
             claims: Watch::start(client, &heard, &clock, &mut tasks),
             volumes: Watch::start(client, &heard, &clock, &mut tasks),
             quotas: Watch::start(client, &heard, &clock, &mut tasks),
             namespaces: Watch::start(client, &heard, &clock, &mut tasks),
         };
-        Self { settings, clock, heard, watches, usage, names: Mutex::default(), _tasks: tasks }
+        Self {
+            settings,
+            client: client.clone(),
+            clock,
+            heard,
+            told,
+            watches: Arc::new(watches),
+            mesh: None,
+            usage,
+            names: Mutex::default(),
+            tasks,
+        }
+    }
+
+    /// Also watches which routes and rules of the mesh are about which hosts, for moves. Where there is no Gateway API, there
+    /// are no routes of it.
+    ///
+    /// Its account must be able to list and watch virtualservices and destinationrules (`networking.istio.io`) and
+    /// httproutes (`gateway.networking.k8s.io`) in all namespaces.
+    #[must_use]
+    pub fn with_mesh(mut self) -> Self {
+        let Self { client, heard, clock, told, tasks, .. } = &mut self;
+        self.mesh = Some(Arc::new(Mesh::watch(client, heard, clock, told, tasks)));
+        self
+    }
+
+    /// Which routes and rules are about which hosts; none unless the mesh is watched.
+    pub fn mesh(&self) -> Option<Arc<Mesh>> {
+        self.mesh.clone()
+    }
+
+    /// Tells when something changes that decides on moves.
+    pub fn news(&self) -> News {
+        let (watches, mesh) = (Arc::clone(&self.watches), self.mesh.clone());
+        let (heard, clock) = (self.heard.clone(), Arc::clone(&self.clock));
+        News::new(self.told.clone(), move || {
+            let now = clock();
+            watches.pods.is_live(&heard, now)
+                && watches.deployments.is_live(&heard, now)
+                && watches.replica_sets.is_live(&heard, now)
+                && watches.services.is_live(&heard, now)
+                && watches.scalers.is_live(&heard, now)
+                && mesh.as_ref().is_none_or(|mesh| mesh.is_live())
+        })
+    }
+
+    /// What callers of a workload call it, as it was looked up at most ten seconds ago; none when there is no such workload
+    /// in a namespace that has opted in.
+    ///
+    /// # Errors
+    /// Until the first lists are complete.
+    pub async fn service_of(&self, workload: &WorkloadId) -> Result<Option<ServiceId>, ClusterError> {
+        Ok(self.names(None).await?.workload(workload).cloned())
     }
 
     /// Takes CPU in use from somewhere else.

@@ -15,7 +15,7 @@ mod storage;
 
 pub(crate) use controllers::{Deployment, ReplicaSet, StatefulSet};
 pub(crate) use limits::{Budget, Namespace, Quota, Scaler, Service};
-pub(crate) use manifest::{Keep, Kept, Kind, Manifest, Meta};
+pub(crate) use manifest::{Keep, Kept, Kind, Manifest, Meta, Unread};
 pub(crate) use node::{Node, NodeTaint};
 pub(crate) use pod::Pod;
 pub(crate) use quantity::Quantity;

@@ -23,6 +23,7 @@ mod trouble;
 pub use error::{RelocateError, Why};
 
 use crate::{
+    News,
     moving::{MovedPhase, MovingList},
     webhook::Placement,
 };
@@ -48,7 +49,7 @@ pub struct RelocateSettings {
     pub place_within: Duration,
     /// How long a replica may take until it is gone: its own time to drain, and the controller's.
     pub retire_within: Duration,
-    /// How often is looked while something is waited for.
+    /// How often is looked while something is waited for, unless it is told when something changes.
     pub poll: Duration,
 }
 
@@ -74,6 +75,7 @@ pub struct Relocate {
     list: MovingList,
     settings: RelocateSettings,
     placement: Option<Arc<Placement>>,
+    news: Option<News>,
 }
 
 impl fmt::Debug for Relocate {
@@ -88,7 +90,7 @@ impl fmt::Debug for Relocate {
 impl Relocate {
     /// Moves through a client of the cluster what the list is kept of.
     pub fn new(client: kube::Client, list: MovingList, settings: RelocateSettings) -> Self {
-        Self { api: Api::new(client), list, settings, placement: None }
+        Self { api: Api::new(client), list, settings, placement: None, news: None }
     }
 
     /// Has the webhook ready before anything is scaled, and told when a move is over. Without it new pods go where
@@ -96,6 +98,13 @@ impl Relocate {
     #[must_use]
     pub fn with_placement(mut self, placement: Arc<Placement>) -> Self {
         self.placement = Some(placement);
+        self
+    }
+
+    /// Looks again when something is told instead of all the time, while something is waited for.
+    #[must_use]
+    pub fn with_news(mut self, news: News) -> Self {
+        self.news = Some(news);
         self
     }
 
@@ -194,12 +203,17 @@ impl Relocate {
         replica: &ReplicaId,
     ) -> Result<Result<(), String>, RelocateError> {
         let (namespace, _) = names(workload)?;
-        let (pod, services, slices) = futures::try_join!(
-            self.api.get(namespace, api::PODS, replica.as_str()),
-            self.api.list(namespace, api::SERVICES, ""),
-            self.api.list(namespace, api::SLICES, "")
-        )?;
-        Ok(ready::ready(pod.as_ref(), node.as_str(), &services, &slices))
+        let pod = match ready::pod(self.api.get(namespace, api::PODS, replica.as_str()).await?, node.as_str())
+        {
+            Ok(pod) => pod,
+            Err(why) => return Ok(Err(why)),
+        };
+        let services = ready::of_pod(&self.api.list(namespace, api::SERVICES, "").await?, &pod);
+        if services.is_empty() {
+            return Ok(Ok(()));
+        }
+        let slices = self.api.list(namespace, api::SLICES, &ready::slices(&services)).await?;
+        Ok(ready::reached(&pod, &services, &slices))
     }
 
     /// Whether the pods of a move are replaced by others, and how that is seen: the template was changed, or neither the old

@@ -7,10 +7,13 @@ use std::time::Duration;
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A request, or why it could not be put together.
-pub(crate) type Built = Result<hyper::Request<Vec<u8>>, kube::core::request::Error>;
+pub type Built = Result<hyper::Request<Vec<u8>>, kube::core::request::Error>;
 
 /// Asks, and waits for the answer no longer than it may take.
-pub(crate) async fn ask(client: &Client, request: Built) -> Result<Value, kube::Error> {
+///
+/// # Errors
+/// What the API server or the way to it says.
+pub async fn ask(client: &Client, request: Built) -> Result<Value, kube::Error> {
     let request = request.map_err(kube::Error::BuildRequest)?;
     match tokio::time::timeout(DEADLINE, client.request::<Value>(request)).await {
         Ok(answer) => answer,

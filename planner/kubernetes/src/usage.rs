@@ -5,13 +5,13 @@ pub use metrics_api::MetricsApi;
 
 use async_trait::async_trait;
 use foremesh_core::time::Timestamp;
-use std::{collections::HashMap, fmt::Debug};
+use std::{collections::HashMap, fmt::Debug, sync::Arc};
 
 /// Says how much CPU nodes and pods use now.
 #[async_trait]
 pub trait UsageSource: Send + Sync + Debug {
     /// What is known now. What could not be measured is missing, and never zero.
-    async fn usage(&self, now: Timestamp) -> Usage;
+    async fn usage(&self, now: Timestamp) -> Arc<Usage>;
 }
 
 /// CPU in use, in millicores.

@@ -1,8 +1,11 @@
 //! Watches: each keeps what is needed of one kind of object, and knows how fresh it is.
+pub(crate) mod answers;
 mod heard;
+pub(crate) mod news;
 mod store;
 
 pub(crate) use heard::Heard;
+pub(crate) use news::Told;
 
 use crate::{
     Clock,
@@ -26,6 +29,13 @@ use tokio::task::JoinSet;
 /// connection that died in silence is found.
 const WATCH_SECONDS: u32 = 30;
 
+/// Longest time for which a watch may not be heard of and still counts as one that works: it ends by itself, and has as long
+/// again to be taken up.
+const LIVE_FOR: u64 = 2;
+
+/// Time until it is looked again for a kind that the server does not know.
+const ABSENT_AGAIN: Duration = Duration::from_secs(60);
+
 /// Longest time without an object before a streamed list is complete. A server that does not know them may answer as if it
 /// did, and one with an old etcd waits for what etcd never says; neither ever says that the list is complete.
 const STREAMED_LIST_QUIET: Duration = Duration::from_secs(5);
@@ -39,6 +49,24 @@ pub(crate) struct Watch<T> {
     store: Arc<Store<T>>,
     kind: Kind,
     since: Timestamp,
+    seconds: u32,
+}
+
+/// How a watch is made.
+#[derive(Clone, Debug)]
+pub(crate) struct How {
+    /// Labels of the objects that are watched; of all when empty.
+    pub(crate) labels: String,
+    /// After how long it is ended and taken up again where it was.
+    pub(crate) seconds: u32,
+    /// Who is told of changes.
+    pub(crate) told: Option<Told>,
+}
+
+impl Default for How {
+    fn default() -> Self {
+        Self { labels: String::new(), seconds: WATCH_SECONDS, told: None }
+    }
 }
 
 /// What a watch holds.
@@ -52,10 +80,44 @@ pub(crate) struct Held<T> {
 impl<T: Keep> Watch<T> {
     /// Starts a watch, as one of these tasks.
     pub(crate) fn start(client: &Client, heard: &Heard, clock: &Clock, tasks: &mut JoinSet<()>) -> Self {
-        let store = Arc::new(Store::default());
+        Self::start_as(client, heard, clock, tasks, How::default())
+    }
+
+    /// The same in another way.
+    pub(crate) fn start_as(
+        client: &Client,
+        heard: &Heard,
+        clock: &Clock,
+        tasks: &mut JoinSet<()>,
+        how: How,
+    ) -> Self {
+        let store = Arc::new(Store::telling(how.told));
         let api = Api::all_with(client.clone(), &T::KIND);
-        tasks.spawn(follow(api, Arc::clone(&store), heard.clone(), Arc::clone(clock)));
-        Self { store, kind: T::KIND, since: clock() }
+        let mut config = Config::default().timeout(how.seconds);
+        if !how.labels.is_empty() {
+            config = config.labels(&how.labels);
+        }
+        tasks.spawn(follow(api, config, Arc::clone(&store), heard.clone(), Arc::clone(clock)));
+        Self { store, kind: T::KIND, since: clock(), seconds: how.seconds }
+    }
+
+    /// Whether the server did not know the kind when it was asked last, and never has.
+    pub(crate) fn is_absent(&self) -> bool {
+        self.store.is_absent()
+    }
+
+    /// Whether it is complete, does not fail, and was heard of not long ago.
+    pub(crate) fn is_live(&self, heard: &Heard, now: Timestamp) -> bool {
+        let (listed, last_failed, lost) = self.store.state_of();
+        let Some(last) = heard.last(&self.kind.path()) else { return false };
+        let failing = last_failed.is_some_and(|failed| last <= failed);
+        let within = i64::try_from(u64::from(self.seconds) * LIVE_FOR * 1000).unwrap_or(i64::MAX);
+        listed && !lost && !failing && now.ms_since(last) <= within
+    }
+
+    /// All that it holds, however old that is.
+    pub(crate) fn all(&self) -> Vec<Arc<T>> {
+        self.store.held().objects.unwrap_or_default()
     }
 
     /// One object as it was when it was last heard of, however long ago that is.
@@ -116,12 +178,12 @@ impl<T: Keep> Watch<T> {
 /// Follows one kind for ever. The list is streamed where the server can: it then never holds all of it at once.
 async fn follow<T: Keep>(
     api: Api<Manifest<T::Spec, T::Status>>,
+    config: Config,
     store: Arc<Store<T>>,
     heard: Heard,
     clock: Clock,
 ) {
     let failed = |error: &watcher::Error| note(&store, error, clock(), heard.last(&T::KIND.path()));
-    let config = Config::default().timeout(WATCH_SECONDS);
     let mut streamed = true;
     loop {
         let ended = if streamed {
@@ -156,6 +218,10 @@ async fn follow<T: Keep>(
                 streamed = false;
             }
             Ended::Unread => tokio::time::sleep(LIST_AGAIN).await,
+            Ended::Absent => {
+                store.set_absent();
+                tokio::time::sleep(ABSENT_AGAIN).await;
+            }
         }
     }
 }
@@ -166,6 +232,8 @@ enum Ended {
     NotStreamed,
     /// A change was missed, which only a new list brings back.
     Unread,
+    /// The server does not know the kind.
+    Absent,
 }
 
 /// Takes in events until the watch must be begun anew.
@@ -185,6 +253,10 @@ async fn events<T: Keep>(
                     return Ended::NotStreamed;
                 }
                 failed(&error);
+                // An API server that has just started does not know for a moment what it knew before.
+                if is_absent(&error) && !store.is_listed() {
+                    return Ended::Absent;
+                }
                 if is_unread(&error) {
                     return Ended::Unread;
                 }
@@ -200,6 +272,15 @@ async fn events<T: Keep>(
 /// API server as well.
 fn is_unread(error: &watcher::Error) -> bool {
     matches!(error, watcher::Error::WatchFailed(source) if !matches!(source, kube::Error::ReadEvents(_)))
+}
+
+fn is_absent(error: &watcher::Error) -> bool {
+    matches!(
+        error,
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        if status.code == 404
+    )
 }
 
 fn note<T: Keep>(store: &Store<T>, error: &watcher::Error, now: Timestamp, heard: Option<Timestamp>) {

@@ -40,7 +40,12 @@ use rustls::crypto::CryptoProvider;
 use secret::SharedIdentity;
 use server::Served;
 use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
-use tokio::{net::TcpListener, sync::Mutex, task::JoinSet, time::timeout};
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, Notify},
+    task::JoinSet,
+    time::timeout,
+};
 
 /// Label of pods of a workload that moves: `source`, `target` or `stay`.
 pub const LOCATION_LABEL: &str = "foremesh.dev/location";
@@ -51,8 +56,10 @@ pub const PLACEMENT_CONFIGURATION: &str = "foremesh-placement";
 /// Name of the Secret, in the planner's namespace.
 pub const WEBHOOK_SECRET: &str = "foremesh-webhook";
 
-/// How often certificate and configuration are looked at when nobody asks for it.
+/// How often certificate and configuration are looked at when nobody asks for it and something moves, or has just moved.
 const KEPT_EVERY: Duration = Duration::from_secs(30);
+/// The same while nothing moves: then only the age of the certificate can ask for something.
+const KEPT_SELDOM: Duration = Duration::from_secs(600);
 /// One such look.
 const KEPT_WITHIN: Duration = Duration::from_secs(20);
 /// Other API servers than the one that was heard of learn of the configuration at about the same time.
@@ -153,6 +160,7 @@ impl Placement {
             provider,
             clock,
             is_serving: Mutex::new(false),
+            asked: Notify::new(),
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(server::serve(listener, config, Arc::new(Admission::new(client, moving))));
@@ -167,6 +175,7 @@ impl Placement {
     /// # Errors
     /// When it is not certain; says what the API server says of the webhook.
     pub async fn arm(&self) -> Result<(), ClusterError> {
+        self.keeper.asked.notify_one();
         if let Synced::Written { stamp } = self.keeper.look(true).await? {
             self.keeper.configuration.heard(&stamp).await?;
             tokio::time::sleep(OTHERS_WITHIN).await;
@@ -180,6 +189,7 @@ impl Placement {
     /// # Errors
     /// When the configuration could not be written.
     pub async fn disarm(&self) -> Result<(), ClusterError> {
+        self.keeper.asked.notify_one();
         self.keeper.look(false).await.map(drop)
     }
 }
@@ -194,13 +204,17 @@ struct Keeper {
     clock: Clock,
     /// Whether connections can be served. Held while anything is looked at, so that looks do not overtake each other.
     is_serving: Mutex<bool>,
+    /// Somebody has asked for a look.
+    asked: Notify,
 }
 
 impl Keeper {
     async fn keep(self: Arc<Self>) {
         let mut failing = false;
         loop {
-            match self.look(false).await {
+            let looked = self.look(false).await;
+            let is_idle = matches!(looked, Ok(Synced::Idle));
+            match looked {
                 Ok(_) => failing = false,
                 // Once, and again when it had worked meanwhile.
                 Err(error) if !failing => {
@@ -208,6 +222,10 @@ impl Keeper {
                     failing = true;
                 }
                 Err(_) => {}
+            }
+            if is_idle {
+                // Whatever was asked for meanwhile is looked after, whether that went well or not.
+                let _ = timeout(KEPT_SELDOM, self.asked.notified()).await;
             }
             tokio::time::sleep(KEPT_EVERY).await;
         }

@@ -117,6 +117,14 @@ impl<P: Relocator> Relocator for Fenced<P> {
         self.platform.overtaken(workload).await
     }
 
+    fn remembered(&self) -> u64 {
+        self.platform.remembered()
+    }
+
+    fn forget_answers(&self) {
+        self.platform.forget_answers();
+    }
+
     async fn let_go(&self, workload: &WorkloadId) -> Result<(), PlatformError> {
         self.guard(workload.as_str(), self.platform.let_go(workload)).await
     }

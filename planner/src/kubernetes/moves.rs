@@ -10,20 +10,20 @@ use crate::{
     settings::{KubernetesMoves, KubernetesSettings},
 };
 use async_trait::async_trait;
-use foremesh_core::{
-    ids::{NodeId, ReplicaId, ServiceId, WorkloadId},
-    topology::Snapshot,
-};
-use foremesh_istio::{IstioError, Proxies, ProxySettings, Shifter};
+use foremesh_core::ids::{NodeId, ReplicaId, ServiceId, WorkloadId};
+use foremesh_istio::{IstioError, Proxies, ProxySettings, Shifter, Traffic};
 use foremesh_kubernetes::{
-    ClusterError, client,
+    Answers, Cluster, ClusterError, client,
     moving::{Moved, MovingList},
     relocate::{Relocate, RelocateError, RelocateSettings},
     webhook::{Placement, WebhookSettings},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use tokio::net::TcpListener;
 
@@ -33,6 +33,11 @@ pub(super) struct Moves {
     list: MovingList,
     relocate: Relocate,
     shifter: Shifter,
+    overtaken: Answers<WorkloadId, Option<String>>,
+    ready: Answers<(WorkloadId, NodeId, ReplicaId), bool>,
+    traffic: Answers<ServiceId, Traffic>,
+    /// Answers that were given again.
+    given: Arc<AtomicU64>,
 }
 
 impl Moves {
@@ -40,6 +45,7 @@ impl Moves {
     pub(super) async fn begin(
         settings: &KubernetesSettings,
         moves: &KubernetesMoves,
+        cluster: &Cluster,
         clock: Clock,
     ) -> Result<Self, ClusterError> {
         let client = client(&settings.cluster()).await?;
@@ -61,15 +67,45 @@ impl Moves {
         let list = MovingList::new(client.clone(), &moves.namespace);
         let how =
             RelocateSettings { opt_in_label: settings.opt_in_label.clone(), ..RelocateSettings::default() };
-        let relocate = Relocate::new(client.clone(), list.clone(), how).with_placement(Arc::new(placement));
+        let news = cluster.news();
+        let relocate = Relocate::new(client.clone(), list.clone(), how)
+            .with_placement(Arc::new(placement))
+            .with_news(news.clone());
         let asked = ProxySettings {
             namespace: moves.istiod.namespace.clone(),
             account: moves.istiod.account.clone(),
             ..ProxySettings::default()
         };
-        let shifter = Shifter::new(client.clone(), Proxies::new(client, asked));
-        Ok(Self { list, relocate, shifter })
+        let mut shifter = Shifter::new(client.clone(), Proxies::new(client, asked));
+        if let Some(mesh) = cluster.mesh() {
+            shifter = shifter.with_index(mesh);
+        }
+        let given = Arc::<AtomicU64>::default();
+        Ok(Self {
+            list,
+            relocate,
+            shifter,
+            overtaken: Answers::new(news.clone(), Arc::clone(&given)),
+            ready: Answers::new(news.clone(), Arc::clone(&given)),
+            traffic: Answers::new(news, Arc::clone(&given)),
+            given,
+        })
     }
+}
+
+impl Moves {
+    /// How the traffic of a service is shared out, as it was read last if nothing was heard since.
+    async fn traffic(&self, service: &ServiceId) -> Result<Traffic, IstioError> {
+        // NAME.NAMESPACE.svc.DOMAIN
+        let namespace = service.as_str().split('.').nth(1).unwrap_or_default();
+        let ask = Box::pin(self.shifter.traffic(service));
+        self.traffic.get(service, namespace, ask, |_| true).await
+    }
+}
+
+/// The namespace of a workload.
+fn namespace(workload: &WorkloadId) -> &str {
+    workload.as_str().split('/').next().unwrap_or_default()
 }
 
 impl From<RelocateError> for PlatformError {
@@ -134,7 +170,7 @@ impl Kubernetes {
         let mut kept = alive.clone();
         for workload in moves.list.all().await?.into_keys().filter(|workload| !alive.contains(workload)) {
             let restored = async {
-                let service = service_of(&self.cluster.snapshot().await?, &workload)?;
+                let service = self.service_of(&workload).await?;
                 Ok::<_, PlatformError>(moves.shifter.restore(&service).await?)
             };
             // While its route is there, the new replica may have all of the traffic.
@@ -159,8 +195,10 @@ impl Kubernetes {
         if changed.is_empty() {
             return Ok(());
         }
-        let theirs = kept.iter().map(|workload| service_of(&snapshot, workload));
-        let theirs = theirs.collect::<Result<BTreeSet<ServiceId>, _>>()?;
+        let mut theirs = BTreeSet::new();
+        for workload in kept {
+            theirs.insert(self.service_of(workload).await?);
+        }
         for service in changed.difference(&theirs) {
             tracing::warn!(%service, "a route of a move of which nothing is known is taken away");
             moves.shifter.restore(service).await?;
@@ -169,13 +207,14 @@ impl Kubernetes {
     }
 }
 
-fn service_of(snapshot: &Snapshot, workload: &WorkloadId) -> Result<ServiceId, PlatformError> {
-    let known = snapshot.workloads.get(workload).map(|workload| workload.service.clone());
-    known.ok_or_else(|| PlatformError::Refused {
-        object: format!("workload `{workload}`"),
-        problem: "it is not in the cluster, or its namespace has not opted in".to_owned(),
-        remedy: "see `foremesh check`".to_owned(),
-    })
+impl Kubernetes {
+    async fn service_of(&self, workload: &WorkloadId) -> Result<ServiceId, PlatformError> {
+        self.cluster.service_of(workload).await?.ok_or_else(|| PlatformError::Refused {
+            object: format!("workload `{workload}`"),
+            problem: "it is not in the cluster, or its namespace has not opted in".to_owned(),
+            remedy: "see `foremesh check`".to_owned(),
+        })
+    }
 }
 
 #[async_trait]
@@ -183,7 +222,7 @@ impl Relocator for Kubernetes {
     async fn prepare(&self, workload: &WorkloadId, node: &NodeId) -> Result<(), PlatformError> {
         let moves = self.moves(workload.as_str())?;
         let snapshot = self.cluster.snapshot().await?;
-        moves.shifter.check(&service_of(&snapshot, workload)?).await?;
+        moves.shifter.check(&self.service_of(workload).await?).await?;
         Ok(moves.relocate.prepare(&snapshot, workload, node).await?)
     }
 
@@ -195,8 +234,8 @@ impl Relocator for Kubernetes {
     ) -> Result<ReplicaId, PlatformError> {
         let moves = self.moves(workload.as_str())?;
         if leaving.is_some() {
-            let service = service_of(&self.cluster.snapshot().await?, workload)?;
-            let weights = moves.shifter.weights(&service).await?;
+            let service = self.service_of(workload).await?;
+            let weights = moves.shifter.traffic(&service).await?.weights;
             moves.shifter.set_weights(&service, &weights, leaving).await?;
         }
         Ok(moves.relocate.place(workload, node).await?)
@@ -208,23 +247,40 @@ impl Relocator for Kubernetes {
         node: &NodeId,
         replica: &ReplicaId,
     ) -> Result<bool, PlatformError> {
-        Ok(self.moves(workload.as_str())?.relocate.is_ready(workload, node, replica).await?)
+        let moves = self.moves(workload.as_str())?;
+        let asked = (workload.clone(), node.clone(), replica.clone());
+        let ask = moves.relocate.is_ready(workload, node, replica);
+        // That it is not may change without anything that is watched: endpoints are not.
+        Ok(moves.ready.get(&asked, namespace(workload), ask, |is_ready| *is_ready).await?)
     }
 
     async fn overtaken(&self, workload: &WorkloadId) -> Result<Option<String>, PlatformError> {
         let moves = self.moves(workload.as_str())?;
-        if let Some(seen) = moves.relocate.overtaken(workload).await? {
+        let ask = moves.relocate.overtaken(workload);
+        if let Some(seen) = moves.overtaken.get(workload, namespace(workload), ask, Option::is_none).await? {
             return Ok(Some(seen));
         }
-        let service = service_of(&self.cluster.snapshot().await?, workload)?;
-        let starves = moves.shifter.starves(&service).await?;
+        let service = self.service_of(workload).await?;
+        let starves = moves.traffic(&service).await?.starves;
         Ok(starves
             .then(|| format!("the routes of `{service}` give traffic to none of its pods that are ready")))
     }
 
+    fn remembered(&self) -> u64 {
+        self.moves.as_ref().map_or(0, |moves| moves.given.load(Ordering::SeqCst))
+    }
+
+    fn forget_answers(&self) {
+        if let Some(moves) = &self.moves {
+            moves.overtaken.clear();
+            moves.ready.clear();
+            moves.traffic.clear();
+        }
+    }
+
     async fn let_go(&self, workload: &WorkloadId) -> Result<(), PlatformError> {
         let moves = self.moves(workload.as_str())?;
-        let service = service_of(&self.cluster.snapshot().await?, workload)?;
+        let service = self.service_of(workload).await?;
         moves.shifter.restore(&service).await?;
         Ok(moves.relocate.abandon(workload).await?)
     }
@@ -242,7 +298,7 @@ impl Relocator for Kubernetes {
 #[async_trait]
 impl TrafficShifter for Kubernetes {
     async fn weights(&self, service: &ServiceId) -> Result<BTreeMap<ReplicaId, u32>, PlatformError> {
-        Ok(self.moves(service.as_str())?.shifter.weights(service).await?)
+        Ok(self.moves(service.as_str())?.traffic(service).await?.weights)
     }
 
     async fn set_weights(
@@ -256,9 +312,8 @@ impl TrafficShifter for Kubernetes {
     async fn restore(&self, service: &ServiceId) -> Result<(), PlatformError> {
         let moves = self.moves(service.as_str())?;
         moves.shifter.restore(service).await?;
-        let snapshot = self.cluster.snapshot().await?;
         for workload in moves.list.all().await?.into_keys() {
-            if service_of(&snapshot, &workload).is_ok_and(|of| of == *service) {
+            if self.service_of(&workload).await.is_ok_and(|of| of == *service) {
                 moves.relocate.release(&workload).await?;
             }
         }

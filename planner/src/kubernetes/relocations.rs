@@ -12,10 +12,10 @@ use foremesh_kubernetes::resources::relocation::{
 };
 use std::time::Duration;
 
-/// Looks at what people want of the resources, when nothing changes by itself.
-const LOOKED_EVERY: Duration = Duration::from_secs(3);
-/// Where the cluster does not have the kind.
-const LOOKED_SELDOM: Duration = Duration::from_secs(60);
+/// Looks at the resources when nothing is told of them: what is over goes when it is old enough.
+const LOOKED_EVERY: Duration = Duration::from_secs(60);
+/// The same when it is not known whether something would be told, or the last look failed.
+const LOOKED_OFTEN: Duration = Duration::from_secs(3);
 /// Changes of state come in twos and threes.
 const GATHERED: Duration = Duration::from_millis(200);
 
@@ -34,19 +34,22 @@ impl Relocations {
     /// Follows the rollouts while this planner may act.
     pub(super) async fn follow(mut self, rollouts: &Rollouts, leader: &dyn Leader) {
         let mut changes = rollouts.changes();
+        let news = self.projection.news();
         // What went wrong last, so that it is logged once.
         let mut failing = None;
         loop {
+            // Everything of ours is told of all namespaces.
+            let mark = news.as_ref().and_then(|news| news.mark(""));
             let mut pause = LOOKED_EVERY;
             if leader.refusal().is_none() {
                 match self.projection.look(rollouts, self.clock.now()).await {
                     Ok(()) => failing = None,
                     // It is read again.
-                    Err(ProjectionError::Store(StoreError::Overtaken(_))) => {}
+                    Err(ProjectionError::Store(StoreError::Overtaken(_))) => pause = LOOKED_OFTEN,
                     Err(error) => {
                         let missing = matches!(error, ProjectionError::Store(StoreError::Missing));
-                        if missing {
-                            pause = LOOKED_SELDOM;
+                        if !missing {
+                            pause = LOOKED_OFTEN;
                         }
                         let why = chain(&error);
                         if failing.as_ref() != Some(&why) {
@@ -59,10 +62,19 @@ impl Relocations {
                         }
                     }
                 }
+            } else {
+                // Whoever comes to lead looks soon; that asks nobody.
+                pause = LOOKED_OFTEN;
             }
+            let told = async {
+                match &news {
+                    Some(news) => news.more("", mark, pause, LOOKED_OFTEN.min(pause)).await,
+                    None => tokio::time::sleep(LOOKED_OFTEN).await,
+                }
+            };
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                changed = changes.changed(), if pause == LOOKED_EVERY => {
+                () = told => {}
+                changed = changes.changed() => {
                     if changed.is_err() {
                         return;
                     }

@@ -84,8 +84,7 @@ impl Shared {
                 self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), why);
                 return Ok(());
             }
-            let seen = self.observe(&live).await?;
-            match step(&live.record, &seen, &self.limits, self.clock.now()) {
+            match self.next(&live).await? {
                 Next::Do(Action::TryMove) => {
                     let Ok(_one_at_a_time) = self.trying.try_lock() else {
                         let why = "the trial of another move to end".to_owned();
@@ -114,6 +113,21 @@ impl Shared {
         }
         tracing::warn!(rollout = %id, state = %live.record.state, "rollout does not come to rest");
         Ok(())
+    }
+
+    /// What comes next. Answers that the platform gave from memory are enough to wait by; whatever is done, is done by what
+    /// is there at that moment.
+    async fn next(&self, live: &Live) -> Result<Next, RolloutError> {
+        let relocator = &self.ports.relocator;
+        let before = relocator.remembered();
+        let seen = self.observe(live).await?;
+        let next = step(&live.record, &seen, &self.limits, self.clock.now());
+        if matches!(next, Next::Wait { .. }) || relocator.remembered() == before {
+            return Ok(next);
+        }
+        relocator.forget_answers();
+        let seen = self.observe(live).await?;
+        Ok(step(&live.record, &seen, &self.limits, self.clock.now()))
     }
 
     async fn observe(&self, live: &Live) -> Result<Observation, RolloutError> {

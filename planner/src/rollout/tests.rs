@@ -14,6 +14,7 @@ use tokio::time::{Instant, advance};
 
 mod fake;
 mod leading;
+mod remembered;
 mod trials;
 mod weights;
 

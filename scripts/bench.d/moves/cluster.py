@@ -7,7 +7,7 @@ import threading
 import time
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
-STATE = os.path.join(ROOT, "build", "testbed", "bench")
+STATE = os.environ.get("TESTBED_STATE") or os.path.join(ROOT, "build", "testbed", "bench")
 # Of the machine that the API server runs on, as pods reach it.
 ADDRESS = "172.30.0.10"
 PORT = 8720
@@ -34,7 +34,7 @@ spec:
 SETTINGS = """
 listen: 0.0.0.0:PORT
 stateDirectory: state
-platform: {kubernetes: {moves: {namespace: HOME, webhook: {listen: '0.0.0.0:WEBHOOK', host: ADDRESS}}}}
+platform: {kubernetes: {context: planner, moves: {namespace: HOME, webhook: {listen: '0.0.0.0:WEBHOOK', host: ADDRESS}}}}
 planning: {requests_per_money: 100000.0, default_move_duration_ms: 10000}
 rollout: ROLLOUT
 filterModule: ROOT/build/foremesh_filter.wasm
@@ -81,10 +81,38 @@ def apply(*objects):
     kubectl("apply", "-f", "-", text=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
 
 
-def up(nodes):
+def up(nodes, *more):
     """A testbed that goes down with this process."""
     testbed("down")
-    testbed("up", "--owner", str(os.getpid()), "--nodes", str(nodes), "--zones", "2", within=300)
+    testbed("up", "--owner", str(os.getpid()), "--nodes", str(nodes), "--zones", "2", *more, within=300)
+
+
+class Audit:
+    """What the planner has asked of the API server since a moment, by the API server's own log."""
+
+    def __init__(self):
+        self.path = os.path.join(STATE, "logs", "audit.log")
+        self.begin()
+
+    def begin(self):
+        self.at = os.path.getsize(self.path) if os.path.exists(self.path) else 0
+
+    def counts(self):
+        """How many requests there were by verb and resource, each counted when its answer began."""
+        with open(self.path, "rb") as log:
+            log.seek(self.at)
+            lines = log.read().rpartition(b"\n")[0].splitlines()
+        counts = {}
+        for event in map(json.loads, lines):
+            long = event["verb"] == "watch"
+            if event["user"]["username"] != "planner" or (event["stage"] == "ResponseStarted") != long:
+                continue
+            of = event.get("objectRef", {})
+            name = "/".join(filter(None, [of.get("resource", event["requestURI"]), of.get("subresource")]))
+            group = of.get("apiGroup")
+            key = f"{event['verb']} {name}{'.' + group if group else ''}"
+            counts[key] = counts.get(key, 0) + 1
+        return dict(sorted(counts.items(), key=lambda of: (-of[1], of[0])))
 
 
 def namespace(name, **labels):

@@ -56,7 +56,7 @@ impl Cluster {
     }
 
     /// The names, which know what makes this pod unless it has been missed for long.
-    async fn names(&self, pod: Option<&Pod>) -> Result<Arc<Names>, ClusterError> {
+    pub(super) async fn names(&self, pod: Option<&Pod>) -> Result<Arc<Names>, ClusterError> {
         let now = (self.clock)();
         let mut cached = self.names.lock().await;
         let missed = |names: &Names| pod.filter(|pod| !names.knows(pod));

@@ -2,7 +2,10 @@
 mod server;
 
 use super::*;
-use crate::resources::{Resources, Written};
+use crate::{
+    mesh::{Index, Named, Routing},
+    resources::{Resources, Written},
+};
 use server::Server;
 use std::time::Duration;
 use tower::Layer;
@@ -223,4 +226,69 @@ async fn a_proxy_waits_until_it_is_known_what_makes_its_pod() {
     server.silence(true);
     after(600).await;
     assert_eq!(cluster.proxy("shop", "cart", "cart-1", None).await.unwrap().service, cart.service);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_mesh_is_known_by_the_hosts_that_its_objects_name_while_it_is_heard_of() {
+    let server = Server::new(true);
+    server.define("/apis/gateway.networking.k8s.io/v1/httproutes", false);
+    let cluster = watched(&server).with_mesh();
+    let mesh = cluster.mesh().unwrap();
+    let naming = |of: &str| mesh.naming(&|_, _, host| host == of);
+    assert_eq!(naming("web"), None, "nothing is listed yet");
+    after(2).await;
+    assert_eq!(naming("web").unwrap(), [], "the Gateway API may be missing");
+    let routes = "/apis/networking.istio.io/v1/virtualservices";
+    let route = |name: &str, annotations: serde_json::Value| {
+        serde_json::json!({
+            "metadata": {"name": name, "namespace": "shop", "uid": name, "resourceVersion": "9", "annotations": annotations},
+            "spec": {"hosts": ["*.example"], "http": [{"route": [{"destination": {"host": name}}]}]}
+        })
+    };
+    server.change(routes, route("web", serde_json::json!({})));
+    server.change(routes, route("other", serde_json::json!({})));
+    after(11).await;
+    let named = |name: &str| Named {
+        kind: Routing::VirtualService,
+        namespace: "shop".to_owned(),
+        name: name.to_owned(),
+    };
+    assert_eq!(naming("web").unwrap(), [named("web")]);
+    assert_eq!(naming("*.example").unwrap(), [named("other"), named("web")]);
+    server.change(routes, route("moves", serde_json::json!({"foremesh.dev/traffic": "{}"})));
+    after(11).await;
+    assert_eq!(naming("web").unwrap(), [named("moves"), named("web")], "what is changed for a move counts");
+    server.silence(true);
+    after(45).await;
+    assert_eq!(naming("web"), None, "it may be old");
+    server.silence(false);
+    after(90).await;
+    assert_eq!(naming("web").unwrap().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_are_told_by_namespace_while_the_watches_work() {
+    let server = Server::new(true);
+    let cluster = watched(&server).with_mesh();
+    let news = cluster.news();
+    assert_eq!(news.mark("shop"), None, "nothing is listed yet");
+    after(2).await;
+    let (shop, other) = (news.mark("shop").unwrap(), news.mark("other").unwrap());
+    after(40).await;
+    assert_eq!(news.mark("shop"), Some(shop), "watches that were taken up again are no news");
+    server.change("/api/v1/pods", pod("cart-1", "set"));
+    // Nodes change all the time, and decide on no move that is under way.
+    server.change("/api/v1/nodes", server::node("n3", "8", None));
+    after(31).await;
+    assert_ne!(news.mark("shop"), Some(shop));
+    assert_eq!(news.mark("other"), Some(other));
+    let rule = serde_json::json!({
+        "metadata": {"name": "r", "namespace": "shop", "uid": "r", "resourceVersion": "9"}, "spec": {"host": "web"}
+    });
+    server.change("/apis/networking.istio.io/v1/destinationrules", rule);
+    after(11).await;
+    assert_ne!(news.mark("other"), Some(other), "a rule may be about any namespace");
+    server.forbid("/api/v1/services");
+    after(31).await;
+    assert_eq!(news.mark("shop"), None, "a watch that fails would tell nothing");
 }

@@ -30,6 +30,8 @@ pub struct Elector {
     monotonic: Monotonic,
     clock: Clock,
     seen: Option<Seen>,
+    /// The lease as this candidate has stored it last. A renewal names its version, so it need not be read first.
+    stored: Option<Lease>,
     leadership: Leadership,
     /// Whether the last turn failed, so that a long failure is logged once.
     failing: bool,
@@ -62,6 +64,7 @@ impl Elector {
             monotonic,
             clock,
             seen: None,
+            stored: None,
             failing: false,
         }
     }
@@ -111,7 +114,11 @@ impl Elector {
     /// Returns when the lease of another one may end, if there is one.
     async fn look(&mut self) -> Result<Option<Duration>, ClusterError> {
         for _ in 0..ATTEMPTS {
-            let found = self.asked(self.leases.get_opt(&self.settings.name)).await?;
+            // It is forgotten until the next answer: when a write fails, nobody knows what is stored.
+            let found = match self.stored.take() {
+                Some(stored) => Some(stored),
+                None => self.asked(self.leases.get_opt(&self.settings.name)).await?,
+            };
             let now = (self.monotonic)();
             let seen = Seen::again(self.seen.take(), found.as_ref().map(record), now);
             let decided = next(&self.me, &seen, &self.settings, now);
@@ -139,6 +146,7 @@ impl Elector {
             if let Some(stored) = self.write(found, &entry).await? {
                 let lease = stored.metadata.uid.as_deref().unwrap_or_default();
                 self.leadership.hold(held_until(asked, &self.settings), lease, transitions);
+                self.stored = Some(stored);
                 if matches!(entry, Entry::Taken { .. }) {
                     tracing::info!(me = %self.me, transitions, "this planner leads");
                 }

@@ -69,6 +69,11 @@ impl Names {
         self.controllers.contains_key(&pod.meta.owner)
     }
 
+    /// The service of a managed workload.
+    pub(crate) fn workload(&self, workload: &WorkloadId) -> Option<&ServiceId> {
+        self.workloads.get(workload)
+    }
+
     /// What a proxy is a part of. Of a pod that is not known, `said` is the node that the proxy itself names.
     pub(crate) fn place(
         &self,

@@ -41,6 +41,8 @@ pub(crate) trait Keep: Send + Sync + Sized + 'static {
     type Status: Clone + Debug + Default + DeserializeOwned + Send + Sync + 'static;
     /// Which kind it is.
     const KIND: Kind;
+    /// Whether a change of it may matter in other namespaces than its own.
+    const MATTERS_EVERYWHERE: bool = false;
 
     /// Takes what is needed out of an object.
     fn keep(manifest: Manifest<Self::Spec, Self::Status>) -> Self;

@@ -11,6 +11,9 @@ use foremesh_core::ids::{ReplicaId, WorkloadId};
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// How often is looked while something is waited for of which nothing new is told.
+const LOOKED_EVERY: Duration = Duration::from_secs(2);
+
 /// How a call ended.
 pub(super) enum Ended {
     /// Done, with the replica that there is then.
@@ -51,6 +54,7 @@ impl Relocate {
         let (began, mut raised, mut waits) = (Instant::now(), false, String::new());
         let mut unarmed = self.placement.as_ref().filter(|_| places);
         loop {
+            let mark = self.news.as_ref().and_then(|news| news.mark(namespace));
             let (entry, seen) = (self.list.get(workload).await?, self.api.seen(namespace, name).await?);
             let late = began.elapsed() > within;
             let at = At { workload, entry: entry.as_ref(), seen: &seen, late, raised };
@@ -76,6 +80,7 @@ impl Relocate {
             {
                 return Ok(Ended::TakeBack(error.into()));
             }
+            let waited = matches!(step, Step::Wait(_));
             let written = match step {
                 Step::Store(moved) => self.list.put(&moved).await.map(|()| Written::Stored)?,
                 Step::Forget => self.list.remove(workload).await.map(|()| Written::Stored)?,
@@ -104,8 +109,10 @@ impl Relocate {
                 Step::TakeBack(reason) => return Ok(Ended::TakeBack(reason)),
                 Step::Fail(error) => return Err(error),
             };
-            if written == Written::Overtaken {
-                tokio::time::sleep(self.settings.poll).await;
+            match &self.news {
+                Some(news) if waited => news.more(namespace, mark, LOOKED_EVERY, self.settings.poll).await,
+                _ if written == Written::Overtaken => tokio::time::sleep(self.settings.poll).await,
+                _ => {}
             }
         }
     }

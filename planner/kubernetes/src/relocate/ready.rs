@@ -4,16 +4,11 @@ use serde_json::Value;
 /// Label of an endpoint slice with the name of its service.
 const SERVICE: &str = "kubernetes.io/service-name";
 
-/// Whether a pod on a node is ready and reachable through its services.
+/// A pod that is ready on a node.
 ///
 /// # Errors
-/// Why not.
-pub(super) fn ready(
-    pod: Option<&Value>,
-    node: &str,
-    services: &[Value],
-    slices: &[Value],
-) -> Result<(), String> {
+/// Why it is not.
+pub(super) fn pod(pod: Option<Value>, node: &str) -> Result<Value, String> {
     let pod = pod.ok_or("there is no such pod")?;
     if pod["metadata"]["deletionTimestamp"].is_string() {
         return Err("it is ending".to_owned());
@@ -24,12 +19,30 @@ pub(super) fn ready(
     }
     let conditions = pod["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
     if !conditions.iter().any(|about| about["type"] == "Ready" && about["status"] == "True") {
-        let trouble = super::trouble::of_pod(pod);
+        let trouble = super::trouble::of_pod(&pod);
         return Err(trouble.unwrap_or_else(|| "its condition Ready is not true".to_owned()));
     }
-    for service in services.iter().filter(|service| selects(service, pod)) {
-        let name = &service["metadata"]["name"];
-        let of_service = |slice: &&Value| slice["metadata"]["labels"][SERVICE] == *name;
+    Ok(pod)
+}
+
+/// Names of the services that select a pod.
+pub(super) fn of_pod(services: &[Value], pod: &Value) -> Vec<String> {
+    let selecting = services.iter().filter(|service| selects(service, pod));
+    selecting.filter_map(|service| service["metadata"]["name"].as_str()).map(str::to_owned).collect()
+}
+
+/// The selector of the endpoint slices of services.
+pub(super) fn slices(services: &[String]) -> String {
+    format!("{SERVICE} in ({})", services.join(","))
+}
+
+/// Whether a pod is a ready endpoint of each of these services.
+///
+/// # Errors
+/// Of which it is none.
+pub(super) fn reached(pod: &Value, services: &[String], slices: &[Value]) -> Result<(), String> {
+    for service in services {
+        let of_service = |slice: &&Value| slice["metadata"]["labels"][SERVICE] == service.as_str();
         let endpoints =
             slices.iter().filter(of_service).filter_map(|slice| slice["endpoints"].as_array()).flatten();
         let own = |endpoint: &&Value| endpoint["targetRef"]["uid"] == pod["metadata"]["uid"];
@@ -37,10 +50,7 @@ pub(super) fn ready(
         // A slice for each family of addresses.
         let reachable = own.peek().is_some() && own.all(|endpoint| endpoint["conditions"]["ready"] != false);
         if !reachable {
-            return Err(format!(
-                "it is no ready endpoint of service {} yet",
-                name.as_str().unwrap_or_default()
-            ));
+            return Err(format!("it is no ready endpoint of service {service} yet"));
         }
     }
     Ok(())

@@ -7,6 +7,7 @@ mod decide;
 mod event;
 mod object;
 mod projection;
+mod shown;
 mod store;
 #[cfg(test)]
 mod tests;

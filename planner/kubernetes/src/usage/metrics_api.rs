@@ -8,7 +8,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::{Deserialize, de::DeserializeOwned};
 use std::{
     fmt,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -21,11 +24,23 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// What was measured longer ago says nothing of now. Metrics-server measures every 15 to 60 seconds.
 const OLDEST_MS: i64 = 5 * 60_000;
 
-/// Reads `metrics.k8s.io` by plain requests: it cannot be watched.
-pub struct MetricsApi {
+/// How often it is asked. Its answer has an entry for every pod of the cluster, and metrics-server has nothing newer sooner.
+const ASKED_EVERY_MS: i64 = 15_000;
+
+/// What was read longer ago than this is read again before anything is said; else a snapshot does not wait for it.
+const WAITED_FOR_MS: i64 = 3 * ASKED_EVERY_MS;
+
+/// Reads `metrics.k8s.io` by plain requests, now and then: it cannot be watched.
+pub struct MetricsApi(Arc<Asked>);
+
+struct Asked {
     client: kube::Client,
     /// It was said that it does not answer.
     said: AtomicBool,
+    /// What was read last, and when that was begun.
+    known: Mutex<Option<(Timestamp, Arc<Usage>)>>,
+    /// It is being read.
+    reading: tokio::sync::Mutex<()>,
 }
 
 impl fmt::Debug for MetricsApi {
@@ -37,7 +52,20 @@ impl fmt::Debug for MetricsApi {
 impl MetricsApi {
     /// Through a client of the cluster.
     pub fn new(client: kube::Client) -> Self {
-        Self { client, said: AtomicBool::new(false) }
+        Self(Arc::new(Asked {
+            client,
+            said: AtomicBool::new(false),
+            known: Mutex::default(),
+            reading: tokio::sync::Mutex::default(),
+        }))
+    }
+}
+
+impl Asked {
+    /// What was read, if that is not too long ago.
+    fn known(&self, now: Timestamp, within_ms: i64) -> Option<Arc<Usage>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.as_ref().filter(|(at, _)| now.ms_since(*at) < within_ms).map(|(_, usage)| Arc::clone(usage))
     }
 
     async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, String> {
@@ -49,11 +77,8 @@ impl MetricsApi {
             Err(_) => Err(format!("no answer within {DEADLINE:?}")),
         }
     }
-}
 
-#[async_trait]
-impl UsageSource for MetricsApi {
-    async fn usage(&self, now: Timestamp) -> Usage {
+    async fn read_all(&self, now: Timestamp) -> Arc<Usage> {
         let (nodes, pods) = tokio::join!(self.read::<Measured>(NODES), self.read::<MeasuredPod>(PODS));
         let failed = nodes.as_ref().err().or(pods.as_ref().err());
         match failed {
@@ -68,7 +93,34 @@ impl UsageSource for MetricsApi {
             Some(_) => {}
             None => self.said.store(false, Ordering::Relaxed),
         }
-        of(nodes.unwrap_or_default(), pods.unwrap_or_default(), now)
+        let usage = Arc::new(of(nodes.unwrap_or_default(), pods.unwrap_or_default(), now));
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Arc::clone(&usage)));
+        usage
+    }
+}
+
+#[async_trait]
+impl UsageSource for MetricsApi {
+    async fn usage(&self, now: Timestamp) -> Arc<Usage> {
+        let Self(asked) = self;
+        if let Some(usage) = asked.known(now, ASKED_EVERY_MS) {
+            return usage;
+        }
+        if let Some(usage) = asked.known(now, WAITED_FOR_MS) {
+            let asked = Arc::clone(asked);
+            tokio::spawn(async move {
+                // Who reads already reads for all.
+                if let Ok(_reading) = asked.reading.try_lock() {
+                    asked.read_all(now).await;
+                }
+            });
+            return usage;
+        }
+        let _reading = asked.reading.lock().await;
+        match asked.known(now, ASKED_EVERY_MS) {
+            Some(usage) => usage,
+            None => asked.read_all(now).await,
+        }
     }
 }
 
@@ -137,6 +189,28 @@ mod tests {
     fn at(rfc3339: &str) -> Timestamp {
         let time: Time = serde_json::from_value(json!(rfc3339)).unwrap();
         Timestamp::from_unix_ms(time.0.as_millisecond())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_asked_now_and_then_and_a_snapshot_hardly_ever_waits_for_it() {
+        let server = foremesh_played::Stored::default();
+        let measured = |cpu: &str| json!({"metadata": {"name": "n1"}, "timestamp": "2026-11-29T12:00:00Z", "usage": {"cpu": cpu}});
+        server.store("/apis/metrics.k8s.io/v1beta1/nodes/n1", measured("1"));
+        let api = MetricsApi::new(server.client());
+        let begun = at("2026-11-29T12:00:00Z");
+        let asked = async |after_ms: i64| {
+            let usage = api.usage(begun.plus_ms(after_ms)).await;
+            // What is asked for in the background.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            (usage.node("n1"), server.asked().len())
+        };
+        assert_eq!(asked(0).await, (Some(1000.0), 2), "the first one is waited for");
+        server.store("/apis/metrics.k8s.io/v1beta1/nodes/n1", measured("2"));
+        assert_eq!(asked(14_999).await, (Some(1000.0), 0));
+        assert_eq!(asked(15_000).await, (Some(1000.0), 2), "the answer is there the next time");
+        assert_eq!(asked(16_000).await, (Some(2000.0), 0));
+        server.store("/apis/metrics.k8s.io/v1beta1/nodes/n1", measured("3"));
+        assert_eq!(asked(80_000).await, (Some(3000.0), 2), "what is too old is not given");
     }
 
     #[test]

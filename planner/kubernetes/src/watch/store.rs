@@ -1,4 +1,5 @@
 //! What a watch holds.
+use super::news::Told;
 use crate::objects::{Keep, Manifest, Meta};
 use foremesh_core::time::Timestamp;
 use kube::runtime::watcher::Event;
@@ -10,7 +11,11 @@ use std::{
 /// Objects of one kind, ordered by namespace and name, so that equal clusters give equal snapshots. A list replaces all of
 /// them at once when it is complete.
 #[derive(Debug)]
-pub(super) struct Store<T>(Mutex<State<T>>);
+pub(super) struct Store<T> {
+    state: Mutex<State<T>>,
+    /// Who is told of changes.
+    told: Option<Told>,
+}
 
 #[derive(Debug)]
 struct State<T> {
@@ -22,6 +27,8 @@ struct State<T> {
     lost: Option<String>,
     /// All of the list that is not complete yet, or that was complete last, could be read.
     clean: bool,
+    /// The server does not know the kind.
+    absent: bool,
     failure: Option<Failure>,
 }
 
@@ -48,20 +55,38 @@ pub(super) struct Held<T> {
 
 impl<T> Default for Store<T> {
     fn default() -> Self {
-        Self(Mutex::new(State {
+        Self::telling(None)
+    }
+}
+
+impl<T> Store<T> {
+    /// An empty one that tells of changes.
+    pub(super) fn telling(told: Option<Told>) -> Self {
+        let state = State {
             objects: BTreeMap::new(),
             coming: BTreeMap::new(),
             listed: false,
             lost: None,
             clean: true,
+            absent: false,
             failure: None,
-        }))
+        };
+        Self { state: Mutex::new(state), told }
     }
 }
 
 impl<T: Keep> Store<T> {
     fn state(&self) -> MutexGuard<'_, State<T>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells of a change of one object, or of all of them.
+    fn tell(&self, of: Option<&str>) {
+        match (&self.told, of) {
+            (None, _) => {}
+            (Some(told), Some(namespace)) if !T::MATTERS_EVERYWHERE => told.within(namespace),
+            (Some(told), _) => told.everywhere(),
+        }
     }
 
     /// Takes in an event.
@@ -71,6 +96,7 @@ impl<T: Keep> Store<T> {
             let Meta { namespace, name, .. } = object.meta();
             (format!("{namespace}/{name}").into_boxed_str(), Arc::new(object))
         };
+        let namespace = |key: &str| key.split('/').next().unwrap_or_default().to_owned();
         // What is needed is taken out before the lock is.
         match event {
             Event::Init => {
@@ -86,20 +112,28 @@ impl<T: Keep> Store<T> {
                 let mut state = self.state();
                 state.objects = std::mem::take(&mut state.coming);
                 state.listed = true;
+                state.absent = false;
                 state.lost = state.lost.take().filter(|_| !state.clean);
                 state.failure = None;
+                drop(state);
+                self.tell(None);
             }
             Event::Apply(manifest) => {
                 let (key, object) = keep(manifest);
+                let of = namespace(&key);
                 let mut state = self.state();
                 state.objects.insert(key, object);
                 state.failure = None;
+                drop(state);
+                self.tell(Some(&of));
             }
             Event::Delete(manifest) => {
                 let (key, _) = keep(manifest);
                 let mut state = self.state();
                 state.objects.remove(&key);
                 state.failure = None;
+                drop(state);
+                self.tell(Some(&namespace(&key)));
             }
         }
     }
@@ -115,6 +149,22 @@ impl<T: Keep> Store<T> {
         let before = state.failure.as_ref().filter(|before| heard.is_none_or(|heard| heard <= before.last));
         let since = before.map_or(failure.since, |before| before.since);
         state.failure = Some(Failure { since, ..failure });
+    }
+
+    /// Notes that the server does not know the kind.
+    pub(super) fn set_absent(&self) {
+        self.state().absent = true;
+    }
+
+    /// Whether a list is complete, when it went wrong last, and whether something of it is lost.
+    pub(super) fn state_of(&self) -> (bool, Option<Timestamp>, bool) {
+        let state = self.state();
+        (state.listed, state.failure.as_ref().map(|failure| failure.last), state.lost.is_some())
+    }
+
+    /// Whether the server does not know the kind.
+    pub(super) fn is_absent(&self) -> bool {
+        self.state().absent
     }
 
     /// One object, whatever the state of the watch.

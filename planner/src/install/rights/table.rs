@@ -155,7 +155,7 @@ pub const RIGHTS: &[Right] = &[
     Right {
         group: "networking.istio.io",
         resources: &["virtualservices", "destinationrules"],
-        verbs: &["list"],
+        verbs: &["get", "list", "watch"],
         need: Move,
         why: "routes to a service may be in any namespace",
         ..ROW
@@ -163,9 +163,18 @@ pub const RIGHTS: &[Right] = &[
     Right {
         group: "gateway.networking.k8s.io",
         resources: &["httproutes"],
-        verbs: &["list"],
+        verbs: &["list", "watch"],
         need: Move,
         why: "a service that has one is refused, as its routes cannot be shared out",
+        ..ROW
+    },
+    Right {
+        group: "gateway.networking.k8s.io",
+        resources: &["httproutes"],
+        verbs: &["get"],
+        need: Move,
+        used: When("one names a service that moves"),
+        why: "whether it is the service itself that it routes",
         ..ROW
     },
     Right {
@@ -224,7 +233,7 @@ pub const RIGHTS: &[Right] = &[
     Right {
         group: "foremesh.dev",
         resources: &["relocations"],
-        verbs: &["get", "list", "create", "patch"],
+        verbs: &["get", "list", "watch", "create", "patch"],
         need: Move,
         why: "moves, as objects that `kubectl` shows",
         ..ROW

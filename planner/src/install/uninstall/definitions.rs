@@ -52,7 +52,7 @@ pub(super) async fn relocations(client: &Client, planner: &str) -> anyhow::Resul
 /// Takes the finalizers of this planner's Relocations away and deletes them. To be called when no planner runs any more.
 pub(super) async fn let_go(client: &Client, planner: &str) -> anyhow::Result<()> {
     let store = Store::new(client.clone(), planner, "foremesh uninstall");
-    let all = match store.all().await {
+    let all = match store.found().await {
         Ok(all) => all,
         Err(StoreError::Missing) => return Ok(()),
         Err(error) => return Err(error).context("the Relocations of the cluster cannot be listed"),

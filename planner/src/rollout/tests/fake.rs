@@ -74,6 +74,10 @@ pub(super) struct World {
     pub(super) samples: Vec<Sampled>,
     /// Promises that were broken.
     pub(super) violations: Vec<String>,
+    /// What it answers again to whether a replica is ready, until it is told to forget; it always asks without.
+    pub(super) memory: Option<BTreeMap<NodeId, bool>>,
+    /// Answers that it gave from memory, and those that it did not.
+    pub(super) remembered: (u64, u64),
 }
 
 /// All ports in one; clones share the world.
@@ -106,6 +110,8 @@ impl Fake {
             reports: Vec::new(),
             samples: Vec::new(),
             violations: Vec::new(),
+            memory: None,
+            remembered: (0, 0),
         };
         Self { world: Arc::new(Mutex::new(world)), crashed: Arc::new(Notify::new()), clock, staging: None }
     }
@@ -202,7 +208,28 @@ impl Relocator for Fake {
 
     async fn is_ready(&self, _: &WorkloadId, node: &NodeId, _: &ReplicaId) -> Result<bool, PlatformError> {
         let name = if node.as_str() == "h1" { "ready source" } else { "ready target" };
-        self.call(name, |world| world.running.contains(node)).await
+        self.call(name, |world| {
+            let now = world.running.contains(node);
+            let Some(memory) = &mut world.memory else { return now };
+            if let Some(before) = memory.get(node) {
+                world.remembered.0 += 1;
+                return *before;
+            }
+            world.remembered.1 += 1;
+            memory.insert(node.clone(), now);
+            now
+        })
+        .await
+    }
+
+    fn remembered(&self) -> u64 {
+        self.world().remembered.0
+    }
+
+    fn forget_answers(&self) {
+        if let Some(memory) = &mut self.world().memory {
+            memory.clear();
+        }
     }
 
     async fn retire(

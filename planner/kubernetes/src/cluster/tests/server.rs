@@ -110,10 +110,14 @@ impl Server {
         if !query.contains("watch=") {
             return whole(&json!({"metadata": {"resourceVersion": "5"}, "items": objects}));
         }
+        // As long as it was asked for.
+        let seconds = query.split('&').find_map(|part| part.strip_prefix("timeoutSeconds="));
+        let seconds = seconds.and_then(|seconds| seconds.parse().ok()).unwrap_or(30);
         let event = |of: &str, object: Value| json!({"type": of, "object": object});
         if !query.contains("sendInitialEvents") {
             let changes = state.changes.remove(path).unwrap_or_default();
-            return streamed(changes.into_iter().map(|object| event("MODIFIED", object)).collect());
+            let changes = changes.into_iter().map(|object| event("MODIFIED", object)).collect();
+            return streamed(changes, seconds);
         }
         if !state.streams_lists {
             return refused(422, "Invalid", "sendInitialEvents: Forbidden: sendInitialEvents is forbidden");
@@ -128,7 +132,7 @@ impl Server {
                 }),
             ));
         }
-        streamed(events)
+        streamed(events, seconds)
     }
 }
 
@@ -153,10 +157,10 @@ fn refused(code: u16, reason: &str, message: &str) -> Response<Answer> {
 }
 
 /// Events, and then silence until the watch ends as it was asked to.
-fn streamed(events: Vec<Value>) -> Response<Answer> {
+fn streamed(events: Vec<Value>, seconds: u64) -> Response<Answer> {
     let events = stream::iter(events).map(|event| format!("{event}\n"));
-    let end = stream::once(async {
-        tokio::time::sleep(Duration::from_secs(30)).await;
+    let end = stream::once(async move {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
         String::new()
     });
     Response::new(body(events.chain(end)))

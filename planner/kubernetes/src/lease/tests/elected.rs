@@ -103,6 +103,24 @@ async fn one_leads_at_a_time_and_says_so_in_the_lease() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_leader_renews_without_reading_until_a_write_fails() {
+    let server = Stored::default();
+    let first = Candidate::begin(&server, "first", 7, 1.0);
+    until("a first leader", || first.leads()).await;
+    let reads = |asked: Vec<String>| asked.iter().filter(|asked| asked.starts_with("GET")).count();
+    server.asked();
+    sleep(Duration::from_secs(20)).await;
+    let asked = server.asked();
+    assert!(asked.len() >= 9, "{asked:?}");
+    assert_eq!(reads(asked), 0);
+    // Somebody else writes it, as with an annotation.
+    server.store(PATH, server.object(PATH).unwrap());
+    sleep(Duration::from_secs(4)).await;
+    assert_eq!(reads(server.asked()), 1);
+    assert_eq!(first.leadership.term().unwrap().number, 1, "it led all the time");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_killed_leader_is_followed_within_seventeen_seconds() {
     let server = Stored::default();
     let (first, second) = two(&server).await;

@@ -1,7 +1,7 @@
 //! What is read of the API server's objects.
 use crate::relocate::{
     limited::limited,
-    ready::ready,
+    ready,
     seen::{Phase, Seen},
     trouble,
 };
@@ -163,7 +163,9 @@ fn ready_is_what_pod_and_endpoints_say() {
         (Some(&p), "n1", &[slice("web", "p", false)], Err("it is no ready endpoint of service web yet")),
         (Some(&p), "n1", &[slice("web", "q", true)], Err("it is no ready endpoint of service web yet")),
     ] {
-        assert_eq!(ready(pod, node, &services, slices), want.map_err(str::to_owned), "{node} {slices:?}");
+        let seen = ready::pod(pod.cloned(), node)
+            .and_then(|pod| ready::reached(&pod, &ready::of_pod(&services, &pod), slices));
+        assert_eq!(seen, want.map_err(str::to_owned), "{node} {slices:?}");
     }
 }
 

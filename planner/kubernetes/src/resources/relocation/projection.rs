@@ -4,6 +4,7 @@ use super::{
     object::wanted,
     store::{Found, Store, StoreError},
 };
+use crate::News;
 use async_trait::async_trait;
 use foremesh_core::{
     ids::RolloutId,
@@ -66,12 +67,17 @@ impl Projection {
         Self { store, keep, owed: BTreeSet::new(), asked: BTreeSet::new() }
     }
 
+    /// Tells when a resource changes, where they are watched.
+    pub fn news(&self) -> Option<News> {
+        self.store.news()
+    }
+
     /// One look at both, and all that follows from it. What fails is left to the next look, and holds nothing else up.
     ///
     /// # Errors
     /// The first failure.
     pub async fn look(&mut self, journal: &dyn Journal, now: Timestamp) -> Result<(), ProjectionError> {
-        let found = self.store.all().await?;
+        let found = self.store.found().await?;
         let records = self.records(journal, &found).await?;
         let known: Vec<Known> = records.values().filter_map(|record| self.known(record)).collect();
         let mut first = Ok(());

@@ -3,9 +3,10 @@ use super::{
     FINALIZER, KIND, Known, PLANNER, PLURAL, ROLLOUT, RelocationStatus,
     event::{About, events, is_told},
     object::{LOST, Wanted},
+    shown::{Known as Seen, Watched},
 };
 use crate::{
-    ClusterError,
+    Clock, ClusterError, ClusterSettings, News,
     error::request_failed,
     resources::{GROUP, VERSION},
 };
@@ -17,10 +18,10 @@ use foremesh_core::{
 use kube::{
     Api, Client,
     api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
-    core::GroupVersionKind,
+    core::{GroupVersionKind, ObjectMeta},
 };
 use serde_json::{Value, json};
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 /// Who writes, for `managedFields`.
@@ -52,8 +53,7 @@ pub struct Found {
 }
 
 impl Found {
-    pub(super) fn of(object: &DynamicObject) -> Option<Self> {
-        let DynamicObject { metadata, data, .. } = object;
+    pub(super) fn of(metadata: &ObjectMeta, spec: &Value, status: &Value) -> Option<Self> {
         let annotations = metadata.annotations.as_ref();
         let finalizers = metadata.finalizers.as_deref().unwrap_or_default();
         Some(Self {
@@ -67,9 +67,13 @@ impl Found {
             generation: metadata.generation.unwrap_or(0),
             is_deleted: metadata.deletion_timestamp.is_some(),
             is_held: finalizers.iter().any(|finalizer| finalizer == FINALIZER),
-            abort: data["spec"]["abort"] == json!(true),
-            status: serde_json::from_value(data["status"].clone()).ok(),
+            abort: spec["abort"] == json!(true),
+            status: serde_json::from_value(status.clone()).ok(),
         })
+    }
+
+    fn of_object(object: &DynamicObject) -> Option<Self> {
+        Self::of(&object.metadata, &object.data["spec"], &object.data["status"])
     }
 }
 
@@ -105,13 +109,14 @@ pub enum StoreError {
 
 /// The resources of one planner's namespace. Clones share the client.
 ///
-/// Its account must be able to list, create, patch and delete `relocations` and patch `relocations/status`
+/// Its account must be able to list, watch, create, patch and delete `relocations` and patch `relocations/status`
 /// (`foremesh.dev`), to create `events` (`events.k8s.io`), and to get deployments, in all namespaces.
 #[derive(Clone)]
 pub struct Store {
     client: Client,
     planner: String,
     reporter: String,
+    watched: Option<Arc<Watched>>,
 }
 
 impl fmt::Debug for Store {
@@ -123,7 +128,34 @@ impl fmt::Debug for Store {
 impl Store {
     /// Those of the planners of this namespace; `reporter` tells them apart in events.
     pub fn new(client: Client, planner: &str, reporter: &str) -> Self {
-        Self { client, planner: planner.to_owned(), reporter: reporter.to_owned() }
+        Self { client, planner: planner.to_owned(), reporter: reporter.to_owned(), watched: None }
+    }
+
+    /// Watches them, instead of listing them each time. What is written a moment ago may be missing then, and is written
+    /// again at worst.
+    ///
+    /// # Errors
+    /// When it is not known how to reach the cluster.
+    pub async fn watched(self, settings: &ClusterSettings, clock: Clock) -> Result<Self, ClusterError> {
+        let watched = Watched::connect(settings, &self.planner, clock).await?;
+        Ok(Self { watched: Some(Arc::new(watched)), ..self })
+    }
+
+    /// Tells when one of them changes, where they are watched.
+    pub fn news(&self) -> Option<News> {
+        self.watched.as_ref().map(|watched| watched.news())
+    }
+
+    /// All that there are: as the watch has them, while it works.
+    ///
+    /// # Errors
+    /// When the cluster has no such kind, or does not give them.
+    pub async fn found(&self) -> Result<Vec<Found>, StoreError> {
+        match self.watched.as_ref().map(|watched| watched.known()) {
+            Some(Seen::All(found)) => Ok(found),
+            Some(Seen::NoKind) => Err(StoreError::Missing),
+            Some(Seen::Unsure) | None => self.all().await,
+        }
     }
 
     /// The namespace of the planner.
@@ -131,15 +163,11 @@ impl Store {
         &self.planner
     }
 
-    /// All that there are.
-    ///
-    /// # Errors
-    /// When the cluster has no such kind, or does not give them.
-    pub async fn all(&self) -> Result<Vec<Found>, StoreError> {
+    async fn all(&self) -> Result<Vec<Found>, StoreError> {
         let all = Api::<DynamicObject>::all_with(self.client.clone(), &kind());
         let own = ListParams::default().labels(&format!("{PLANNER}={}", self.planner));
         let listed = self.asked("Relocations", "list relocations in all namespaces", all.list(&own)).await?;
-        Ok(listed.items.iter().filter_map(Found::of).collect())
+        Ok(listed.items.iter().filter_map(Found::of_object).collect())
     }
 
     /// Makes the object.
@@ -153,7 +181,7 @@ impl Store {
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let api = self.of(&wanted.namespace);
         let made = self.asked(&wanted.name, "create relocations", api.create(&params, &object)).await?;
-        Found::of(&made).ok_or(StoreError::Missing)
+        Found::of_object(&made).ok_or(StoreError::Missing)
     }
 
     /// Tells of the changes of state and of what became of the move, as far as the object does not say it yet, and writes its
