@@ -114,16 +114,7 @@ async fn it_is_installed_moves_with_its_own_rights_and_is_taken_away_without_a_t
             .await
             .expect("it had a price");
     }
-    let said = planner.run("foremesh uninstall --dry-run").await.expect_err("there is something to delete");
-    for stays in ["relocationpolicies", "eventcalendars"] {
-        let stays = format!("{stays}.foremesh.dev stays, as 1 of its objects are there");
-        assert!(said.contains(&stays), "{said}");
-    }
-    planner.follow("Take it away again").await;
-    let kept =
-        space.kubectl(&["get", "relpol,evcal", "-o", "name"]).await.expect("what users wrote is there");
-    assert_eq!(kept.lines().count(), 2, "{kept}");
-    println!("{}", planner.run("foremesh uninstall --crds").await.unwrap_or_else(|error| panic!("{error}")));
+    it_is_taken_away(&mut planner, &space).await;
     cluster
         .kubectl(&["delete", "persistentvolume/by-hand", "storageclass/by-hand"])
         .await
@@ -135,6 +126,20 @@ async fn it_is_installed_moves_with_its_own_rights_and_is_taken_away_without_a_t
     .await;
     let answer = space.call_from(&client, "http://web:8080/").await.expect("a call");
     assert_eq!(answer["status"], 200, "{answer}");
+}
+
+/// What users wrote stays, until they say that it may go.
+async fn it_is_taken_away(planner: &mut Installed, space: &Namespace) {
+    let said = planner.run("foremesh uninstall --dry-run").await.expect_err("there is something to delete");
+    for stays in ["relocationpolicies", "eventcalendars"] {
+        let stays = format!("{stays}.foremesh.dev stays, as 1 of its objects are there");
+        assert!(said.contains(&stays), "{said}");
+    }
+    planner.follow("Take it away again").await;
+    let kept =
+        space.kubectl(&["get", "relpol,evcal", "-o", "name"]).await.expect("what users wrote is there");
+    assert_eq!(kept.lines().count(), 2, "{kept}");
+    println!("{}", planner.run("foremesh uninstall --crds").await.unwrap_or_else(|error| panic!("{error}")));
 }
 
 /// A service on a node of its own, which costs nothing when it is gone, without a rule that would keep it there; and a client.

@@ -16,7 +16,7 @@ pub(super) async fn gather(
     newest: Option<(PlanId, u64)>,
     (now, salt): (Timestamp, Option<u64>),
 ) -> Result<(OwnedInputs, PassForecasts, Vec<TrainingSeries>), PassError> {
-    parts.store.append_gauges(gauges(&snapshot)).await?;
+    parts.store.append_gauges(gauges(&snapshot, now)).await?;
     parts.observed.write().await.refresh(now).await?;
 
     let rollouts = parts.rollouts.recent(now.plus_ms(-moves::REMEMBERED_MS)).await?;
@@ -71,12 +71,14 @@ pub(super) async fn gather(
     Ok((inputs, made, corpus))
 }
 
-fn gauges(snapshot: &Snapshot) -> Vec<Gauge> {
+/// What the platform says of CPU in use, which it was asked for in this pass. The snapshot may say an older time, because the
+/// rest of it is only as new as the watch that was heard of longest ago: half a minute in a quiet cluster.
+fn gauges(snapshot: &Snapshot, read_at: Timestamp) -> Vec<Gauge> {
     let gauge = |subject, metric, value: f64| Gauge {
         subject,
         metric,
         source: GaugeSource::Platform,
-        at: snapshot.taken_at,
+        at: read_at,
         value,
     };
     let mut gauges = Vec::new();
@@ -94,4 +96,24 @@ fn gauges(snapshot: &Snapshot) -> Vec<Gauge> {
         Some(gauge(subject, GaugeMetric::CpuUsedMillicores, state.used?.get()))
     }));
     gauges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use foremesh_core::{ids::NodeId, topology::Node, units::Millicores};
+
+    #[test]
+    fn use_belongs_to_the_time_at_which_it_was_read() {
+        let (taken_at, read_at) = (Timestamp::from_unix_ms(10_000), Timestamp::from_unix_ms(38_000));
+        let mut snapshot = Snapshot::empty(taken_at);
+        let cores = |millicores| Millicores::new(millicores).unwrap();
+        let node = Node { used: Some(cores(250.0)), ..Node::new(cores(1000.0)) };
+        snapshot.nodes.insert(NodeId::from("n1"), node);
+        let gauges = gauges(&snapshot, read_at);
+        let seen: Vec<_> = gauges.iter().map(|gauge| (gauge.metric, gauge.at)).collect();
+        let want = [GaugeMetric::CpuUsedMillicores, GaugeMetric::CpuBackgroundMillicores]
+            .map(|metric| (metric, read_at));
+        assert_eq!(seen, want);
+    }
 }

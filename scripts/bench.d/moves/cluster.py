@@ -1,4 +1,5 @@
-"""A testbed with a planner beside its API server, one service under load, and what they say."""
+"""A testbed with a planner beside its API server, services under load, and what they say. For the bench of moves, for the
+faults, and for the demo, which are about another service with other settings each."""
 
 import json
 import os
@@ -12,7 +13,7 @@ STATE = os.environ.get("TESTBED_STATE") or os.path.join(ROOT, "build", "testbed"
 ADDRESS = "172.30.0.10"
 PORT = 8720
 SPACE = "bench"
-HOME = "foremesh-bench"
+HOME = "foremesh"
 PRICE = "foremesh.dev/cost-per-hour"
 SERVICE = f"web.{SPACE}.svc.cluster.local"
 
@@ -53,6 +54,11 @@ def filled(template, **values):
     return template
 
 
+def settings(template, **values):
+    """The settings of a planner that is reached at `ADDRESS:PORT`."""
+    return filled(template, PORT=PORT, WEBHOOK=PORT + 1, HOME=HOME, ADDRESS=ADDRESS, ROOT=ROOT, **values)
+
+
 def said(argv, text=None, within=120):
     """What a command wrote to stdout; an error with all that it wrote when it failed."""
     done = subprocess.run(argv, input=text, capture_output=True, text=True, timeout=within, env=environment())
@@ -81,10 +87,12 @@ def apply(*objects):
     kubectl("apply", "-f", "-", text=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
 
 
-def up(nodes, *more):
-    """A testbed that goes down with this process."""
+def up(nodes, quotas=None):
+    """A testbed that goes down with this process; `quotas` are millicores of nodes."""
     testbed("down")
-    testbed("up", "--owner", str(os.getpid()), "--nodes", str(nodes), "--zones", "2", *more, within=300)
+    limits = [f"{node}={millicores}" for node, millicores in (quotas or {}).items()]
+    testbed("up", "--owner", str(os.getpid()), "--nodes", str(nodes), "--zones", "2",
+            *(["--cpus", ",".join(limits)] if limits else []), within=300)
 
 
 class Audit:
@@ -119,19 +127,22 @@ def namespace(name, **labels):
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
 
 
-def workload(name, nodes, argument, port=None):
-    """A Deployment of the demo application on some of the nodes, with a Service when it serves."""
+def workload(name, nodes, argument, port=None, space=SPACE, cpu="20m", patience=1, **variables):
+    """A Deployment of the demo application on some of the nodes, with a Service when it serves. `patience` is how many seconds
+    it may take to say that it is ready, `variables` are its settings.
+    """
     container = {
         "name": "app", "image": "localhost/workload:1", "imagePullPolicy": "Never", "args": [argument],
-        "resources": {"requests": {"cpu": "20m", "memory": "16Mi"}},
-        "env": [{"name": "SERVICE", "value": name}],
+        "resources": {"requests": {"cpu": cpu, "memory": "16Mi"}},
+        "env": [{"name": key, "value": str(value)} for key, value in {"SERVICE": name, **variables}.items()],
     }
     if port:
-        container["readinessProbe"] = {"httpGet": {"path": "/ready", "port": port}, "periodSeconds": 1}
+        container["readinessProbe"] = {"httpGet": {"path": "/ready", "port": port}, "periodSeconds": 1,
+                                       "timeoutSeconds": patience}
     among = {"key": "kubernetes.io/hostname", "operator": "In", "values": nodes}
     terms = [{"matchExpressions": [among]}]
     objects = [{
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": SPACE},
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": space},
         "spec": {
             "replicas": 1, "selector": {"matchLabels": {"app": name}},
             "template": {
@@ -146,20 +157,20 @@ def workload(name, nodes, argument, port=None):
     }]
     if port:
         objects.append({
-            "apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": SPACE},
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": space},
             "spec": {"selector": {"app": name}, "ports": [{"name": "http", "port": port}]},
         })
     return objects
 
 
-def pods(app):
+def pods(app, space=SPACE):
     """The pods of one Deployment, whatever their state."""
-    return json.loads(kubectl("--namespace", SPACE, "get", "pods", "-l", f"app={app}", "-o", "json"))["items"]
+    return json.loads(kubectl("--namespace", space, "get", "pods", "-l", f"app={app}", "-o", "json"))["items"]
 
 
-def only_pod(app):
+def only_pod(app, space=SPACE):
     """Its pod, when it has one and that is ready."""
-    live = [pod for pod in pods(app) if "deletionTimestamp" not in pod["metadata"]]
+    live = [pod for pod in pods(app, space) if "deletionTimestamp" not in pod["metadata"]]
     ready = [pod for pod in live if any(c["type"] == "Ready" and c["status"] == "True"
                                         for c in pod["status"].get("conditions", []))]
     return ready[0] if len(ready) == 1 and len(live) == 1 else None
@@ -188,22 +199,29 @@ def wait(what, within, look):
 class Planner:
     """The planner of a folder; `stop` ends it, `start` takes it up again from its state."""
 
-    def __init__(self, binary, folder, rollout, ramp, lateness):
+    def __init__(self, binary, folder, text):
         self.binary, self.folder, self.process = binary, folder, None
         os.makedirs(folder, exist_ok=True)
-        with open(os.path.join(folder, "policy.yaml"), "w") as out:
-            out.write(filled(POLICY, SERVICE=SERVICE, RAMP=", ".join(map(str, ramp))))
-        with open(os.path.join(folder, "foremesh.yaml"), "w") as out:
-            out.write(filled(SETTINGS, PORT=PORT, WEBHOOK=PORT + 1, HOME=HOME, ADDRESS=ADDRESS, ROOT=ROOT,
-                             ROLLOUT=rollout, LATENESS=lateness))
+        self.write("foremesh.yaml", text)
 
-    def install(self, interval):
-        """Its names in the mesh, and the filter in the sidecars of the service."""
+    @classmethod
+    def of_moves(cls, binary, folder, rollout, ramp, lateness):
+        """One that moves the service when a human says so."""
+        planner = cls(binary, folder, settings(SETTINGS, ROLLOUT=rollout, LATENESS=lateness))
+        planner.write("policy.yaml", filled(POLICY, SERVICE=SERVICE, RAMP=", ".join(map(str, ramp))))
+        return planner
+
+    def write(self, name, text):
+        with open(os.path.join(self.folder, name), "w") as out:
+            out.write(text)
+
+    def install(self, interval, space=SPACE):
+        """Its names in the mesh, and the filter in the sidecars of a namespace that it may work in."""
         account = {"apiVersion": "v1", "kind": "ServiceAccount",
                    "metadata": {"name": "foremesh", "namespace": "istio-system"}}
         port = {"name": "http", "port": 8700, "targetPort": PORT}
         apply(
-            namespace(HOME), account, namespace(SPACE, **{"istio-injection": "enabled", "foremesh.dev/managed": "true"}),
+            namespace(HOME), account, namespace(space, **{"istio-injection": "enabled", "foremesh.dev/managed": "true"}),
             {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "foremesh", "namespace": HOME},
              "spec": {"ports": [port]}},
             {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
@@ -213,14 +231,15 @@ class Planner:
              "endpoints": [{"addresses": [ADDRESS], "conditions": {"ready": True}}]},
         )
         self.start()
-        objects = self.command("install", "sidecars", "--into", SPACE, "--planner", f"foremesh.{HOME}.svc.cluster.local",
+        objects = self.command("install", "sidecars", "--into", space, "--planner", f"foremesh.{HOME}.svc.cluster.local",
                                "--interval", interval, "--module-port", "8700")
         kubectl("apply", "-f", "-", text=objects)
 
     def start(self):
         log = open(os.path.join(self.folder, "log"), "a")  # noqa: SIM115  it lives as long as the process
+        # The nodes come before all else on this machine, and what sends the requests of a trial must not wait behind that.
         self.process = subprocess.Popen(
-            [os.path.join(ROOT, "scripts", "testbed"), "exec", self.binary, "serve", "--config",
+            [os.path.join(ROOT, "scripts", "testbed"), "exec", "nice", "-n", "-10", self.binary, "serve", "--config",
              os.path.join(self.folder, "foremesh.yaml")],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, env=environment())
         wait("the planner's first decision", 90, lambda: self.get("/api/v1/services"))
@@ -263,24 +282,30 @@ class Planner:
 
 
 class Load:
-    """An open-loop load from a pod through its sidecar, second by second."""
+    """An open-loop load from a pod, second by second."""
 
-    def __init__(self, pod, rate, seconds):
-        self.seconds, self.lock = [], threading.Lock()
+    def __init__(self, pod, rate, seconds, *options, url="http://web:8080/", space=SPACE):
+        self.seconds, self.lock, self.total = [], threading.Lock(), None
         self.process = subprocess.Popen(
-            [os.path.join(ROOT, "scripts", "testbed"), "exec", "kubectl", "--namespace", SPACE, "exec", pod, "-c", "app",
-             "--", "/workload", "load", "http://web:8080/", "--rate", str(rate), "--seconds", str(seconds),
-             "--every-second"],
+            [os.path.join(ROOT, "scripts", "testbed"), "exec", "kubectl", "--namespace", space, "exec", pod, "-c",
+             "app", "--", "/workload", "load", url, "--rate", str(rate), "--seconds", str(seconds), "--every-second",
+             *map(str, options)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
 
     def read(self):
         for line in self.process.stdout:
-            second = json.loads(line)
-            if "over_at_unix_ms" in second:
-                with self.lock:
-                    self.seconds.append(second)
+            said = json.loads(line)
+            with self.lock:
+                if "over_at_unix_ms" in said:
+                    self.seconds.append(said)
+                else:
+                    self.total = said
+
+    def so_far(self):
+        with self.lock:
+            return list(self.seconds)
 
     def between(self, begin_ms, end_ms):
         """The seconds that lie wholly between."""

@@ -1,9 +1,9 @@
 //! A bounded open-loop load on one URL, with its result as one JSON document.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use foremesh_demo::{Arrivals, LoadReport, LoadSpec, Window, start_load};
+use foremesh_demo::{Arrivals, LoadReport, LoadSpec, Profile, Shape, Window, start_load, unix_ms};
 use hyper::Uri;
 
 use crate::call::{resolve, target};
@@ -17,10 +17,12 @@ pub(crate) struct LoadArgs {
     /// Value of the `host` header; that of the URL unless it is set.
     #[arg(long)]
     pub(crate) host: Option<String>,
-    /// Requests per second.
+    /// Requests per second; far from the peak, where there is one.
     #[arg(long)]
     pub(crate) rate: f64,
-    /// How long to send, in seconds.
+    #[command(flatten)]
+    pub(crate) day: Day,
+    /// How long to send, in seconds from the start of the first day.
     #[arg(long)]
     pub(crate) seconds: Option<f64>,
     /// How many requests to send.
@@ -43,6 +45,39 @@ pub(crate) struct LoadArgs {
     pub(crate) every_second: bool,
 }
 
+/// A rate that comes back every day: a plateau with straight ramps at both ends.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Day {
+    /// Requests per second in the middle of each day's peak; the rate is constant without it.
+    #[arg(long, requires = "day_seconds")]
+    pub(crate) peak: Option<f64>,
+    /// Length of a day, in seconds.
+    #[arg(long, requires = "peak")]
+    pub(crate) day_seconds: Option<f64>,
+    /// Where in the day the middle of the peak lies, from 0 to 1.
+    #[arg(long, default_value_t = 0.5)]
+    pub(crate) peak_at: f64,
+    /// Share of the day that the peak takes, ramps included.
+    #[arg(long, default_value_t = 0.3)]
+    pub(crate) peak_width: f64,
+    /// Share of the day that each ramp takes.
+    #[arg(long, default_value_t = 0.05)]
+    pub(crate) peak_ramp: f64,
+    /// Start of the first day, in milliseconds since the Unix epoch; now unless it is set. Loads with the same start keep
+    /// step, and nothing is sent before it.
+    #[arg(long)]
+    pub(crate) day_start_unix_ms: Option<u64>,
+}
+
+impl Day {
+    fn profile(&self, rate: f64) -> Profile {
+        let period = self.day_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let (Some(peak), Some(period)) = (self.peak, period) else { return Profile::constant(rate) };
+        let shape = Shape::Plateau { width: self.peak_width, ramp: self.peak_ramp };
+        Profile { period, base: rate, peak, centre: self.peak_at, shape }
+    }
+}
+
 /// Sends the load and prints what came of it.
 pub(crate) async fn load(args: LoadArgs) -> Result<(), Failure> {
     if args.seconds.is_none() && args.requests.is_none() {
@@ -52,6 +87,8 @@ pub(crate) async fn load(args: LoadArgs) -> Result<(), Failure> {
     let spec = LoadSpec {
         host: args.host.unwrap_or(target.host.clone()),
         path: target.path.clone(),
+        rate: args.day.profile(args.rate),
+        day_start_unix_ms: args.day.day_start_unix_ms.unwrap_or_else(unix_ms),
         arrivals: args.arrivals,
         seed: args.seed,
         until: args.seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
@@ -78,15 +115,6 @@ fn print(document: &serde_json::Value) -> Result<(), Failure> {
     Ok(())
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "who reads the line compares it with the clock of the same machine"
-)]
-fn now_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// A second that is over, with how many requests took how many microseconds.
 fn line(window: &Window) -> serde_json::Value {
     let latency_us: BTreeMap<String, u32> = window
@@ -95,8 +123,8 @@ fn line(window: &Window) -> serde_json::Value {
         .map(|bucket| (bucket.value_iterated_to().to_string(), bucket.count_at_value()))
         .collect();
     serde_json::json!({
-        "over_at_unix_ms": now_ms(), "offered": window.offered, "ok": window.ok,
-        "failed": window.failed, "latency_us": latency_us,
+        "over_at_unix_ms": unix_ms(), "second": window.second, "offered": window.offered, "ok": window.ok,
+        "failed": window.failed, "in_flight": window.in_flight, "latency_us": latency_us,
     })
 }
 
@@ -125,4 +153,44 @@ fn document(report: &LoadReport, seconds: &[serde_json::Value]) -> serde_json::V
         "failures": texts,
         "seconds": seconds,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Only {
+        #[command(flatten)]
+        load: LoadArgs,
+    }
+
+    fn read(more: &[&str]) -> Result<LoadArgs, clap::Error> {
+        let given = ["load", "http://web/", "--rate", "30"];
+        Only::try_parse_from(given.iter().chain(more)).map(|only| only.load)
+    }
+
+    #[test]
+    fn the_rate_rises_to_its_peak_once_a_day_or_never() {
+        let args =
+            read(&["--peak", "60", "--day-seconds", "100", "--peak-at", "0.75", "--peak-width", "0.2"])
+                .unwrap();
+        let of_day = args.day.profile(args.rate);
+        for (second, rate) in
+            [(0.0, 30.0), (64.0, 30.0), (67.5, 45.0), (75.0, 60.0), (86.0, 30.0), (175.0, 60.0)]
+        {
+            assert!((of_day.at(second) - rate).abs() < 1e-9, "at {second} s: {}", of_day.at(second));
+        }
+        let args = read(&[]).unwrap();
+        assert!((args.day.profile(args.rate).at(75.0) - 30.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_peak_and_its_day_come_together() {
+        for half in [["--peak", "60"], ["--day-seconds", "100"]] {
+            assert!(read(&half).is_err(), "{half:?}");
+        }
+    }
 }
