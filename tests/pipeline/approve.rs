@@ -116,7 +116,9 @@ async fn an_approved_plan_is_carried_out_as_it_is_and_once() {
         .take(3)
         .collect();
     assert_eq!(order, ["recommendation", "plan_approved", "rollout"]);
-    let said = &events(&world, &waits).await;
+    let mut said = events(&world, &waits).await;
+    // Once what was predicted has passed, the move is judged.
+    said.retain(|record| record["event"] != "move_judged");
     assert_eq!(said.len(), 1, "one approval is on record: {said:?}");
     assert_eq!((&said[0]["by"], &said[0]["reason"]), (&json!("ana"), &json!("I saw it too")));
     assert!(kinds_of(&trail, "rollout").all(|entry| entry["record"]["approval"]["by"] == "ana"));

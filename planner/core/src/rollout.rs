@@ -297,13 +297,7 @@ impl RolloutRecord {
     #[must_use]
     pub fn entered(&self, to: State, why: impl Into<String>, limits: &Limits, now: Timestamp) -> Self {
         const VISITS_THAT_EXTEND: usize = 3;
-        // A trial may be begun anew once: its planner may be killed in the middle.
-        let trial_ms = self
-            .trial
-            .owed()
-            .filter(|_| to == State::Trial)
-            .map_or(0, |order| order.limit_ms().saturating_mul(2));
-        let fresh = now.plus_ms(limits.of(to).saturating_add(trial_ms));
+        let fresh = self.own_deadline(to, limits, now);
         let visits = self.history.iter().filter(|t| t.to == to).count();
         let within = self.state.phase() == Phase::RollingBack && to.phase() == Phase::RollingBack;
         let deadline = match (within, visits < VISITS_THAT_EXTEND) {
@@ -314,6 +308,17 @@ impl RolloutRecord {
         let mut next = self.clone();
         next.history.push(Transition { at: now, from: self.state, to, why: why.into() });
         Self { state: to, entered_at: now, deadline, attempt: 0, ..next }
+    }
+
+    /// When a state that begins now has to be over, whatever came before it.
+    pub fn own_deadline(&self, of: State, limits: &Limits, now: Timestamp) -> Timestamp {
+        // A trial may be begun anew once: its planner may be killed in the middle.
+        let trial_ms = self
+            .trial
+            .owed()
+            .filter(|_| of == State::Trial)
+            .map_or(0, |order| order.limit_ms().saturating_mul(2));
+        now.plus_ms(limits.of(of).saturating_add(trial_ms))
     }
 
     /// The same rollout as an executor takes it up after a restart: a state whose deadline does not lead back gets its

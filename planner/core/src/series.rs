@@ -46,6 +46,12 @@ impl Series {
         self.start.plus_ms(self.step.times(self.values.len()))
     }
 
+    /// The steps that have a value, each with its start.
+    pub fn measured(&self) -> impl Iterator<Item = (Timestamp, f64)> + '_ {
+        let steps = self.values.iter().enumerate().filter(|(_, value)| value.is_finite());
+        steps.map(|(place, value)| (self.start.plus_ms(self.step.times(place)), *value))
+    }
+
     /// Steps that have a value.
     pub fn observed(&self) -> usize {
         self.values.iter().filter(|v| v.is_finite()).count()

@@ -1,10 +1,8 @@
 //! What was there before, kept in an annotation of the object that was changed.
 use crate::Shares;
+pub(crate) use foremesh_kubernetes::mesh::RECORD as ANNOTATION;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-
-/// The annotation.
-pub(crate) const ANNOTATION: &str = "foremesh.dev/traffic";
 
 /// What the annotation says.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -75,14 +75,6 @@ impl Shifter {
         Ok(Traffic { starves: nobody && pods.iter().any(pods::is_ready), weights })
     }
 
-    /// The weights in force: 100 for each ready replica where nothing is split.
-    ///
-    /// # Errors
-    /// When the API server cannot be asked.
-    pub async fn weights(&self, service: &ServiceId) -> Result<BTreeMap<ReplicaId, u32>, IstioError> {
-        Ok(self.traffic(service).await?.weights)
-    }
-
     /// Why the traffic of a service cannot be split, before anything is done: by all objects of the mesh, as they are stored.
     ///
     /// # Errors

@@ -163,7 +163,7 @@ async fn moved(name: &str, users: &[Value], killed: bool) {
     kubectl(&["-n", name, "label", "pod", target.as_str(), "foremesh.dev/location=target"]).unwrap();
     let before = space.objects();
     let even: BTreeMap<ReplicaId, u32> = [(source.clone(), 100), (target.clone(), 100)].into();
-    assert_eq!(shifter().weights(&service).await.unwrap(), even);
+    assert_eq!(shifter().traffic(&service).await.unwrap().weights, even);
 
     let load = space.load(250, 26);
     sleep(Duration::from_secs(2)).await;
@@ -177,7 +177,7 @@ async fn moved(name: &str, users: &[Value], killed: bool) {
         let began = Instant::now();
         shifter().set_weights(&service, &weights, Some(&source)).await.unwrap();
         let took = began.elapsed();
-        assert_eq!(shifter().weights(&service).await.unwrap(), weights);
+        assert_eq!(shifter().traffic(&service).await.unwrap().weights, weights);
         let at = Space::served(&pods);
         sleep(Duration::from_secs(3)).await;
         let now = Space::served(&pods);
@@ -199,7 +199,7 @@ async fn moved(name: &str, users: &[Value], killed: bool) {
     println!("{name}: out after {:?}", began.elapsed());
     assert_eq!(space.objects(), before);
     assert!(space.get("pods", "app=web,foremesh.dev/location").is_empty());
-    assert_eq!(shifter().weights(&service).await.unwrap(), even);
+    assert_eq!(shifter().traffic(&service).await.unwrap().weights, even);
     let output = load.wait_with_output().unwrap();
     let result: Value = serde_json::from_slice(&output.stdout).unwrap();
     let totals: BTreeMap<&String, &Value> =

@@ -13,8 +13,8 @@ use serde_json::Value;
 use std::{collections::BTreeSet, fmt};
 use tokio::task::JoinSet;
 
-/// Annotation of objects that are changed for a move.
-const RECORD: &str = "foremesh.dev/traffic";
+/// Annotation of objects that are changed for a move, with what they were before.
+pub const RECORD: &str = "foremesh.dev/traffic";
 
 /// Seconds after which these watches are taken up again. Shorter than those of others: a route that somebody adds in the
 /// middle of a move is to be known soon, also when a connection has died in silence.

@@ -71,8 +71,9 @@ pub(super) async fn gather(
     Ok((inputs, made, corpus))
 }
 
-/// What the platform says of CPU in use, which it was asked for in this pass. The snapshot may say an older time, because the
-/// rest of it is only as new as the watch that was heard of longest ago: half a minute in a quiet cluster.
+/// What the platform says of CPU in use in this pass. The snapshot may say an older time, because the rest of it is only as new
+/// as the watch that was heard of longest ago: half a minute in a quiet cluster. Between two readings of `metrics.k8s.io`, 15 s
+/// apart, the last one is said again.
 fn gauges(snapshot: &Snapshot, read_at: Timestamp) -> Vec<Gauge> {
     let gauge = |subject, metric, value: f64| Gauge {
         subject,

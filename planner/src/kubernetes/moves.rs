@@ -11,7 +11,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use foremesh_core::ids::{NodeId, ReplicaId, ServiceId, WorkloadId};
-use foremesh_istio::{IstioError, Proxies, ProxySettings, Shifter, Traffic};
+use foremesh_istio::{Host, IstioError, Proxies, ProxySettings, Shifter, Traffic};
 use foremesh_kubernetes::{
     Answers, Cluster, ClusterError, client,
     moving::{Moved, MovingList},
@@ -96,10 +96,9 @@ impl Moves {
 impl Moves {
     /// How the traffic of a service is shared out, as it was read last if nothing was heard since.
     async fn traffic(&self, service: &ServiceId) -> Result<Traffic, IstioError> {
-        // NAME.NAMESPACE.svc.DOMAIN
-        let namespace = service.as_str().split('.').nth(1).unwrap_or_default();
+        let namespace = Host::of(service)?.namespace;
         let ask = Box::pin(self.shifter.traffic(service));
-        self.traffic.get(service, namespace, ask, |_| true).await
+        self.traffic.get(service, &namespace, ask, |_| true).await
     }
 }
 

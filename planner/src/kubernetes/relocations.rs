@@ -68,7 +68,7 @@ impl Relocations {
             }
             let told = async {
                 match &news {
-                    Some(news) => news.more("", mark, pause, LOOKED_OFTEN.min(pause)).await,
+                    Some(news) => news.more("", mark, pause, LOOKED_OFTEN).await,
                     None => tokio::time::sleep(LOOKED_OFTEN).await,
                 }
             };

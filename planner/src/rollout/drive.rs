@@ -89,8 +89,8 @@ impl Shared {
                     let Ok(_one_at_a_time) = self.trying.try_lock() else {
                         let why = "the trial of another move to end".to_owned();
                         // Its own time begins when it is its turn.
-                        let own = live.record.entered(State::Trial, "", &self.limits, self.clock.now());
-                        live.record.deadline = live.record.deadline.max(own.deadline);
+                        let own = live.record.own_deadline(State::Trial, &self.limits, self.clock.now());
+                        live.record.deadline = live.record.deadline.max(own);
                         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), why);
                         return Ok(());
                     };

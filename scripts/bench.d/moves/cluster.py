@@ -196,6 +196,38 @@ def wait(what, within, look):
     raise RuntimeError(f"{what} did not come within {within} s; last: {last}")
 
 
+def quantile_ms(seconds, share):
+    """Over all requests of these seconds, from their histograms (within 1 %)."""
+    counts = {}
+    for second in seconds:
+        for value, count in second["latency_us"].items():
+            counts[int(value)] = counts.get(int(value), 0) + count
+    wanted = share * sum(counts.values())
+    seen = 0
+    for value in sorted(counts):
+        seen += counts[value]
+        if seen >= wanted:
+            return value / 1000
+    return None
+
+
+def begin(*argv, **more):
+    """A command inside that goes on; it ends with its caller."""
+    return subprocess.Popen([os.path.join(ROOT, "scripts", "testbed"), "exec", *argv], stdin=subprocess.DEVNULL,
+                            env=environment(), **more)
+
+
+def innermost(process):
+    """The process id of a command inside, below the scripts that start it."""
+    at = process.pid
+    while True:
+        with open(f"/proc/{at}/task/{at}/children") as text:
+            children = text.read().split()
+        if not children:
+            return at
+        at = int(children[0])
+
+
 class Planner:
     """The planner of a folder; `stop` ends it, `start` takes it up again from its state."""
 
@@ -238,10 +270,8 @@ class Planner:
     def start(self):
         log = open(os.path.join(self.folder, "log"), "a")  # noqa: SIM115  it lives as long as the process
         # The nodes come before all else on this machine, and what sends the requests of a trial must not wait behind that.
-        self.process = subprocess.Popen(
-            [os.path.join(ROOT, "scripts", "testbed"), "exec", "nice", "-n", "-10", self.binary, "serve", "--config",
-             os.path.join(self.folder, "foremesh.yaml")],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, env=environment())
+        self.process = begin("nice", "-n", "-10", self.binary, "serve", "--config", os.path.join(self.folder, "foremesh.yaml"),
+                             stdout=subprocess.DEVNULL, stderr=log)
         wait("the planner's first decision", 90, lambda: self.get("/api/v1/services"))
 
     def stop(self):
@@ -286,11 +316,9 @@ class Load:
 
     def __init__(self, pod, rate, seconds, *options, url="http://web:8080/", space=SPACE):
         self.seconds, self.lock, self.total = [], threading.Lock(), None
-        self.process = subprocess.Popen(
-            [os.path.join(ROOT, "scripts", "testbed"), "exec", "kubectl", "--namespace", space, "exec", pod, "-c",
-             "app", "--", "/workload", "load", url, "--rate", str(rate), "--seconds", str(seconds), "--every-second",
-             *map(str, options)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+        self.process = begin("kubectl", "--namespace", space, "exec", pod, "-c", "app", "--", "/workload", "load", url,
+                             "--rate", str(rate), "--seconds", str(seconds), "--every-second", *map(str, options),
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
 

@@ -16,17 +16,6 @@ def unix_s(text):
     return datetime.fromisoformat(text).timestamp()
 
 
-def quantile_ms(second, share=world.QUANTILE):
-    """A quantile of one second's latencies; None when nothing was answered."""
-    counts = sorted((int(value), count) for value, count in second["latency_us"].items())
-    wanted, seen = share * sum(count for _, count in counts), 0
-    for value, count in counts:
-        seen += count
-        if seen >= wanted:
-            return value / 1000
-    return None
-
-
 def misses(second):
     """Whether a second is over the objective: more requests than may be were slow or failed, or none ended and some wait."""
     ended = second["ok"] + second["failed"]

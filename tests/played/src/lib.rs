@@ -1,7 +1,6 @@
 //! An API server that stores objects, played for tests: versions, conflicts, refusals, merge patches and JSON patches, lists
 //! by labels. It has no watches.
 #![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
-use futures::{FutureExt, future::BoxFuture};
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, Response, body::Bytes};
 use kube::client::Body;
@@ -9,9 +8,8 @@ use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
-    task::{Context, Poll},
 };
-use tower::{BoxError, Service};
+use tower::{BoxError, service_fn};
 
 /// Clones are the same server.
 #[derive(Clone, Debug, Default)]
@@ -33,7 +31,29 @@ struct State {
 impl Stored {
     /// A client of it.
     pub fn client(&self) -> kube::Client {
-        kube::Client::new(self.clone(), "default")
+        let server = self.clone();
+        kube::Client::new(service_fn(move |request| server.clone().answered(request)), "default")
+    }
+
+    /// Answers one request of a client, unless it is silent.
+    ///
+    /// # Errors
+    /// When the request cannot be read.
+    pub async fn answered(self, request: Request<Body>) -> Result<Response<Full<Bytes>>, BoxError> {
+        let (parts, body) = request.into_parts();
+        let body = body.collect().await?.to_bytes();
+        if self.0.lock().unwrap().silent {
+            std::future::pending::<()>().await;
+        }
+        let (code, answer) = self.0.lock().unwrap().answer(
+            &parts.method,
+            parts.uri.path(),
+            parts.uri.query().unwrap_or_default(),
+            &body,
+        );
+        let mut response = Response::new(Full::new(Bytes::from(answer.to_string())));
+        *response.status_mut() = code.try_into()?;
+        Ok(response)
     }
 
     /// What is stored at a path.
@@ -226,35 +246,4 @@ fn status(code: u16, reason: &str) -> (u16, Value) {
         "message": format!("as the test wants: {reason}"), "reason": reason, "code": code
     });
     (code, status)
-}
-
-impl Service<Request<Body>> for Stored {
-    type Response = Response<Full<Bytes>>;
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let server = self.clone();
-        async move {
-            let (parts, body) = request.into_parts();
-            let body = body.collect().await?.to_bytes();
-            if server.0.lock().unwrap().silent {
-                std::future::pending::<()>().await;
-            }
-            let (code, answer) = server.0.lock().unwrap().answer(
-                &parts.method,
-                parts.uri.path(),
-                parts.uri.query().unwrap_or_default(),
-                &body,
-            );
-            let mut response = Response::new(Full::new(Bytes::from(answer.to_string())));
-            *response.status_mut() = code.try_into()?;
-            Ok(response)
-        }
-        .boxed()
-    }
 }

@@ -156,8 +156,7 @@ fn compare(judged: &Judged<'_>, prediction: &MovePrediction, until: Timestamp) -
     let objective_ms = judged.planned.reason.objective_ms;
     let latency = judged.latency;
     let mut steps = Vec::new();
-    for (place, measured) in latency.values().iter().enumerate().filter(|(_, value)| value.is_finite()) {
-        let start = latency.start().plus_ms(latency.step().times(place));
+    for (start, measured) in latency.measured() {
         let end = start.plus_ms(latency.step().ms());
         let (stay, moved) = (prediction.source.at(start), prediction.target.at(start));
         if let (Some(stay), Some(moved)) = (stay, moved)
@@ -165,7 +164,7 @@ fn compare(judged: &Judged<'_>, prediction: &MovePrediction, until: Timestamp) -
             && end <= until
         {
             let ms = |latency: Option<f64>| latency.unwrap_or(f64::INFINITY);
-            steps.push((start, end, [ms(stay.latency_ms), ms(moved.latency_ms), *measured]));
+            steps.push((start, end, [ms(stay.latency_ms), ms(moved.latency_ms), measured]));
         }
     }
     let (Some(first), Some(last)) = (steps.first(), steps.last()) else { return Err(0) };

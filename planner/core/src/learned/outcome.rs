@@ -10,11 +10,10 @@ impl TwinOutcome {
     /// quantile. `None` while too few steps of what was predicted have been measured.
     pub fn of(prediction: &MovePrediction, over: Timestamp, latency: &Series) -> Option<Self> {
         let (mut predicted_ms, mut measured_ms, mut count) = (0.0, 0.0, 0usize);
-        for (at, value) in latency.values().iter().enumerate() {
-            let start = latency.start().plus_ms(latency.step().times(at));
+        for (start, value) in latency.measured() {
             let knot = prediction.target.at(start);
             let predicted = knot.and_then(|knot| knot.latency_ms).filter(|_| start >= over);
-            if let Some(predicted) = predicted.filter(|_| value.is_finite()) {
+            if let Some(predicted) = predicted {
                 predicted_ms += predicted;
                 measured_ms += value;
                 count += 1;

@@ -25,7 +25,8 @@ fn yes() -> Approval {
     Approval { by: "ana".to_owned(), reason: "I saw it too".to_owned(), at: NOW }
 }
 
-fn quiet_cart(world: &mut World) {
+/// `cart` far from its objective at all times, on a node with room.
+pub(crate) fn quiet_cart(world: &mut World) {
     world.node("a", |_| 300.0);
     world.service(&ServiceShape {
         name: "cart",

@@ -1,4 +1,5 @@
 //! A move is judged again just before it begins.
+use crate::approved::quiet_cart;
 use crate::world::{ServiceShape, World, millicores, noon, policy};
 use foremesh_core::{decide::decide, plan::Move, policy::Mode, revalidate::revalidate, topology::Tier};
 use serde_json::json;
@@ -13,21 +14,7 @@ fn a_move_stands_until_what_it_was_made_for_changes() {
     let cases: &[(&str, Change, Option<&str>)] = &[
         ("nothing has changed", |_| {}, None),
         ("another node is cheaper by now", |w| w.node("b", |_| 400.0), None),
-        (
-            "the breach is called off",
-            |w| {
-                w.node("a", |_| 300.0);
-                w.service(&ServiceShape {
-                    name: "cart",
-                    node: "a",
-                    tier: Tier::Standard,
-                    used_millicores: 100.0,
-                    rps: |_| 50.0,
-                    p99_ms: |_| 15.0,
-                });
-            },
-            Some("no breach of `cart` is predicted any more"),
-        ),
+        ("the breach is called off", quiet_cart, Some("no breach of `cart` is predicted any more")),
         ("the target is full by now", |w| w.node("b", |_| 950.0), Some("node `b`")),
         ("it is pinned by now", |w| w.workload("cart").pinned = Some("frozen".into()), Some("frozen")),
     ];

@@ -1,10 +1,10 @@
 //! What is tried of a plan: which requests, where, how fast and how long; or why it cannot be tried.
-use crate::world::{MINUTE, ServiceShape, World, forecast_of, history, noon, policy};
+use crate::approved::quiet_cart;
+use crate::world::{MINUTE, World, forecast_of, history, noon, policy};
 use foremesh_core::{
     decide::decide,
     learned::Call,
     policy::Callees,
-    topology::Tier,
     trial::{TestedPlan, Trial, TrialLimits, TrialOrder, TrialRefused, owe},
     twin::{SimulatedPlan, simulate},
     verify::verify,
@@ -60,15 +60,8 @@ fn a_move_is_tried_at_its_peak_beside_its_source() {
 #[test]
 fn a_move_for_another_reason_is_tried_by_the_objective_of_its_service() {
     let mut world = World::new();
+    quiet_cart(&mut world);
     world.node("a", |minute| if noon(minute) { 900.0 } else { 300.0 });
-    world.service(&ServiceShape {
-        name: "cart",
-        node: "a",
-        tier: Tier::Standard,
-        used_millicores: 100.0,
-        rps: |_| 50.0,
-        p99_ms: |_| 15.0,
-    });
     let latency =
         json!({"name": "slow", "predictedLatency": {"quantile": 0.99, "above": "250ms", "within": "40m"}});
     let usage = json!({"of": "node", "resource": "cpu", "above": "85%", "within": "40m"});

@@ -4,7 +4,7 @@ use super::{
     api::{kind_path, named},
     label_of,
     needs::list,
-    space::{KEPT_IN, is_meshed, more_than_probes, revision},
+    space::{KEPT_IN, is_meshed, revision},
 };
 use serde_json::{Map, Value, json};
 
@@ -84,6 +84,24 @@ pub(super) fn copies(seen: &Seen, wanted: &Wanted, domain: &str) -> Result<Vec<(
 
 fn ours(label: &str) -> Value {
     json!({TRIAL_LABEL: label, "app.kubernetes.io/managed-by": "foremesh"})
+}
+
+/// A service that answers its ready check need not serve anything else.
+fn more_than_probes(template: &Value, paths: &[String]) -> Result<(), String> {
+    let probes: Vec<&str> = list(&template["spec"]["containers"])
+        .iter()
+        .flat_map(|container| {
+            ["readinessProbe", "livenessProbe", "startupProbe"].map(|probe| &container[probe])
+        })
+        .filter_map(|probe| probe["httpGet"]["path"].as_str())
+        .collect();
+    let is_probe = |path: &String| probes.contains(&path.split('?').next().unwrap_or_default());
+    if !paths.is_empty() && paths.iter().all(is_probe) {
+        return Err("the policy's trial asks for nothing but what its probes ask for, and a ready check says nothing of \
+                    how it serves; name requests that its callers send"
+            .to_owned());
+    }
+    Ok(())
 }
 
 /// Sidecars of another revision may behave in another way, and would measure that.

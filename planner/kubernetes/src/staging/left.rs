@@ -40,7 +40,8 @@ impl Staging {
     /// When it could not be removed, or is still there after a minute.
     pub async fn clear(&self, id: &str) -> Result<(), ClusterError> {
         if self.is_there().await? {
-            self.remove(Some(&label_of(id))).await?;
+            let own = label_of(id);
+            self.remove(Some(&own), self.made(Some(&own)).await?).await?;
         }
         Ok(())
     }
@@ -54,7 +55,10 @@ impl Staging {
         if !self.is_there().await? {
             return Ok(Vec::new());
         }
-        Ok(self.remove(None).await?.into_iter().collect())
+        let left = self.made(None).await?;
+        let trials: BTreeSet<String> = left.iter().map(|made| made.trial().to_owned()).collect();
+        self.remove(None, left).await?;
+        Ok(trials.into_iter().collect())
     }
 
     /// Removes what is left of this trial, and of others whose copies have ended: a teardown may have failed.
@@ -63,14 +67,14 @@ impl Staging {
     /// When copies of another trial run, or something cannot be removed.
     pub(super) async fn make_room(&self, id: &str) -> Result<(), ClusterError> {
         let own = label_of(id);
-        let other = self.made(None).await?.into_iter().find(|made| made.trial() != own && made.is_alive());
-        if let Some(other) = other {
+        let left = self.made(None).await?;
+        if let Some(other) = left.iter().find(|made| made.trial() != own && made.is_alive()) {
             let remedy = "another planner may be making it, which needs a staging namespace of its own; else wait until its \
                           deadline ends it";
             let problem = format!("{} of trial {} runs in it", other.path, other.trial());
             return Err(ClusterError::new(self.name(), problem, remedy));
         }
-        self.remove(None).await.map(drop)
+        self.remove(None, left).await
     }
 
     /// Whether there is anything to look at.
@@ -83,10 +87,8 @@ impl Staging {
         Ok(true)
     }
 
-    /// Of one trial, or of all.
-    async fn remove(&self, trial: Option<&str>) -> Result<BTreeSet<String>, ClusterError> {
-        let left = self.made(trial).await?;
-        let trials = left.iter().map(|made| made.trial().to_owned()).collect();
+    /// Deletes what was found of one trial, or of all, and waits until nothing of that is there any more.
+    async fn remove(&self, trial: Option<&str>, left: Vec<Made>) -> Result<(), ClusterError> {
         for made in &left {
             self.staging.delete(&made.path, &made.object).await?;
         }
@@ -104,7 +106,7 @@ impl Staging {
                 sleep(POLL).await;
             }
         }
-        Ok(trials)
+        Ok(())
     }
 
     /// All that is there of a trial, or of all trials.

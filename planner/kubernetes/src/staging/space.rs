@@ -1,7 +1,7 @@
 //! The namespace that trials are made in: what it consists of, and whether one that is there is such a one.
 //!
 //! The planner neither makes nor deletes it, so it needs no right to do that to any namespace.
-use super::{STAGING_LABEL, needs::list};
+use super::STAGING_LABEL;
 use serde_json::{Value, json};
 
 /// Name of what keeps the copies in, and of what lets the load in.
@@ -100,25 +100,4 @@ pub(super) fn revision(labels: &Value, template: &Value) -> Option<String> {
     }
     let of = [&labels["istio.io/rev"], &template["metadata"]["labels"]["istio.io/rev"]];
     of.into_iter().find_map(Value::as_str).map(str::to_owned)
-}
-
-/// A service that answers its ready check need not serve anything else.
-///
-/// # Errors
-/// When nothing else is asked for.
-pub(super) fn more_than_probes(template: &Value, paths: &[String]) -> Result<(), String> {
-    let probes: Vec<&str> = list(&template["spec"]["containers"])
-        .iter()
-        .flat_map(|container| {
-            ["readinessProbe", "livenessProbe", "startupProbe"].map(|probe| &container[probe])
-        })
-        .filter_map(|probe| probe["httpGet"]["path"].as_str())
-        .collect();
-    let is_probe = |path: &String| probes.contains(&path.split('?').next().unwrap_or_default());
-    if !paths.is_empty() && paths.iter().all(is_probe) {
-        return Err("the policy's trial asks for nothing but what its probes ask for, and a ready check says nothing of \
-                    how it serves; name requests that its callers send"
-            .to_owned());
-    }
-    Ok(())
 }

@@ -1,14 +1,10 @@
 //! The way to the API server of one candidate, which can break in several ways.
 use crate::moving::played::Stored;
-use futures::{FutureExt, future::BoxFuture};
 use http_body_util::Full;
 use hyper::{Method, Request, Response, body::Bytes};
 use kube::client::Body;
-use std::{
-    sync::{Arc, Mutex},
-    task::{Context, Poll},
-};
-use tower::{BoxError, Service};
+use std::sync::{Arc, Mutex};
+use tower::{BoxError, service_fn};
 
 /// What becomes of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,37 +32,25 @@ impl Link {
     }
 
     pub(super) fn client(&self) -> kube::Client {
-        kube::Client::new(self.clone(), "default")
+        let link = self.clone();
+        kube::Client::new(service_fn(move |request| link.clone().carried(request)), "default")
+    }
+
+    async fn carried(self, request: Request<Body>) -> Result<Response<Full<Bytes>>, BoxError> {
+        let (server, way) = (self.server, *self.way.lock().unwrap());
+        match way {
+            Way::Up => server.answered(request).await,
+            Way::Mute => std::future::pending().await,
+            Way::Refused => Err("as the test wants: the connection was refused".into()),
+            Way::Unanswered if *request.method() == Method::GET => server.answered(request).await,
+            Way::Unanswered => {
+                server.answered(request).await?;
+                std::future::pending().await
+            }
+        }
     }
 
     pub(super) fn goes(&self, way: Way) {
         *self.way.lock().unwrap() = way;
-    }
-}
-
-impl Service<Request<Body>> for Link {
-    type Response = Response<Full<Bytes>>;
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (mut server, way) = (self.server.clone(), *self.way.lock().unwrap());
-        async move {
-            match way {
-                Way::Up => server.call(request).await,
-                Way::Mute => std::future::pending().await,
-                Way::Refused => Err("as the test wants: the connection was refused".into()),
-                Way::Unanswered if *request.method() == Method::GET => server.call(request).await,
-                Way::Unanswered => {
-                    server.call(request).await?;
-                    std::future::pending().await
-                }
-            }
-        }
-        .boxed()
     }
 }
