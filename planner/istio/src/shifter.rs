@@ -236,13 +236,13 @@ fn needs_barrier(goal: &Goal, write: &Write, objects: &Objects, host: &Host) -> 
     }
 }
 
-/// The subsets that will get traffic and must have endpoints.
+/// The subsets that will get traffic and must have endpoints, each with the addresses that must not come first in it.
 fn filled(
     objects: &Objects,
     host: &Host,
     shares: &Shares,
     pods: &[Value],
-) -> Result<BTreeSet<String>, IstioError> {
+) -> Result<BTreeMap<String, BTreeSet<String>>, IstioError> {
     let found = Found::of(objects, host);
     let subsets = found.rule.map(|rule| list(rule, "/spec/subsets")).unwrap_or_default();
     let matches = |pod: &Value, labels: &Value, at: Option<Location>| {
@@ -251,7 +251,11 @@ fn filled(
         labels.all(|(key, value)| pod["metadata"]["labels"].get(key) == Some(value))
             && at.is_none_or(|at| pods::location(pod) == Some(at) && pods::is_ready(pod))
     };
-    let mut filled = BTreeSet::new();
+    let elsewhere = |at: Location| {
+        let others = pods.iter().filter(|pod| pods::location(pod) != Some(at));
+        others.filter_map(|pod| pod["status"]["podIP"].as_str()).map(str::to_owned).collect()
+    };
+    let mut filled = BTreeMap::new();
     for subset in subsets {
         let Some(at) = found.ours.location(name_of(subset)) else { continue };
         if shares.get(&at).is_none_or(|share| *share == 0) {
@@ -271,7 +275,7 @@ fn filled(
                 "wait until the replica is ready; all replicas of a moving workload need the labels of its subsets",
             ));
         }
-        filled.insert(name_of(subset).to_owned());
+        filled.insert(name_of(subset).to_owned(), elsewhere(at));
     }
     Ok(filled)
 }

@@ -1,4 +1,8 @@
 //! Subsets by location, in a rule.
+//!
+//! Of the two ends of a move each subset holds the pods of both, its own end first: when that one is gone, as after a scale-down,
+//! a crash or the loss of its node, the proxies give its share to the other end by themselves. A subset by label would be
+//! empty until the routes are changed, and its share of the requests would fail that long.
 use crate::{
     LOCATION_LABEL, Location,
     objects::{list, text},
@@ -68,6 +72,40 @@ fn without(rule: &Value, ours: &Ours) -> Option<Vec<Value>> {
     if kept.is_empty() && was_missing { None } else { Some(kept) }
 }
 
+/// The traffic policy by which a subset prefers the pods of an end of a move to all others. `None` for replicas that stay, which
+/// are not going away and whose own preference of near ones counts; and where the user's policy has said already which
+/// endpoints come first, or says it by port, in place of whatever a subset says.
+fn falling_over(rule: &Value, subset: &Value, location: Location) -> Option<Value> {
+    if location == Location::Stay {
+        return None;
+    }
+    let policies = [&subset["trafficPolicy"], &rule["spec"]["trafficPolicy"]];
+    let of = |field: &str| policies.iter().map(|policy| &policy[field]).find(|value| !value.is_null());
+    let mut balancer = of("loadBalancer").cloned().unwrap_or_else(|| json!({}));
+    let ordered = ["localityLbSetting", "zoneAwareLbSetting"].iter().any(|field| !balancer[*field].is_null());
+    if ordered || of("portLevelSettings").is_some() || !balancer.is_object() {
+        return None;
+    }
+    let first = format!("{LOCATION_LABEL}={}", location.as_str());
+    balancer["localityLbSetting"] = json!({"enabled": true, "failoverPriority": [first]});
+    let mut policy = subset["trafficPolicy"].as_object().cloned().unwrap_or_default();
+    policy.insert("loadBalancer".to_owned(), balancer);
+    // Istio orders endpoints only where there is an outlier detection.
+    if of("outlierDetection").is_none() {
+        policy.insert("outlierDetection".to_owned(), unreachable());
+    }
+    Some(policy.into())
+}
+
+/// An outlier detection by connections that fail, whatever is answered over those that do not: what a service answers is for
+/// the gate to judge. Of two pods one stays in any case.
+fn unreachable() -> Value {
+    json!({
+        "consecutive5xxErrors": 0, "consecutiveGatewayErrors": 0, "splitExternalLocalOriginErrors": true,
+        "consecutiveLocalOriginFailures": 5, "interval": "1s", "baseEjectionTime": "5s", "maxEjectionPercent": 50,
+    })
+}
+
 /// The rule with subsets of each location for these bases. What it had of ours for others stays until the way out.
 pub(crate) fn with(rule: &Value, bases: &BTreeSet<Option<String>>, ours: &Ours, routed: bool) -> Value {
     let kept = without(rule, ours);
@@ -80,10 +118,14 @@ pub(crate) fn with(rule: &Value, bases: &BTreeSet<Option<String>>, ours: &Ours, 
         for location in Location::ALL {
             let mut subset = of.clone().unwrap_or_else(|| json!({}));
             subset["name"] = location.subset(base.as_deref()).into();
-            if !subset["labels"].is_object() {
-                subset["labels"] = json!({});
+            if let Some(policy) = falling_over(rule, &subset, location) {
+                subset["trafficPolicy"] = policy;
+            } else {
+                if !subset["labels"].is_object() {
+                    subset["labels"] = json!({});
+                }
+                subset["labels"][LOCATION_LABEL] = location.as_str().into();
             }
-            subset["labels"][LOCATION_LABEL] = location.as_str().into();
             all.push(subset);
         }
     }

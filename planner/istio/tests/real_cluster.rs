@@ -226,6 +226,37 @@ async fn a_planner_that_is_killed_in_each_step_loses_no_request() {
     moved("w-istio-killed", &users("w-istio-killed"), true).await;
 }
 
+/// A pod that has half of the traffic is scaled away, and nobody changes the routes.
+#[tokio::test]
+#[ignore = "needs a cluster with Istio, by KUBECONFIG"]
+async fn the_share_of_a_pod_that_is_scaled_away_goes_to_the_other() {
+    let name = "w-istio-away";
+    let space = Space::new(name, &users(name)).await;
+    let client = kube::Client::try_default().await.unwrap();
+    let settings = ProxySettings { account: name.to_owned(), ..ProxySettings::default() };
+    let shifter = Shifter::new(client.clone(), Proxies::new(client, settings));
+    let service = ServiceId::new(format!("web.{name}.svc.cluster.local"));
+    let pods = space.get("pods", "app=web");
+    let id = |index: usize| ReplicaId::new(pods[index]["metadata"]["name"].as_str().unwrap());
+    let (source, target) = (id(0), id(1));
+    kubectl(&["-n", name, "label", "pod", target.as_str(), "foremesh.dev/location=target"]).unwrap();
+    let cost = "controller.kubernetes.io/pod-deletion-cost=-100";
+    kubectl(&["-n", name, "annotate", "pod", target.as_str(), cost]).unwrap();
+    let half: BTreeMap<ReplicaId, u32> = [(source.clone(), 50), (target, 50)].into();
+    shifter.set_weights(&service, &half, Some(&source)).await.unwrap();
+    let load = space.load(250, 14);
+    sleep(Duration::from_secs(4)).await;
+    let before = Space::served(&pods);
+    assert!(before.iter().all(|served| *served > 300), "both serve: {before:?}");
+    kubectl(&["-n", name, "scale", "deployment", "web", "--replicas", "1"]).unwrap();
+    let output = load.wait_with_output().unwrap();
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    println!("{name}: {} offered, {} failed", result["offered"], result["failed"]);
+    assert_eq!(space.get("pods", "app=web").len(), 1, "the other one is gone");
+    assert_eq!(result["failed"], 0, "{result}");
+    shifter.restore(&service).await.unwrap();
+}
+
 /// A route with a header and retries, and a rule with a policy and a subset.
 fn users(name: &str) -> [Value; 2] {
     let host = format!("web.{name}.svc.cluster.local");

@@ -5,7 +5,7 @@ use crate::{
     objects::{list, text},
 };
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Destinations of one rule that get traffic, by subset, with their weights; without a weight where there is one only.
 pub(crate) type Parts = Vec<(String, u64)>;
@@ -13,8 +13,8 @@ pub(crate) type Parts = Vec<(String, u64)>;
 /// What is to be there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Expected {
-    /// Endpoints in each of these subsets.
-    Endpoints(BTreeSet<String>),
+    /// Endpoints in each of these subsets, and none of these addresses among those that come first in it.
+    Endpoints(BTreeMap<String, BTreeSet<String>>),
     /// Rules by subsets of ours are these and no others.
     Routes {
         /// Their parts.
@@ -71,22 +71,31 @@ fn subset<'c>(cluster: &'c str, host: &Host) -> Option<&'c str> {
     (of == host.full).then_some(subset)
 }
 
-fn endpoints(subsets: &BTreeSet<String>, dump: &Value, host: &Host) -> Option<bool> {
-    let (mut known, mut filled) = (false, BTreeSet::new());
-    let mut empty = BTreeSet::new();
+fn endpoints(subsets: &BTreeMap<String, BTreeSet<String>>, dump: &Value, host: &Host) -> Option<bool> {
+    let (mut known, mut filled, mut wrong) = (false, BTreeSet::new(), false);
     for config in list(dump, "/configs") {
-        let Some(subset) = subset(text(config, "/clusterName"), host) else { continue };
+        let Some(name) = subset(text(config, "/clusterName"), host) else { continue };
         known = true;
-        let has = list(config, "/endpoints").iter().any(|group| !list(group, "/lbEndpoints").is_empty());
+        let Some(others) = subsets.get(name) else { continue };
+        filled.insert(name);
         // A service has a cluster for each of its ports.
-        if has {
-            filled.insert(subset)
-        } else {
-            empty.insert(subset)
-        };
+        let mut first = list(config, "/endpoints")
+            .iter()
+            .filter(|group| group["priority"].as_u64().unwrap_or(0) == 0)
+            .flat_map(|group| list(group, "/lbEndpoints"))
+            .peekable();
+        wrong |= first.peek().is_none() || first.any(|endpoint| others.contains(address(endpoint)));
     }
-    let there = |subset: &String| filled.contains(subset.as_str()) && !empty.contains(subset.as_str());
-    known.then(|| subsets.iter().all(there))
+    known.then_some(!wrong && filled.len() == subsets.len())
+}
+
+/// The IP address of an endpoint, empty where it has none of its own, such as behind a gateway between networks.
+fn address(endpoint: &Value) -> &str {
+    let inner = || {
+        let name = text(endpoint, "/endpoint/address/envoyInternalAddress/endpointId");
+        name.rsplit_once(':').map_or(name, |(address, _port)| address.trim_matches(['[', ']']))
+    };
+    endpoint.pointer("/endpoint/address/socketAddress/address").and_then(Value::as_str).unwrap_or_else(inner)
 }
 
 fn routes(parts: &BTreeSet<Parts>, ours: &BTreeSet<String>, dump: &Value, host: &Host) -> Option<bool> {
@@ -178,18 +187,41 @@ mod tests {
 
     #[test]
     fn a_subset_has_endpoints_at_each_port_or_not() {
-        let full =
-            |subset: &str| json!({"clusterName": cluster(subset), "endpoints": [{"lbEndpoints": [{}]}]});
-        let empty = |subset: &str| json!({"clusterName": cluster(subset)});
+        let at = |address: &str, priority: u64| {
+            let endpoint =
+                json!({"endpoint": {"address": {"socketAddress": {"address": address, "portValue": 8080}}}});
+            // As it is written in JSON, 0 is left out.
+            if priority == 0 {
+                json!({"lbEndpoints": [endpoint]})
+            } else {
+                json!({"lbEndpoints": [endpoint], "priority": priority})
+            }
+        };
+        let inner = |address: &str| {
+            let id = json!({"envoyInternalAddress": {"endpointId": format!("{address}:8080")}});
+            json!({"lbEndpoints": [{"endpoint": {"address": id}}]})
+        };
+        let of =
+            |subset: &str, groups: &[Value]| json!({"clusterName": cluster(subset), "endpoints": groups});
+        let (s, t) = ("10.0.0.1", "10.0.0.2");
+        let both = || of("s", &[at(s, 0), at(t, 1)]);
         let cases = [
-            ("there", vec![full("s"), full("t"), empty("v1")], Some(true)),
-            ("one is empty", vec![full("s"), empty("t")], Some(false)),
-            ("one is not there", vec![full("s")], Some(false)),
-            ("one port is empty", vec![full("s"), full("t"), empty("t")], Some(false)),
+            ("there", vec![of("s", &[at(s, 0)]), of("t", &[at(t, 0)]), of("v1", &[])], Some(true)),
+            ("with the other end behind", vec![both(), of("t", &[at(s, 1), at(t, 0)])], Some(true)),
+            ("behind a gateway", vec![both(), of("t", &[at("192.0.2.1", 0)])], Some(true)),
+            ("with the other end first", vec![both(), of("t", &[at(s, 0)])], Some(false)),
+            ("the order is not known to it", vec![both(), of("t", &[at(s, 0), at(t, 0)])], Some(false)),
+            ("in a tunnel", vec![both(), of("t", &[inner(t)])], Some(true)),
+            ("in a tunnel, the other end first", vec![both(), of("t", &[inner(s)])], Some(false)),
+            ("one is empty", vec![both(), of("t", &[])], Some(false)),
+            ("one is not there", vec![both()], Some(false)),
+            ("one port is empty", vec![both(), of("t", &[at(t, 0)]), of("t", &[])], Some(false)),
             ("another host", vec![json!({"clusterName": "outbound|80||other"})], None),
         ];
         for (case, configs, expected) in cases {
-            let wanted = Expected::Endpoints(BTreeSet::from(["s".to_owned(), "t".to_owned()]));
+            let others =
+                [("s", t), ("t", s)].map(|(name, other)| (name.to_owned(), [other.to_owned()].into()));
+            let wanted = Expected::Endpoints(BTreeMap::from(others));
             assert_eq!(wanted.met(&json!({"configs": configs}), &host()), expected, "{case}");
         }
     }

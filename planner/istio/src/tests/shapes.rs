@@ -19,10 +19,87 @@ fn own_objects_where_there_are_none() {
     );
     let rule = &objects.destination_rules[0];
     assert_eq!(rule["metadata"]["name"], "foremesh-web");
-    assert_eq!(
-        rule["spec"]["subsets"][1],
-        json!({"name": "foremesh-target", "labels": {"foremesh.dev/location": "target"}})
-    );
+    assert_eq!(rule["spec"]["subsets"][1]["name"], "foremesh-target");
+}
+
+#[test]
+fn the_share_of_an_end_that_goes_away_goes_to_the_other() {
+    let by_label = |location: &str| json!({"labels": {"version": "v1", "foremesh.dev/location": location}});
+    let first = |location: &str| json!({"enabled": true, "failoverPriority": [format!("foremesh.dev/location={location}")]});
+    let unreachable = json!({
+        "consecutive5xxErrors": 0, "consecutiveGatewayErrors": 0, "splitExternalLocalOriginErrors": true,
+        "consecutiveLocalOriginFailures": 5, "interval": "1s", "baseEjectionTime": "5s", "maxEjectionPercent": 50,
+    });
+    let falls_over = |location: &str, policy: Value| {
+        let mut policy = policy;
+        policy["loadBalancer"]["localityLbSetting"] = first(location);
+        json!({"labels": {"version": "v1"}, "trafficPolicy": policy})
+    };
+    let plain = |location: &str| falls_over(location, json!({"outlierDetection": unreachable}));
+    let hash = json!({"consistentHash": {"httpHeaderName": "x-user"}});
+    let errors = json!({"consecutive5xxErrors": 7});
+    // What the rule says, what the user's subset says, and what becomes of the subset of the target.
+    let cases = [
+        ("nothing is said", json!({}), json!({}), plain("target")),
+        (
+            "the rule balances",
+            json!({"loadBalancer": hash, "tls": {"mode": "DISABLE"}}),
+            json!({}),
+            falls_over("target", json!({"loadBalancer": hash, "outlierDetection": unreachable})),
+        ),
+        (
+            "the subset balances, and keeps what else it says",
+            json!({"loadBalancer": {"simple": "RANDOM"}}),
+            json!({"loadBalancer": hash, "tls": {"mode": "DISABLE"}}),
+            falls_over(
+                "target",
+                json!({"loadBalancer": hash, "tls": {"mode": "DISABLE"}, "outlierDetection": unreachable}),
+            ),
+        ),
+        ("the rule ejects", json!({"outlierDetection": errors}), json!({}), falls_over("target", json!({}))),
+        (
+            "the subset ejects",
+            json!({}),
+            json!({"outlierDetection": errors}),
+            falls_over("target", json!({"outlierDetection": errors})),
+        ),
+        (
+            "the rule orders endpoints",
+            json!({"loadBalancer": {"localityLbSetting": {"distribute": []}}}),
+            json!({}),
+            by_label("target"),
+        ),
+        (
+            "the rule says it by port",
+            json!({"portLevelSettings": [{"port": {"number": 8080}}]}),
+            json!({}),
+            by_label("target"),
+        ),
+    ];
+    for (case, rule_says, subset_says, expected) in cases {
+        let mut subset = json!({"name": "v1", "labels": {"version": "v1"}});
+        if subset_says != json!({}) {
+            subset["trafficPolicy"] = subset_says.clone();
+        }
+        let to_v1 = json!({"hosts": ["web"], "http": [{"route": [{"destination": {"host": "web", "subset": "v1"}}]}]});
+        let rule_says = json!({"host": "web", "trafficPolicy": rule_says, "subsets": [subset]});
+        let mut objects = mesh(&[route("web", to_v1)], &[rule("web", rule_says)]);
+        split(&mut objects, &shares(50, 50, 0));
+        let subsets = &objects.destination_rules[0]["spec"]["subsets"];
+        let mut expected = expected;
+        expected["name"] = "v1-target".into();
+        if expected.get("trafficPolicy").is_none() && subset_says != json!({}) {
+            expected["trafficPolicy"] = subset_says;
+        }
+        assert_eq!(subsets[2], expected, "{case}");
+        let mut stay = by_label("stay");
+        stay["name"] = "v1-stay".into();
+        stay["trafficPolicy"] = subsets[0]["trafficPolicy"].clone();
+        if stay["trafficPolicy"].is_null() {
+            stay.as_object_mut().unwrap().remove("trafficPolicy");
+        }
+        assert_eq!(subsets[3], stay, "{case}: replicas that stay");
+    }
 }
 
 #[test]
@@ -41,13 +118,9 @@ fn a_canary_keeps_its_share_and_all_else() {
     }
     assert_eq!(rules[2], http(&before, 0)[2]);
     let subset = &objects.destination_rules[0]["spec"]["subsets"][2];
-    assert_eq!(
-        *subset,
-        json!({
-            "name": "v1-target", "labels": {"version": "v1", "foremesh.dev/location": "target"},
-            "trafficPolicy": {"tls": {"mode": "DISABLE"}},
-        })
-    );
+    assert_eq!(subset["name"], "v1-target");
+    assert_eq!(subset["labels"], json!({"version": "v1"}));
+    assert_eq!(subset["trafficPolicy"]["tls"], json!({"mode": "DISABLE"}));
     assert_eq!(objects.virtual_services.len(), 1, "no route of our own beside the user's");
     assert_eq!(in_force(&objects, &host()), Some(shares(30, 70, 0)));
 }
