@@ -92,16 +92,16 @@ fn falling_over(rule: &Value, subset: &Value, location: Location) -> Option<Valu
     policy.insert("loadBalancer".to_owned(), balancer);
     // Istio orders endpoints only where there is an outlier detection.
     if of("outlierDetection").is_none() {
-        policy.insert("outlierDetection".to_owned(), unreachable());
+        policy.insert("outlierDetection".to_owned(), gone());
     }
     Some(policy.into())
 }
 
-/// An outlier detection by connections that fail, whatever is answered over those that do not: what a service answers is for
-/// the gate to judge. Of two pods one stays in any case.
-fn unreachable() -> Value {
+/// An outlier detection for a pod that does not serve at all: connections to it fail, or its sidecar answers in its place. An end
+/// that serves badly is for the gate to judge. Of two pods one stays in any case.
+fn gone() -> Value {
     json!({
-        "consecutive5xxErrors": 0, "consecutiveGatewayErrors": 0, "splitExternalLocalOriginErrors": true,
+        "consecutiveGatewayErrors": 5, "consecutive5xxErrors": 0, "splitExternalLocalOriginErrors": true,
         "consecutiveLocalOriginFailures": 5, "interval": "1s", "baseEjectionTime": "5s", "maxEjectionPercent": 50,
     })
 }

@@ -182,6 +182,19 @@ def start_service():
     wait("the service", 90, lambda: only_pod("web") and only_pod("client"))
 
 
+def process_in(pod, space, program):
+    """The process of a pod that runs a program, by its number outside the testbed."""
+    uid = kubectl("--namespace", space, "get", "pod", pod, "-o", "jsonpath={.metadata.uid}").strip()
+    for process in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{process}/cgroup") as groups, open(f"/proc/{process}/cmdline") as command:
+                if f"pod{uid}" in groups.read() and command.read().startswith(program + "\0"):
+                    return int(process)
+        except OSError:
+            continue
+    raise RuntimeError(f"pod {pod} runs no {program}")
+
+
 def wait(what, within, look):
     """Asks until there is an answer that is true."""
     began, last = time.monotonic(), None
@@ -312,13 +325,19 @@ class Planner:
 
 
 class Load:
-    """An open-loop load from a pod, second by second."""
+    """An open-loop load from a pod, second by second; with `alone` it goes on when the API server does not answer."""
 
-    def __init__(self, pod, rate, seconds, *options, url="http://web:8080/", space=SPACE):
+    def __init__(self, pod, rate, seconds, *options, url="http://web:8080/", space=SPACE, alone=False):
         self.seconds, self.lock, self.total = [], threading.Lock(), None
-        self.process = begin("kubectl", "--namespace", space, "exec", pod, "-c", "app", "--", "/workload", "load", url,
-                             "--rate", str(rate), "--seconds", str(seconds), "--every-second", *map(str, options),
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        load = ["/workload", "load", url, "--rate", str(rate), "--seconds", str(seconds), "--every-second",
+                *map(str, options)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        if alone:
+            process = process_in(pod, space, "/workload")
+            self.process = subprocess.Popen(["nsenter", "--target", str(process), "--net", "--mount", *load],
+                                            stdin=subprocess.DEVNULL, **pipes)
+        else:
+            self.process = begin("kubectl", "--namespace", space, "exec", pod, "-c", "app", "--", *load, **pipes)
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
 

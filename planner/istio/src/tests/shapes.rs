@@ -26,8 +26,8 @@ fn own_objects_where_there_are_none() {
 fn the_share_of_an_end_that_goes_away_goes_to_the_other() {
     let by_label = |location: &str| json!({"labels": {"version": "v1", "foremesh.dev/location": location}});
     let first = |location: &str| json!({"enabled": true, "failoverPriority": [format!("foremesh.dev/location={location}")]});
-    let unreachable = json!({
-        "consecutive5xxErrors": 0, "consecutiveGatewayErrors": 0, "splitExternalLocalOriginErrors": true,
+    let gone = json!({
+        "consecutiveGatewayErrors": 5, "consecutive5xxErrors": 0, "splitExternalLocalOriginErrors": true,
         "consecutiveLocalOriginFailures": 5, "interval": "1s", "baseEjectionTime": "5s", "maxEjectionPercent": 50,
     });
     let falls_over = |location: &str, policy: Value| {
@@ -35,7 +35,7 @@ fn the_share_of_an_end_that_goes_away_goes_to_the_other() {
         policy["loadBalancer"]["localityLbSetting"] = first(location);
         json!({"labels": {"version": "v1"}, "trafficPolicy": policy})
     };
-    let plain = |location: &str| falls_over(location, json!({"outlierDetection": unreachable}));
+    let plain = |location: &str| falls_over(location, json!({"outlierDetection": gone}));
     let hash = json!({"consistentHash": {"httpHeaderName": "x-user"}});
     let errors = json!({"consecutive5xxErrors": 7});
     // What the rule says, what the user's subset says, and what becomes of the subset of the target.
@@ -45,7 +45,7 @@ fn the_share_of_an_end_that_goes_away_goes_to_the_other() {
             "the rule balances",
             json!({"loadBalancer": hash, "tls": {"mode": "DISABLE"}}),
             json!({}),
-            falls_over("target", json!({"loadBalancer": hash, "outlierDetection": unreachable})),
+            falls_over("target", json!({"loadBalancer": hash, "outlierDetection": gone})),
         ),
         (
             "the subset balances, and keeps what else it says",
@@ -53,7 +53,7 @@ fn the_share_of_an_end_that_goes_away_goes_to_the_other() {
             json!({"loadBalancer": hash, "tls": {"mode": "DISABLE"}}),
             falls_over(
                 "target",
-                json!({"loadBalancer": hash, "tls": {"mode": "DISABLE"}, "outlierDetection": unreachable}),
+                json!({"loadBalancer": hash, "tls": {"mode": "DISABLE"}, "outlierDetection": gone}),
             ),
         ),
         ("the rule ejects", json!({"outlierDetection": errors}), json!({}), falls_over("target", json!({}))),

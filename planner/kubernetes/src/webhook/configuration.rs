@@ -22,7 +22,9 @@ const ATTEMPTS: u32 = 8;
 const STAMP: &str = "foremesh.dev/armed";
 /// From the writing of the configuration to the API server that goes by it.
 const HEARD_WITHIN: Duration = Duration::from_secs(10);
-const PROBED_EVERY: Duration = Duration::from_millis(50);
+/// Between the first two tries; twice as long between the next two, up to [`PROBED_SELDOM`].
+const PROBED_SOON: Duration = Duration::from_millis(50);
+const PROBED_SELDOM: Duration = Duration::from_millis(500);
 
 /// What became of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,6 +138,7 @@ impl Configuration {
     pub(super) async fn heard(&self, stamp: &str) -> Result<(), ClusterError> {
         let deadline = Instant::now() + HEARD_WITHIN;
         let mut last = "it does not ask the webhook yet".to_owned();
+        let mut pause = PROBED_SOON;
         loop {
             match timeout_at(deadline, self.probe()).await {
                 Ok(Ok(Some(used))) if later(&used, stamp) => return Ok(()),
@@ -153,10 +156,11 @@ impl Configuration {
                 Ok(Err(error)) => last = said(&error),
                 Err(_) => break,
             }
-            if Instant::now() + PROBED_EVERY >= deadline {
+            if Instant::now() + pause >= deadline {
                 break;
             }
-            sleep(PROBED_EVERY).await;
+            sleep(pause).await;
+            pause = (pause * 2).min(PROBED_SELDOM);
         }
         Err(ClusterError::new(
             self.object(),
