@@ -146,60 +146,86 @@ impl Space {
     }
 }
 
+/// A service of two pods, one of them at the target, and what shares out its traffic.
+struct Pair {
+    space: Space,
+    client: kube::Client,
+    settings: ProxySettings,
+    service: ServiceId,
+    pods: Vec<Value>,
+    source: ReplicaId,
+    target: ReplicaId,
+}
+
+impl Pair {
+    async fn new(name: &str, users: &[Value]) -> Self {
+        let space = Space::new(name, users).await;
+        let pods = space.get("pods", "app=web");
+        let id = |index: usize| ReplicaId::new(pods[index]["metadata"]["name"].as_str().unwrap());
+        let (source, target) = (id(0), id(1));
+        // As the webhook would have done.
+        kubectl(&["-n", name, "label", "pod", target.as_str(), "foremesh.dev/location=target"]).unwrap();
+        let settings = ProxySettings { account: name.to_owned(), ..ProxySettings::default() };
+        let service = ServiceId::new(format!("web.{name}.svc.cluster.local"));
+        let client = kube::Client::try_default().await.unwrap();
+        Self { space, client, settings, service, pods, source, target }
+    }
+
+    /// Made anew for each step, as after a restart.
+    fn shifter(&self) -> Shifter {
+        Shifter::new(self.client.clone(), Proxies::new(self.client.clone(), self.settings.clone()))
+    }
+
+    fn weights(&self, source: u32, target: u32) -> BTreeMap<ReplicaId, u32> {
+        [(self.source.clone(), source), (self.target.clone(), target)].into()
+    }
+}
+
 /// Moments at which a planner is killed, before it is let to the end.
 const KILLED_AFTER_MS: [u64; 6] = [8, 20, 45, 90, 200, 600];
 
 async fn moved(name: &str, users: &[Value], killed: bool) {
-    let space = Space::new(name, users).await;
-    let client = kube::Client::try_default().await.unwrap();
-    let settings = ProxySettings { account: name.to_owned(), ..ProxySettings::default() };
-    // Made anew for each step, as after a restart.
-    let shifter = || Shifter::new(client.clone(), Proxies::new(client.clone(), settings.clone()));
-    let service = ServiceId::new(format!("web.{name}.svc.cluster.local"));
-    let pods = space.get("pods", "app=web");
-    let id = |index: usize| ReplicaId::new(pods[index]["metadata"]["name"].as_str().unwrap());
-    let (source, target) = (id(0), id(1));
-    // As the webhook would have done.
-    kubectl(&["-n", name, "label", "pod", target.as_str(), "foremesh.dev/location=target"]).unwrap();
+    let pair = Pair::new(name, users).await;
+    let Pair { space, service, pods, source, .. } = &pair;
+    let shifter = || pair.shifter();
     let before = space.objects();
-    let even: BTreeMap<ReplicaId, u32> = [(source.clone(), 100), (target.clone(), 100)].into();
-    assert_eq!(shifter().traffic(&service).await.unwrap().weights, even);
+    let even = pair.weights(100, 100);
+    assert_eq!(shifter().traffic(service).await.unwrap().weights, even);
 
     let load = space.load(250, 26);
     sleep(Duration::from_secs(2)).await;
     for shares in [(100, 0), (50, 50), (90, 10), (0, 100)] {
-        let weights: BTreeMap<ReplicaId, u32> =
-            [(source.clone(), shares.0), (target.clone(), shares.1)].into();
+        let weights = pair.weights(shares.0, shares.1);
         for after in KILLED_AFTER_MS.into_iter().filter(|_| killed) {
             let (shifter, after) = (shifter(), Duration::from_millis(after));
-            let _ = tokio::time::timeout(after, shifter.set_weights(&service, &weights, Some(&source))).await;
+            let _ = tokio::time::timeout(after, shifter.set_weights(service, &weights, Some(source))).await;
         }
         let began = Instant::now();
-        shifter().set_weights(&service, &weights, Some(&source)).await.unwrap();
+        shifter().set_weights(service, &weights, Some(source)).await.unwrap();
         let took = began.elapsed();
-        assert_eq!(shifter().traffic(&service).await.unwrap().weights, weights);
-        let at = Space::served(&pods);
+        assert_eq!(shifter().traffic(service).await.unwrap().weights, weights);
+        let at = Space::served(pods);
         sleep(Duration::from_secs(3)).await;
-        let now = Space::served(&pods);
+        let now = Space::served(pods);
         let (from, to) = (now[0] - at[0], now[1] - at[1]);
         println!("{name} {shares:?}: in force after {took:?}, then served {from} and {to}");
         let share = to as f64 / (from + to) as f64 * 100.0;
         let off = (share - f64::from(shares.1)).abs();
         assert!(off < if shares.0 == 0 || shares.1 == 0 { 0.001 } else { 6.0 }, "{share} % at the target");
         let again = Instant::now();
-        shifter().set_weights(&service, &weights, None).await.unwrap();
+        shifter().set_weights(service, &weights, None).await.unwrap();
         println!("{name} {shares:?}: the same again took {:?}", again.elapsed());
     }
     for after in KILLED_AFTER_MS.into_iter().filter(|_| killed) {
         let (shifter, after) = (shifter(), Duration::from_millis(after));
-        let _ = tokio::time::timeout(after, shifter.restore(&service)).await;
+        let _ = tokio::time::timeout(after, shifter.restore(service)).await;
     }
     let began = Instant::now();
-    shifter().restore(&service).await.unwrap();
+    shifter().restore(service).await.unwrap();
     println!("{name}: out after {:?}", began.elapsed());
     assert_eq!(space.objects(), before);
     assert!(space.get("pods", "app=web,foremesh.dev/location").is_empty());
-    assert_eq!(shifter().traffic(&service).await.unwrap().weights, even);
+    assert_eq!(shifter().traffic(service).await.unwrap().weights, even);
     let output = load.wait_with_output().unwrap();
     let result: Value = serde_json::from_slice(&output.stdout).unwrap();
     let totals: BTreeMap<&String, &Value> =
@@ -231,22 +257,14 @@ async fn a_planner_that_is_killed_in_each_step_loses_no_request() {
 #[ignore = "needs a cluster with Istio, by KUBECONFIG"]
 async fn the_share_of_a_pod_that_is_scaled_away_goes_to_the_other() {
     let name = "w-istio-away";
-    let space = Space::new(name, &users(name)).await;
-    let client = kube::Client::try_default().await.unwrap();
-    let settings = ProxySettings { account: name.to_owned(), ..ProxySettings::default() };
-    let shifter = Shifter::new(client.clone(), Proxies::new(client, settings));
-    let service = ServiceId::new(format!("web.{name}.svc.cluster.local"));
-    let pods = space.get("pods", "app=web");
-    let id = |index: usize| ReplicaId::new(pods[index]["metadata"]["name"].as_str().unwrap());
-    let (source, target) = (id(0), id(1));
-    kubectl(&["-n", name, "label", "pod", target.as_str(), "foremesh.dev/location=target"]).unwrap();
+    let pair = Pair::new(name, &users(name)).await;
+    let Pair { space, service, pods, source, target, .. } = &pair;
     let cost = "controller.kubernetes.io/pod-deletion-cost=-100";
     kubectl(&["-n", name, "annotate", "pod", target.as_str(), cost]).unwrap();
-    let half: BTreeMap<ReplicaId, u32> = [(source.clone(), 50), (target, 50)].into();
-    shifter.set_weights(&service, &half, Some(&source)).await.unwrap();
+    pair.shifter().set_weights(service, &pair.weights(50, 50), Some(source)).await.unwrap();
     let load = space.load(250, 14);
     sleep(Duration::from_secs(4)).await;
-    let before = Space::served(&pods);
+    let before = Space::served(pods);
     assert!(before.iter().all(|served| *served > 300), "both serve: {before:?}");
     kubectl(&["-n", name, "scale", "deployment", "web", "--replicas", "1"]).unwrap();
     let output = load.wait_with_output().unwrap();
@@ -254,7 +272,7 @@ async fn the_share_of_a_pod_that_is_scaled_away_goes_to_the_other() {
     println!("{name}: {} offered, {} failed", result["offered"], result["failed"]);
     assert_eq!(space.get("pods", "app=web").len(), 1, "the other one is gone");
     assert_eq!(result["failed"], 0, "{result}");
-    shifter.restore(&service).await.unwrap();
+    pair.shifter().restore(service).await.unwrap();
 }
 
 /// A route with a header and retries, and a rule with a policy and a subset.

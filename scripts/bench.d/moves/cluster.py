@@ -6,6 +6,7 @@ import os
 import subprocess
 import threading
 import time
+from datetime import datetime
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 STATE = os.environ.get("TESTBED_STATE") or os.path.join(ROOT, "build", "testbed", "bench")
@@ -168,12 +169,20 @@ def pods(app, space=SPACE):
     return json.loads(kubectl("--namespace", space, "get", "pods", "-l", f"app={app}", "-o", "json"))["items"]
 
 
+def is_ready(pod):
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", []))
+
+
 def only_pod(app, space=SPACE):
     """Its pod, when it has one and that is ready."""
     live = [pod for pod in pods(app, space) if "deletionTimestamp" not in pod["metadata"]]
-    ready = [pod for pod in live if any(c["type"] == "Ready" and c["status"] == "True"
-                                        for c in pod["status"].get("conditions", []))]
-    return ready[0] if len(ready) == 1 and len(live) == 1 else None
+    return live[0] if len(live) == 1 and is_ready(live[0]) else None
+
+
+def switch(pod, method, what):
+    """Has the demo application in a pod do something: `PUT faults?...`, `POST crash?...`."""
+    inside("curl", "--silent", "--show-error", "--fail-with-body", "--max-time", "5", "--request", method,
+           f"http://{pod['status']['podIP']}:8081/{what}")
 
 
 def start_service():
@@ -207,6 +216,11 @@ def wait(what, within, look):
             last = error
         time.sleep(0.2)
     raise RuntimeError(f"{what} did not come within {within} s; last: {last}")
+
+
+def unix_s(text):
+    """A time as the API writes it."""
+    return datetime.fromisoformat(text).timestamp()
 
 
 def quantile_ms(seconds, share):

@@ -2,18 +2,14 @@
 
 import os
 import platform
-from datetime import datetime
 
 import world
+from cluster import unix_s
 
 # Least factor of violation seconds that is promised, as in the demo on plain hosts.
 PROMISED_FACTOR = 5
 # The target alone has served well, and the old pod goes.
 SETTLED = "Settling(retiring)"
-
-
-def unix_s(text):
-    return datetime.fromisoformat(text).timestamp()
 
 
 def misses(second):
