@@ -11,6 +11,8 @@
 //! a machine fails a test with the remedy; no test is skipped.
 pub mod backend;
 pub mod cluster;
+pub mod hand_over;
+pub mod hosts;
 pub mod load;
 pub mod lossy;
 pub mod place;

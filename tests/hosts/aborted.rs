@@ -1,5 +1,5 @@
 //! An operator stops a move.
-use crate::rig::{HOME, Mesh};
+use foremesh_tests::hosts::{HOME, Mesh};
 use std::time::Duration;
 
 const WITHIN: Duration = Duration::from_secs(60);

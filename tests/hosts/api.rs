@@ -1,7 +1,10 @@
 //! What developers, dashboards and probes get from a planner that has learnt.
-use crate::rig::{HOME, Mesh, Planner, SERVICE, outbound, post, until};
 use foremesh_demo::unix_ms;
 use foremesh_summary::{CONTENT_TYPE, PUSH_PATH, encode, wire::WindowSummary};
+use foremesh_tests::{
+    hosts::{HOME, Mesh, Planner, SERVICE, outbound, post},
+    until,
+};
 use std::{collections::BTreeSet, time::Duration};
 
 const WITHIN: Duration = Duration::from_secs(30);
@@ -228,7 +231,7 @@ async fn problems(planner: &Planner) {
     }
 }
 
-fn assert_problem(path: &str, answer: &crate::rig::Answer, status: u16, says: &str) {
+fn assert_problem(path: &str, answer: &foremesh_tests::hosts::Answer, status: u16, says: &str) {
     let problem = answer.json();
     assert_eq!((answer.status, &*answer.content_type), (status, PROBLEM), "{path}: {}", answer.body);
     assert_eq!(problem["status"], status, "{path}: {problem:#}");

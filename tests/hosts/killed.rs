@@ -1,6 +1,6 @@
 //! SIGKILL of the planner in each state of a rollout, under load: it resumes or reverts, no request fails, the audit
 //! says what happened.
-use crate::rig::{HOME, Mesh, SERVICE, TARGET};
+use foremesh_tests::hosts::{HOME, Mesh, SERVICE, TARGET};
 use serde_json::{Value, json};
 use std::time::Duration;
 

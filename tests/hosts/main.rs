@@ -13,6 +13,6 @@ mod api;
 mod killed;
 mod outage;
 mod refused;
-mod rig;
+
 mod shifted;
 mod unreachable;

@@ -1,7 +1,7 @@
 //! The planner goes away, in order or not: traffic goes on, and what was accepted stays.
-use crate::rig::{HOME, Mesh, SERVICE, outbound, post};
 use foremesh_demo::unix_ms;
 use foremesh_summary::{CONTENT_TYPE, PUSH_PATH, encode, wire::WindowSummary};
+use foremesh_tests::hosts::{HOME, Mesh, SERVICE, outbound, post};
 use std::{net::SocketAddr, time::Duration};
 use tokio::task::JoinSet;
 

@@ -1,7 +1,10 @@
 //! What an operator gets wrong, or the machine: the planner does not start, and one error names object, value, limit and
 //! remedy.
-use crate::rig::{Turn, foremesh_binary, write_past};
 use foremesh_demo::unix_ms;
+use foremesh_tests::{
+    hosts::{Turn, write_past},
+    place::foremesh_binary,
+};
 use std::{fs, net::TcpListener, path::Path, time::Duration};
 use tokio::process::Command;
 

@@ -1,7 +1,10 @@
 //! Traffic goes from one replica to another that runs already, or a replica goes with a part of its weight: under load,
 //! through a real Envoy, with a planner that is killed on the way.
-use crate::rig::{Goes, HOME, Mesh, SERVICE, SPARE, TARGET, hand_over};
 use foremesh_core::plan::{PairWeights, Traffic};
+use foremesh_tests::{
+    hosts::{HOME, Mesh, SERVICE, SPARE, TARGET, Way},
+    until,
+};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -16,16 +19,16 @@ const TOLERANCE: f64 = 0.01;
 const FAULT_MS: u64 = 600;
 
 const HALF: Traffic = Traffic::shifted(PairWeights { source: 100, target: 100 }, 50);
-const SHIFT: Goes<'_> = Goes { from: HOME, to: TARGET, traffic: HALF, shift: true };
+const SHIFT: Way<'_> = Way { from: HOME, to: TARGET, traffic: HALF, shift: true };
 
 /// A mesh under load whose planner has taken up a plan, and has done nothing for it yet.
-async fn taken_up(homes: &[&str], goes: Goes<'_>) -> Mesh {
+async fn taken_up(homes: &[&str], way: Way<'_>) -> Mesh {
     let mut mesh = Mesh::prepare_on("observe", homes).await;
     mesh.planner.start().await;
     mesh.start_load().await;
     assert_eq!(mesh.weights(), weights(&homes.iter().map(|home| (*home, 100)).collect::<Vec<_>>()));
     mesh.planner.kill().await;
-    hand_over(mesh.planner.files(), goes).await;
+    mesh.hand_over(way).await;
     mesh.planner.start().await;
     mesh
 }
@@ -95,7 +98,7 @@ async fn half_of_the_traffic_goes_although_the_planner_is_killed_in_every_state(
 
     assert!(mesh.planner.stop().await.success());
     mesh.planner.start().await;
-    crate::rig::until("the planner to show the weights", WITHIN, async || {
+    until("the planner to show the weights", WITHIN, async || {
         let shown = shown(&mesh).await?;
         if shown == want { Ok(()) } else { Err(format!("it shows {shown:?}")) }
     })
@@ -154,7 +157,7 @@ async fn an_operator_gets_even_shares_back() {
 /// A replica goes with half of its weight, and another one takes the rest.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_goes_with_a_part_of_its_weight() {
-    let part = Goes { from: HOME, to: TARGET, traffic: Traffic::of_replica(100, 50), shift: false };
+    let part = Way { from: HOME, to: TARGET, traffic: Traffic::of_replica(100, 50), shift: false };
     let mut mesh = taken_up(&[HOME, SPARE], part).await;
     // Not right before the ramp: what was seen of the source then is what the target is compared with in the end.
     for state in ["Ramping(0)", "Draining", "Settling(retiring)"] {

@@ -1,5 +1,8 @@
 //! A host that cannot be asked.
-use crate::rig::{HOME, Mesh, SPARE, TARGET, foremesh_binary};
+use foremesh_tests::{
+    hosts::{HOME, Mesh, SPARE, TARGET},
+    place::foremesh_binary,
+};
 use std::time::Duration;
 
 const WITHIN: Duration = Duration::from_secs(60);

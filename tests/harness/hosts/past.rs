@@ -39,13 +39,7 @@ const REQUESTS: u64 = 100;
 const SERVICE_MILLICORES: f64 = 500.0;
 
 /// Writes the past of `service` up to `end`, of which `home` served a share, beside hosts that were idle.
-pub(crate) async fn write(
-    state: &Path,
-    service: &str,
-    (home, share): (&str, f64),
-    idle: &[&str],
-    end_unix_ms: u64,
-) {
+pub async fn write(state: &Path, service: &str, (home, share): (&str, f64), idle: &[&str], end_unix_ms: u64) {
     let step = Step::from_ms(STEP_MS).expect("the step is positive");
     let settings = StoreSettings::from_base(step);
     let path = state.join("series.db");
@@ -97,7 +91,7 @@ fn summary(service: &str, start: Timestamp, sequence: u64, slow: bool) -> Window
 }
 
 /// A summary of calls of one service, without its window. Nothing came before it in its epoch.
-pub(crate) fn outbound(
+pub fn outbound(
     caller: &str,
     pod: &str,
     service: &str,

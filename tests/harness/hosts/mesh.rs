@@ -1,29 +1,37 @@
 //! One mesh under test: hosts, proxies, load, planner.
 use super::{
-    executor::give_endpoints,
     files,
     past::{self, PAST_EPOCH},
-    place::{Turn, foremesh_binary},
     planner::Planner,
+    turn::Turn,
 };
-use foremesh::hosts::eds;
+use crate::{
+    hand_over::{Files, Goes, hand_over},
+    place::{foremesh_binary, module},
+    until,
+};
+use foremesh::{
+    clock::Clock,
+    hosts::{HostsPlatform, config::Hosts, eds},
+    settings::Platform,
+};
+use foremesh_core::plan::Traffic;
 use foremesh_demo::{
     AgentClient, EndpointSource, FilterSpec, HostArgs, HostLayout, HostSpec, LoadHandle, LoadReport,
     LoadSpec, ServiceSettings, World, WorldSpec, request, start_load, unix_ms,
 };
-use foremesh_tests::{place::module, until};
 use std::{collections::BTreeMap, time::Duration};
 
 /// The service, which is its workload too.
-pub(crate) const SERVICE: &str = "shop";
+pub const SERVICE: &str = "shop";
 /// Where it runs at first.
-pub(crate) const HOME: &str = "host-a";
+pub const HOME: &str = "host-a";
 /// The best place to go.
-pub(crate) const TARGET: &str = "host-b";
+pub const TARGET: &str = "host-b";
 /// The second best.
-pub(crate) const SPARE: &str = "host-c";
+pub const SPARE: &str = "host-c";
 /// Promised P95.
-pub(super) const OBJECTIVE_MS: u32 = 200;
+pub const OBJECTIVE_MS: u32 = 200;
 
 /// 0.5 of 2 cores: quiet on every host.
 const REQUESTS_PER_SECOND: f64 = 200.0;
@@ -34,10 +42,24 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 const WARM: Duration = Duration::from_millis(1_500);
 const PUSH_INTERVAL_MS: u64 = 200;
 
+/// How the service goes in a plan that is made by hand.
+#[derive(Clone, Copy, Debug)]
+pub struct Way<'a> {
+    /// Where it goes from.
+    pub from: &'a str,
+    /// Where it goes to.
+    pub to: &'a str,
+    /// How its traffic goes over.
+    pub traffic: Traffic,
+    /// Only traffic goes, to the replica that runs there.
+    pub shift: bool,
+}
+
 /// A running mesh. Everything in it dies when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Mesh {
-    pub(crate) planner: Planner,
+pub struct Mesh {
+    /// The planner, which is not always running.
+    pub planner: Planner,
     world: World,
     load: Option<LoadHandle>,
     /// Requests that were answered besides the load's: by whom matters not, the edge saw them.
@@ -54,13 +76,13 @@ struct Probes {
 
 impl Mesh {
     /// A mesh with a planner that predicts a breach on [`HOME`] and may move the service, under load.
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         Self::start_on(&[HOME]).await
     }
 
     /// The same with a replica on each of these hosts. The load runs before the planner looks for the first time, as it did
     /// in the past: hosts that are idle for a moment would be a change that leaves the forecast in doubt.
-    pub(crate) async fn start_on(homes: &[&str]) -> Self {
+    pub async fn start_on(homes: &[&str]) -> Self {
         let mut mesh = Self::prepare_on("auto", homes).await;
         give_endpoints(mesh.planner.files()).await;
         mesh.start_load().await;
@@ -70,12 +92,12 @@ impl Mesh {
     }
 
     /// The same without planner and load. `mode` is the policy's.
-    pub(crate) async fn prepare(mode: &str) -> Self {
+    pub async fn prepare(mode: &str) -> Self {
         Self::prepare_on(mode, &[HOME]).await
     }
 
     /// The same with a replica on each of these hosts.
-    pub(crate) async fn prepare_on(mode: &str, homes: &[&str]) -> Self {
+    pub async fn prepare_on(mode: &str, homes: &[&str]) -> Self {
         let turn = Turn::take().await;
         let world = World::start(&spec(&turn)).await.expect("the world starts");
         for home in homes {
@@ -88,8 +110,26 @@ impl Mesh {
         Self { planner, world, load: None, probes: Probes::default(), _turn: turn }
     }
 
+    /// Leaves a plan for the planner, which does not run, as its own loop would.
+    pub async fn hand_over(&self, way: Way<'_>) {
+        let replica = |host: &str| format!("{SERVICE}@{host}");
+        let goes = Goes {
+            plan: "plan-by-hand",
+            generation: 1,
+            workload: SERVICE,
+            service: SERVICE,
+            replica: &replica(way.from),
+            from: way.from,
+            to: way.to,
+            traffic: way.traffic,
+            shift_to: way.shift.then(|| replica(way.to)),
+            objective_ms: OBJECTIVE_MS,
+        };
+        hand_over(self.planner.files(), &goes).await;
+    }
+
     /// Waits until the edge has the planner's endpoints, then sends an open load until [`Self::end_load`].
-    pub(crate) async fn start_load(&mut self) {
+    pub async fn start_load(&mut self) {
         let edge = self.world.layout().edge.listen;
         let mut probes = self.probes;
         until("the edge to have endpoints", READY_WITHIN, async || {
@@ -106,7 +146,7 @@ impl Mesh {
     }
 
     /// Ends the load; no request of it may have failed.
-    pub(crate) async fn end_load(&mut self) -> LoadReport {
+    pub async fn end_load(&mut self) -> LoadReport {
         let load = self.load.take().expect("the load runs");
         load.stop();
         let report = load.finish().await.expect("the load ends");
@@ -118,12 +158,12 @@ impl Mesh {
 
     /// Waits until the planner has every observation of a load that is over: what the edge saw of all requests, and
     /// what the hosts' own proxies saw. None is lost and none is counted twice.
-    pub(crate) async fn assert_all_observed(&self, report: &LoadReport) {
+    pub async fn assert_all_observed(&self, report: &LoadReport) {
         self.assert_all_observed_but(report, "").await;
     }
 
     /// The same when a test sends summaries of its own, as the proxy of `other`.
-    pub(crate) async fn assert_all_observed_but(&self, report: &LoadReport, other: &str) {
+    pub async fn assert_all_observed_but(&self, report: &LoadReport, other: &str) {
         let edge = report.totals.ok + self.probes.all;
         let hosts = report.totals.ok + self.probes.by_the_service;
         until("every observation to be stored", Duration::from_secs(40), async || {
@@ -152,7 +192,7 @@ impl Mesh {
     }
 
     /// Part of the next `requests` that the edge's Envoy gives to each host; the load must run.
-    pub(crate) async fn shares_of_next(&self, requests: u64) -> BTreeMap<String, f64> {
+    pub async fn shares_of_next(&self, requests: u64) -> BTreeMap<String, f64> {
         let before = self.given().await.expect("the edge's Envoy answers");
         until("requests to be given to hosts", Duration::from_secs(60), async || {
             let after = self.given().await?;
@@ -179,18 +219,18 @@ impl Mesh {
     }
 
     /// Lets the load run for a while.
-    pub(crate) async fn run_for(&self, time: Duration) {
+    pub async fn run_for(&self, time: Duration) {
         assert!(self.load.is_some(), "time passes only under load");
         tokio::time::sleep(time).await;
     }
 
     /// The agent of a host.
-    pub(crate) fn agent(&self, host: &str) -> AgentClient {
+    pub fn agent(&self, host: &str) -> AgentClient {
         self.world.agent(host).expect("the host is in the world")
     }
 
     /// Kills a host: its agent and whatever runs on it.
-    pub(crate) fn kill_host(&self, host: &str) {
+    pub fn kill_host(&self, host: &str) {
         let index = self.world.layout().hosts.iter().position(|place| place.name == host);
         let index = index.expect("the host is in the world");
         let pid = self.world.process_ids()[index];
@@ -204,7 +244,7 @@ impl Mesh {
     }
 
     /// Hosts on which the service answers its ready check.
-    pub(crate) async fn answering(&self) -> Vec<&'static str> {
+    pub async fn answering(&self) -> Vec<&'static str> {
         let mut answering = Vec::new();
         for host in [HOME, TARGET, SPARE] {
             if self.agent(host).ready(SERVICE).await.is_ok() {
@@ -215,7 +255,7 @@ impl Mesh {
     }
 
     /// Weight of each host in the endpoint file.
-    pub(crate) fn weights(&self) -> BTreeMap<String, u32> {
+    pub fn weights(&self) -> BTreeMap<String, u32> {
         let layout = self.world.layout();
         let bytes = std::fs::read(&layout.edge.eds_file).expect("the endpoint file is there");
         let file = eds::decode(&bytes).expect("the endpoint file can be read");
@@ -227,11 +267,18 @@ impl Mesh {
     }
 
     /// The service answers on this host alone, and all traffic goes there.
-    pub(crate) async fn assert_only_on(&self, host: &str) {
+    pub async fn assert_only_on(&self, host: &str) {
         assert_eq!(self.answering().await, [host], "exactly one replica answers");
         let weights = self.weights();
         assert_eq!(weights.keys().collect::<Vec<_>>(), [host], "weights: {weights:?}");
     }
+}
+
+/// Gives the edge its endpoints, as a planner does when it starts.
+pub async fn give_endpoints(files: &Files) {
+    let Platform::Hosts(file) = files.read().platform else { panic!("the rig is made of hosts") };
+    let hosts = Hosts::read(&file).expect("the hosts file can be read");
+    HostsPlatform::open(hosts, &files.state, Clock::System).await.expect("the platform opens");
 }
 
 fn spec(turn: &Turn) -> WorldSpec {

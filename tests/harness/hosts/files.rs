@@ -3,19 +3,10 @@ use super::{
     mesh::OBJECTIVE_MS,
     past::{SEASON_MS, STEP_MS},
 };
+use crate::hand_over::Files;
 use foremesh_demo::{ServiceSettings, WorldLayout};
 use serde_json::{Map, Value, json};
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
-
-/// Files of one planner.
-#[derive(Clone, Debug)]
-pub(crate) struct Files {
-    pub(crate) settings: PathBuf,
-    pub(crate) state: PathBuf,
-}
+use std::{fs, path::Path};
 
 /// Writes them into the world's directory; `mode` is the policy's, and the service runs on `homes`.
 pub(super) fn write(layout: &WorldLayout, service: &ServiceSettings, mode: &str, homes: &[&str]) -> Files {

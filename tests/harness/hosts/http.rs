@@ -9,30 +9,29 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A whole answer.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) content_type: String,
-    pub(crate) body: String,
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// Its media type; empty without one.
+    pub content_type: String,
+    /// Its text.
+    pub body: String,
 }
 
 impl Answer {
     /// The body as JSON; null when it is none.
-    pub(crate) fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_default()
     }
 }
 
 /// Asks once; the error is what went wrong on the way.
-pub(crate) async fn get(server: SocketAddr, path: &str) -> Result<Answer, String> {
+pub(super) async fn get(server: SocketAddr, path: &str) -> Result<Answer, String> {
     send(server, "GET", path, None).await
 }
 
 /// Sends a body, with its content type.
-pub(crate) async fn post(
-    server: SocketAddr,
-    path: &str,
-    body: Option<(&str, Vec<u8>)>,
-) -> Result<Answer, String> {
+pub async fn post(server: SocketAddr, path: &str, body: Option<(&str, Vec<u8>)>) -> Result<Answer, String> {
     send(server, "POST", path, body).await
 }
 

@@ -1,11 +1,8 @@
 //! The planner as a process, and what it says over its API.
-use super::{
-    files::Files,
-    http::{Answer, get, post},
-    place::foremesh_binary,
-};
+use super::http::{Answer, get, post};
+use crate::until;
+use crate::{hand_over::Files, place::foremesh_binary};
 use foremesh_demo::{Child, ChildSpec};
-use foremesh_tests::until;
 use serde_json::Value;
 use std::{net::SocketAddr, path::PathBuf, process::ExitStatus, time::Duration};
 
@@ -14,7 +11,7 @@ const END_WITHIN: Duration = Duration::from_secs(25);
 
 /// A planner that runs, or ran.
 #[derive(Debug)]
-pub(crate) struct Planner {
+pub struct Planner {
     files: Files,
     server: SocketAddr,
     process: Option<Child>,
@@ -23,12 +20,12 @@ pub(crate) struct Planner {
 
 impl Planner {
     /// A planner that is not started yet.
-    pub(super) fn new(files: Files, server: SocketAddr) -> Self {
+    pub fn new(files: Files, server: SocketAddr) -> Self {
         Self { files, server, process: None, starts: 0 }
     }
 
     /// Starts it on its state directory and waits until it answers.
-    pub(crate) async fn start(&mut self) {
+    pub async fn start(&mut self) {
         self.starts += 1;
         let log = self.log();
         let arguments = ["serve".into(), "--config".into(), self.files.settings.clone().into_os_string()];
@@ -52,56 +49,56 @@ impl Planner {
     }
 
     /// SIGKILL: it has no chance to do anything.
-    pub(crate) async fn kill(&mut self) {
+    pub async fn kill(&mut self) {
         let mut process = self.process.take().expect("the planner runs");
         process.kill().await.expect("the planner can be killed");
     }
 
     /// SIGTERM, and its end.
-    pub(crate) async fn stop(&mut self) -> ExitStatus {
+    pub async fn stop(&mut self) -> ExitStatus {
         let mut process = self.process.take().expect("the planner runs");
         process.stop(END_WITHIN).await.expect("the planner can be stopped")
     }
 
     /// Where it listens.
-    pub(crate) fn server(&self) -> SocketAddr {
+    pub fn server(&self) -> SocketAddr {
         self.server
     }
 
     /// Its files.
-    pub(crate) fn files(&self) -> &Files {
+    pub fn files(&self) -> &Files {
         &self.files
     }
 
     /// The log of the newest start.
-    pub(crate) fn log(&self) -> PathBuf {
+    pub fn log(&self) -> PathBuf {
         self.files.settings.with_file_name(format!("planner-{}.log", self.starts))
     }
 
     /// Asks once.
-    pub(crate) async fn get(&self, path: &str) -> Result<Answer, String> {
+    pub async fn get(&self, path: &str) -> Result<Answer, String> {
         get(self.server, path).await
     }
 
     /// What a path answers with 200.
-    pub(crate) async fn json(&self, path: &str) -> Result<Value, String> {
+    pub async fn json(&self, path: &str) -> Result<Value, String> {
         let answer = self.get(path).await?;
         if answer.status == 200 { Ok(answer.json()) } else { Err(format!("{path}: {}", answer.body)) }
     }
 
     /// Sends a request without a body.
-    pub(crate) async fn post(&self, path: &str) -> Result<Answer, String> {
+    pub async fn post(&self, path: &str) -> Result<Answer, String> {
         post(self.server, path, None).await
     }
 
     /// Every relocation, newest first.
-    pub(crate) async fn relocations(&self) -> Result<Vec<Value>, String> {
+    pub async fn relocations(&self) -> Result<Vec<Value>, String> {
         let answer = self.json("/api/v1/relocations").await?;
         Ok(answer["relocations"].as_array().cloned().unwrap_or_default())
     }
 
     /// Waits until the first relocation is in a state, and gives it.
-    pub(crate) async fn reaches(&self, state: &str, deadline: Duration) -> Value {
+    pub async fn reaches(&self, state: &str, deadline: Duration) -> Value {
         until(&format!("the relocation to be {state}"), deadline, async || {
             let all = self.relocations().await?;
             let Some(first) = followed(&all) else { return Err(self.why_nothing().await) };
@@ -111,7 +108,7 @@ impl Planner {
     }
 
     /// Waits until this relocation is over, and gives it.
-    pub(crate) async fn ends_of(&self, id: &str, deadline: Duration) -> Value {
+    pub async fn ends_of(&self, id: &str, deadline: Duration) -> Value {
         until(&format!("relocation {id} to be over"), deadline, async || {
             let one = self.json(&format!("/api/v1/relocations/{id}")).await?;
             if one["over"] == true { Ok(one) } else { Err(format!("it is {one:#}")) }
@@ -120,7 +117,7 @@ impl Planner {
     }
 
     /// Waits until the first relocation is over, and gives it.
-    pub(crate) async fn ends(&self, deadline: Duration) -> Value {
+    pub async fn ends(&self, deadline: Duration) -> Value {
         until("the relocation to be over", deadline, async || {
             let all = self.relocations().await?;
             let Some(first) = followed(&all) else { return Err(self.why_nothing().await) };
@@ -138,7 +135,7 @@ impl Planner {
     }
 
     /// The whole audit trail, oldest first.
-    pub(crate) async fn audit(&self) -> Vec<Value> {
+    pub async fn audit(&self) -> Vec<Value> {
         let mut all = Vec::new();
         let mut before = i64::MAX;
         loop {
