@@ -182,6 +182,11 @@ pub trait TrafficShifter: Send + Sync + Debug {
     /// share of one whole replica.
     async fn weights(&self, service: &ServiceId) -> Result<BTreeMap<ReplicaId, u32>, PlatformError>;
 
+    /// Whether weights stay when a rollout is over. Without that, traffic alone cannot be moved.
+    fn keeps_weights(&self) -> bool {
+        true
+    }
+
     /// Puts these weights in force, all at once, for good.
     ///
     /// # Errors

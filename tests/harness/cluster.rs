@@ -11,7 +11,7 @@ mod workload;
 
 pub use dump::Dump;
 pub use installed::Installed;
-pub use load::Load;
+pub use load::{EverySecond, Load};
 pub use namespace::Namespace;
 pub use planner::InCluster;
 pub use workload::{Pod, WorkloadSpec};

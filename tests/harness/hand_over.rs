@@ -65,6 +65,8 @@ pub struct Goes<'a> {
     pub traffic: Traffic,
     /// Only traffic goes, to this replica that runs on `to`.
     pub shift_to: Option<String>,
+    /// The policy whose rule `slow-soon` asks for it.
+    pub policy: &'a str,
     /// Promised P95 in milliseconds, which gates hold.
     pub objective_ms: u32,
 }
@@ -100,7 +102,7 @@ fn plan(goes: &Goes<'_>) -> TestedPlan {
     let relocation = json!({
         "workload": goes.workload, "service": goes.service, "replica": goes.replica, "from": goes.from, "to": goes.to,
         "reason": {
-            "policy": "by-hand", "rule": "slow-soon", "quantile": 0.95, "objective_ms": goes.objective_ms, "breach_at": 0,
+            "policy": goes.policy, "rule": "slow-soon", "quantile": 0.95, "objective_ms": goes.objective_ms, "breach_at": 0,
             "breach_probability": 0.9, "stay_ms": 500.0, "move_ms": 20.0, "model": "seasonal_naive", "lead_ms": 3000
         },
         "ramp_percent": [40, 70, 100],

@@ -145,6 +145,10 @@ impl<P: TrafficShifter> TrafficShifter for Fenced<P> {
         self.platform.weights(service).await
     }
 
+    fn keeps_weights(&self) -> bool {
+        self.platform.keeps_weights()
+    }
+
     async fn set_weights(
         &self,
         service: &ServiceId,

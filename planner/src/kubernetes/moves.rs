@@ -300,6 +300,11 @@ impl TrafficShifter for Kubernetes {
         Ok(self.moves(service.as_str())?.traffic(service).await?.weights)
     }
 
+    /// Routes by location are there for a move only.
+    fn keeps_weights(&self) -> bool {
+        false
+    }
+
     async fn set_weights(
         &self,
         service: &ServiceId,

@@ -267,6 +267,13 @@ impl Shared {
     /// have.
     async fn set_traffic(&self, record: &RolloutRecord, target_percent: u8) -> Result<(), PlatformError> {
         let Move { service, replica, .. } = &record.relocation;
+        if record.relocation.is_shift() && !self.ports.traffic.keeps_weights() {
+            return Err(PlatformError::Refused {
+                object: format!("traffic of service `{service}`"),
+                problem: "the platform does not keep weights beyond a move".to_owned(),
+                remedy: "let a replica move instead".to_owned(),
+            });
+        }
         let mut weights = self.ports.traffic.weights(service).await?;
         let pair = record.relocation.traffic.at(target_percent);
         let ends = [(Some(replica), pair.source), (record.target.as_ref(), pair.target)];

@@ -18,9 +18,9 @@ use foremesh::{
 use foremesh_core::plan::Traffic;
 use foremesh_demo::{
     AgentClient, EndpointSource, FilterSpec, HostArgs, HostLayout, HostSpec, LoadHandle, LoadReport,
-    LoadSpec, ServiceSettings, World, WorldSpec, request, start_load, unix_ms,
+    LoadSpec, ServiceSettings, Window, World, WorldSpec, request, start_load, unix_ms,
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 /// The service, which is its workload too.
 pub const SERVICE: &str = "shop";
@@ -98,14 +98,21 @@ impl Mesh {
 
     /// The same with a replica on each of these hosts.
     pub async fn prepare_on(mode: &str, homes: &[&str]) -> Self {
+        let mesh = Self::prepare_without_past(mode, homes).await;
+        let share = 1.0 / homes.len() as f64;
+        let state = &mesh.planner.files().state;
+        past::write(state, SERVICE, (HOME, share), &[TARGET, SPARE], unix_ms()).await;
+        mesh
+    }
+
+    /// The same with a planner that has seen nothing yet.
+    pub async fn prepare_without_past(mode: &str, homes: &[&str]) -> Self {
         let turn = Turn::take().await;
         let world = World::start(&spec(&turn)).await.expect("the world starts");
         for home in homes {
             world.start_service(home, SETTINGS, READY_WITHIN).await.expect("the service starts");
         }
         let files = files::write(world.layout(), &SETTINGS, mode, homes);
-        let share = 1.0 / homes.len() as f64;
-        past::write(&files.state, SERVICE, (HOME, share), &[TARGET, SPARE], unix_ms()).await;
         let planner = Planner::new(files, world.layout().planner);
         Self { planner, world, load: None, probes: Probes::default(), _turn: turn }
     }
@@ -123,6 +130,7 @@ impl Mesh {
             to: way.to,
             traffic: way.traffic,
             shift_to: way.shift.then(|| replica(way.to)),
+            policy: SERVICE,
             objective_ms: OBJECTIVE_MS,
         };
         hand_over(self.planner.files(), &goes).await;
@@ -145,11 +153,20 @@ impl Mesh {
         self.load = Some(start_load(load).expect("the load starts"));
     }
 
+    /// Ends the load, whatever became of its requests; with its seconds.
+    pub async fn finish_load(&mut self) -> (LoadReport, Vec<Window>) {
+        let mut load = self.load.take().expect("the load runs");
+        load.stop();
+        let mut seconds = Vec::new();
+        while let Some(window) = load.windows.recv().await {
+            seconds.push(window);
+        }
+        (load.finish().await.expect("the load ends"), seconds)
+    }
+
     /// Ends the load; no request of it may have failed.
     pub async fn end_load(&mut self) -> LoadReport {
-        let load = self.load.take().expect("the load runs");
-        load.stop();
-        let report = load.finish().await.expect("the load ends");
+        let (report, _) = self.finish_load().await;
         let failures: Vec<_> = report.failures.iter().take(5).collect();
         assert_eq!(report.totals.failed, 0, "of {} requests; the first: {failures:#?}", report.totals.sent);
         assert_eq!(report.totals.ok, report.totals.offered, "every request is answered");
@@ -252,6 +269,11 @@ impl Mesh {
             }
         }
         answering
+    }
+
+    /// The endpoint file of the edge.
+    pub fn eds_file(&self) -> &Path {
+        &self.world.layout().edge.eds_file
     }
 
     /// Weight of each host in the endpoint file.
