@@ -52,7 +52,10 @@ impl Load {
     }
 }
 
-/// A load without an end, read second by second.
+/// Longer than any test looks at a load that it ends itself.
+const LONG: &str = "900";
+
+/// A load that goes on until it is ended, read second by second.
 #[derive(Debug)]
 pub struct EverySecond {
     child: Child,
@@ -67,8 +70,18 @@ impl EverySecond {
     pub fn start(space: &Namespace, pod: &str, url: &str, rate: u32) -> Self {
         let namespace = ["exec", "kubectl", "--namespace", space.name(), "exec", pod, "-c", "app", "--"];
         let mut command = space.cluster().script(&namespace);
-        command.args(["/workload", "load", url, "--rate", &rate.to_string(), "--every-second"]);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.args([
+            "/workload",
+            "load",
+            url,
+            "--rate",
+            &rate.to_string(),
+            "--every-second",
+            "--seconds",
+            LONG,
+        ]);
+        // What is wrong with it is told where the test's own output goes.
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child = command.spawn().expect("scripts/testbed can be started");
         let out = child.stdout.take().expect("its output is read");
         let lines = tokio::spawn(async move {
