@@ -7,20 +7,20 @@ use foremesh_tests::{
     until,
 };
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU16, Ordering},
+    time::Duration,
+};
 
-const SPACE: &str = "conformance";
-const PLANNER: &str = "foremesh-conformance";
+/// Namespaces of the next scenario: those of the one before it may still be going.
+static NEXT: AtomicU16 = AtomicU16::new(1);
 const PORT: u16 = 8730;
-const SERVICE: &str = "web.conformance.svc.cluster.local";
-const WORKLOAD: &str = "conformance/web";
-const STUCK: &str = "conformance/ledger";
 const PINNED: &str = "its data is on the disk of this node";
 const SLOW_MS: u32 = 600;
 const SOON: Duration = Duration::from_secs(60);
 /// It moves nothing that nobody approves: plans are handed over.
 const POLICIES: &str = "apiVersion: foremesh.dev/v1alpha1\nkind: RelocationPolicy\nmetadata: {name: web}\nspec:\n  \
-    selector: {services: [web.conformance.svc.cluster.local]}\n  mode: approve\n  \
+    selector: {services: ['web.*']}\n  mode: approve\n  \
     trial: {waivedBy: the tests, reason: plans are made by hand}\n  rules:\n  \
     - {name: slow-soon, predictedLatency: {quantile: 0.95, above: 200ms, within: 10s}}\n";
 const NODES: [&str; 3] = ["node-2", "node-3", "node-1"];
@@ -31,6 +31,14 @@ pub(crate) struct InKubernetes {
     load: Option<EverySecond>,
     space: Namespace,
     cluster: &'static Cluster,
+    names: Names,
+}
+
+struct Names {
+    planner: &'static str,
+    workload: String,
+    service: String,
+    stuck: String,
 }
 
 fn node(place: Place) -> &'static str {
@@ -77,17 +85,25 @@ impl World for InKubernetes {
     async fn begin(homes: &[Place]) -> Self {
         let cluster = Cluster::shared().await;
         Self::open_only(cluster, &NODES).await;
-        let planner = InCluster::start_moving(cluster, PLANNER, PORT, POLICIES).await;
-        let space = Namespace::meshed(cluster, SPACE).await;
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name: &'static str = format!("conformance-{number}").leak();
+        let names = Names {
+            planner: format!("foremesh-{number}").leak(),
+            workload: format!("{name}/web"),
+            service: format!("web.{name}.svc.cluster.local"),
+            stuck: format!("{name}/ledger"),
+        };
+        let planner = InCluster::start_moving(cluster, names.planner, PORT, POLICIES).await;
+        let space = Namespace::meshed(cluster, name).await;
         space
-            .kubectl(&["label", "--overwrite", "namespace", SPACE, "foremesh.dev/managed=true"])
+            .kubectl(&["label", "--overwrite", "namespace", name, "foremesh.dev/managed=true"])
             .await
             .expect("it is labelled");
         let sidecars = [
             "install",
             "sidecars",
             "--into",
-            SPACE,
+            name,
             "--planner",
             &planner.host(),
             "--module-port",
@@ -113,7 +129,7 @@ impl World for InKubernetes {
             space.kubectl(&status).await.unwrap_or_else(|error| panic!("{error}"));
         }
         Self::open_only(cluster, &NODES).await;
-        let mut world = Self { planner, load: None, space, cluster };
+        let mut world = Self { planner, load: None, space, cluster, names };
         // It had to run for what is installed by it; a scenario starts it, with states that last long enough to act in.
         world.planner.kill().await;
         let settings = &world.planner.files().settings;
@@ -128,7 +144,7 @@ impl World for InKubernetes {
     }
 
     fn names(&self) -> (&str, &str) {
-        (WORKLOAD, SERVICE)
+        (&self.names.workload, &self.names.service)
     }
 
     async fn replica_on(&self, place: Place) -> String {
@@ -201,7 +217,7 @@ impl World for InKubernetes {
     }
 
     fn stuck(&self) -> (&str, &str) {
-        (STUCK, PINNED)
+        (&self.names.stuck, PINNED)
     }
 
     async fn serving(&self) -> Vec<Place> {
@@ -231,7 +247,13 @@ impl World for InKubernetes {
         }
         let moving = self
             .cluster
-            .get(&["--namespace", PLANNER, "configmap", "--field-selector", "metadata.name=foremesh-moving"])
+            .get(&[
+                "--namespace",
+                self.names.planner,
+                "configmap",
+                "--field-selector",
+                "metadata.name=foremesh-moving",
+            ])
             .await?;
         let entries = &moving["items"][0]["data"];
         if entries.as_object().is_some_and(|entries| !entries.is_empty()) {

@@ -419,3 +419,20 @@ fn a_move_whose_pods_are_replaced_is_overtaken() {
     settle(&mut world);
     nothing_left(&world, 2, "overtaken");
 }
+
+/// A rollout replaces both ends while the move is being let go. Its pod was marked as the one to go before that was seen, and
+/// the number of replicas is what it was: what is left is nobody's to take.
+#[test]
+fn what_a_rollout_has_brought_is_left_alone() {
+    let mut world = World::with(1);
+    let target = place(&mut world, 0).unwrap();
+    settle(&mut world);
+    world.pods.retain(|pod| pod.name == target.as_str());
+    world.pods[0].name = "anew".to_owned();
+    world.entry.as_mut().unwrap().target = Some(ReplicaId::new("anew"));
+    (world.deployment.wanted, world.deployment.ours) = (1, true);
+    forsake(&mut world).unwrap();
+    settle(&mut world);
+    assert_eq!(world.live(), ["anew"]);
+    nothing_left(&world, 1, "replaced by a rollout");
+}

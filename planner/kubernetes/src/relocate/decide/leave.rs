@@ -16,6 +16,8 @@ pub(in crate::relocate) enum Way {
     Back,
     /// The old one, by its name and its node.
     On(ReplicaId, NodeId),
+    /// Neither: others have replaced all that there were, and the number of replicas is theirs.
+    Theirs,
 }
 
 /// Which way it is when a replica of a node is to be stopped.
@@ -51,6 +53,10 @@ pub(in crate::relocate) fn way(
 /// Which way it is when nobody knows of the move any more: back, unless the old replica is gone, or going, already.
 pub(in crate::relocate) fn forsaken(at: &At<'_>, entry: &Moved) -> Way {
     let lowered = at.number(entry) == Number::Before;
+    let replaced = entry.known.iter().all(|known| at.seen.live_pod(known.as_str()).is_none());
+    if lowered && replaced && entry.phase != MovedPhase::Retiring {
+        return Way::Theirs;
+    }
     let source = at.seen.pods.iter().find(|pod| {
         let known = entry.known.iter().any(|known| known.as_str() == pod.name);
         known && pod.node == entry.from.as_str() && (pod.terminating || pod.cost() <= super::FIRST_TO_GO)
@@ -68,6 +74,9 @@ pub(in crate::relocate) fn forsaken(at: &At<'_>, entry: &Moved) -> Way {
 pub(in crate::relocate) fn leave(at: &At<'_>, entry: &Moved, way: &Way) -> Step {
     if at.seen.deployment.is_none() {
         return Step::Done(None);
+    }
+    if *way == Way::Theirs {
+        return unmarked(at, entry).map_or(Step::Done(None), Step::Mark);
     }
     if let Some(step) = direction(at, entry, way) {
         return step;
@@ -137,7 +146,7 @@ fn stays(at: &At<'_>, entry: &Moved) -> Result<(), RelocateError> {
 fn leaving<'a>(at: &At<'a>, entry: &'a Moved, way: &Way, number: Number) -> Option<&'a Pod> {
     let too_many = at.seen.live().count() > entry.replicas_before as usize;
     let named = match way {
-        Way::Back => entry.target.as_ref(),
+        Way::Back | Way::Theirs => entry.target.as_ref(),
         Way::On(source, _) => Some(source),
     };
     let named = named.and_then(|name| at.seen.pods.iter().find(|pod| pod.name == name.as_str()));
@@ -156,7 +165,7 @@ fn leaving<'a>(at: &At<'a>, entry: &'a Moved, way: &Way, number: Number) -> Opti
                 .filter(|pod| target.is_none_or(|target| target.as_str() != pod.name))
                 .max_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.created.cmp(&b.created)))
         }
-        Way::On(..) => None,
+        Way::On(..) | Way::Theirs => None,
     };
     made_up.or(named)
 }
@@ -255,11 +264,14 @@ fn gone(at: &At<'_>, entry: &Moved, way: &Way, number: Number) -> Step {
         }
         return at.set(entry, false);
     }
-    if let Way::On(..) = way {
-        let target = entry.target.as_ref().and_then(|target| at.seen.live_pod(target.as_str()));
-        if let Some(mark) = target.and_then(|target| at.usual_cost(target)) {
-            return Step::Mark(mark);
-        }
+    if let (Way::On(..), Some(mark)) = (way, unmarked(at, entry)) {
+        return Step::Mark(mark);
     }
     Step::Done(None)
+}
+
+/// The new pod with its usual cost again, unless it has that.
+fn unmarked(at: &At<'_>, entry: &Moved) -> Option<Mark> {
+    let target = entry.target.as_ref().and_then(|target| at.seen.live_pod(target.as_str()))?;
+    at.usual_cost(target)
 }
