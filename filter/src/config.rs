@@ -29,6 +29,18 @@ pub struct Overrides {
     pub zone: Option<String>,
 }
 
+/// Where it is read who is at the other end of a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Peer {
+    /// Nowhere.
+    #[default]
+    Off,
+    /// From the peer metadata of Istio: the workload.
+    Workload,
+    /// From the metadata of the endpoint that was chosen: the replica, as the planner writes it there.
+    Endpoint,
+}
+
 /// The settings of one VM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -38,8 +50,8 @@ pub struct Config {
     pub interval_ms: u64,
     /// Bounds of the recorder; `max_keys` is 1 to 4000.
     pub recorder: Settings,
-    /// Whether the workload at the other end is read from the peer metadata of Istio.
-    pub peer: bool,
+    /// Where it is read who is at the other end.
+    pub peer: Peer,
     /// Direction of streams whose cluster name does not tell it.
     pub direction_default: Direction,
     /// Bodies longer than this are compressed by the proxy; 0 is never.
@@ -58,7 +70,7 @@ impl Default for Config {
             planner: DEFAULT_PLANNER.to_owned(),
             interval_ms: 2000,
             recorder: Settings::default(),
-            peer: false,
+            peer: Peer::Off,
             direction_default: Direction::Outbound,
             compress_above_bytes: 32_768,
             log_push: false,
@@ -124,6 +136,21 @@ impl<'a> Reader<'a> {
             _ => {
                 self.complain(name, value, "a text that is not empty", used);
                 None
+            }
+        }
+    }
+
+    fn peer(&mut self, name: &str) -> Peer {
+        let Some(value) = self.get(name) else { return Peer::Off };
+        match &value.kind {
+            Kind::Flag(false) => Peer::Off,
+            Kind::Flag(true) => Peer::Workload,
+            Kind::Text(text) if text == "off" => Peer::Off,
+            Kind::Text(text) if text == "workload" => Peer::Workload,
+            Kind::Text(text) if text == "endpoint" => Peer::Endpoint,
+            _ => {
+                self.complain(name, value, "\"off\", \"workload\" or \"endpoint\"", "\"off\"");
+                Peer::Off
             }
         }
     }
@@ -197,7 +224,7 @@ impl Config {
                 max_keys: reader.number("max_keys", 1, 4000, default.recorder.max_keys as u64) as usize,
                 idle_windows: reader.number("idle_windows", 1, 1_000_000, idle) as u32,
             },
-            peer: reader.flag("peer", default.peer),
+            peer: reader.peer("peer"),
             direction_default: reader.direction("direction_default"),
             compress_above_bytes: reader.number("host_compression_above_bytes", 0, 1 << 30, compress)
                 as usize,

@@ -3,7 +3,7 @@
 //! All attributes come through one compiled CEL list, because a single `get_property` costs about as much as five list
 //! elements. The list fails as a whole when one element is missing, and it is the errors that miss one (no endpoint,
 //! direct response, client gone); then the attributes are read one by one.
-use crate::config::Config;
+use crate::config::{Config, Peer};
 use crate::host::{Expression, Host};
 use attributes::Attributes;
 use foremesh_summary::{Class, Direction, Observation, Recorder, RouteKey};
@@ -23,6 +23,12 @@ const LIST: &str = "[xds.route_name, request.duration, response.code, xds.cluste
 /// What the list ends with when peers are read: the callers of inbound and the callees of outbound streams.
 const PEERS: &str = ", 'downstream_peer' in filter_state ? filter_state.downstream_peer.workload : '', \
     'upstream_peer' in filter_state ? filter_state.upstream_peer.workload : ''";
+/// What the list ends with when the endpoint tells who is there. A stream without an endpoint has no such metadata, an endpoint
+/// without any has null; each is asked for, because a list that fails is read one by one, at several times its cost.
+const ENDPOINT: &str = ", has(xds.upstream_host_metadata) && xds.upstream_host_metadata != null && \
+    'foremesh' in xds.upstream_host_metadata.filter_metadata && \
+    'replica' in xds.upstream_host_metadata.filter_metadata['foremesh'] ? \
+    xds.upstream_host_metadata.filter_metadata['foremesh']['replica'] : ''";
 
 /// Callee of streams that no cluster was chosen for, such as a direct response.
 const NO_CALLEE: &[u8] = b"_none";
@@ -33,7 +39,11 @@ const DOWNSTREAM_RESET: u64 = 1 << 28;
 
 /// The expression that a configuration needs.
 pub fn expression(config: &Config) -> String {
-    let peers = if config.peer { PEERS } else { "" };
+    let peers = match config.peer {
+        Peer::Off => "",
+        Peer::Workload => PEERS,
+        Peer::Endpoint => ENDPOINT,
+    };
     format!("{LIST}{peers}]")
 }
 
@@ -42,8 +52,8 @@ pub fn expression(config: &Config) -> String {
 pub struct Context<'a> {
     /// The compiled list, where the proxy could compile it.
     pub expression: Option<Expression>,
-    /// Whether peers are read.
-    pub peer: bool,
+    /// Where peers are read.
+    pub peer: Peer,
     /// Direction of streams whose cluster name does not tell it.
     pub direction_default: Direction,
     /// The own workload: the callee of inbound streams.

@@ -1,10 +1,12 @@
 //! Benchmarks of the planner's parts, run by `foremesh bench`.
+pub mod ads;
 pub mod events;
 pub mod forecast;
 pub mod ingest;
 pub mod plan;
 
 use crate::backtest::{Selection, read::read};
+use ads::AdsBench;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets::NOTHING};
@@ -105,6 +107,23 @@ pub struct PlanArgs {
     /// Seed of all meshes.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// How the result is printed.
+    #[arg(long, short, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+}
+
+/// Arguments of `foremesh bench ads`.
+#[derive(Clone, Debug, Args)]
+pub struct AdsArgs {
+    /// Proxies, each with a connection and a stream of its own.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u16).range(1..=5_000))]
+    pub streams: u16,
+    /// Services, all of which every proxy wants.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=5_000))]
+    pub services: u16,
+    /// Times to change one service; the median counts.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
+    pub changes: u16,
     /// How the result is printed.
     #[arg(long, short, value_enum, default_value_t = Format::Table)]
     pub output: Format,
@@ -284,6 +303,34 @@ pub fn plan(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     match args.output {
         Format::Json => println!("{}", serde_json::to_string(&report)?),
         Format::Table => println!("{}", plan::render(&report)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs `foremesh bench ads`, on a thread of its own.
+///
+/// # Errors
+/// When something cannot be started, or a change does not reach every stream.
+pub async fn ads(args: AdsArgs) -> anyhow::Result<ExitCode> {
+    let AdsArgs { streams, services, changes, output } = args;
+    let bench = AdsBench { streams: streams.into(), services: services.into(), changes: changes.into() };
+    let report = tokio::task::spawn_blocking(move || ads::run(&bench)).await??;
+    match output {
+        Format::Json => println!("{}", serde_json::to_string(&report)?),
+        Format::Table => println!(
+            "{} streams of {} services, server and proxies on one thread\n\
+             a change of one service is everywhere after {} ms (median; slowest {} ms), {} ms of CPU\n\
+             a change of every service: written in {} ms, everywhere {} ms after the first\n\
+             all streams opened and served: {} ms",
+            report.streams,
+            report.services,
+            report.change_median_ms,
+            report.change_max_ms,
+            report.change_cpu_ms,
+            report.all_written_ms,
+            report.all_ms,
+            report.start_ms
+        ),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -105,7 +105,11 @@ impl Stage<'_> {
         eprintln!("starting two worlds of three hosts, each with its proxies; one of them gets a planner");
         let scenario = Scenario::demo(self.length.day);
         let day_start = unix_ms() + HEAD_START_MS;
-        let filter = FilterSpec { module: self.args.filter.canonicalize()?, interval_ms: PUSH_INTERVAL_MS };
+        let filter = FilterSpec {
+            module: self.args.filter.canonicalize()?,
+            interval_ms: PUSH_INTERVAL_MS,
+            edge_only: false,
+        };
         let (alone, planned) = tokio::try_join!(
             self.world(&scenario, "without", EndpointSource::Host(scenario.home.clone()), None, day_start),
             self.world(&scenario, "with", EndpointSource::Planner, Some(filter), day_start),

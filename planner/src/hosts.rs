@@ -1,7 +1,7 @@
 //! Plain hosts: machines without an orchestrator, told apart by a file, changed by commands, with Envoy in front.
 //!
 //! `hosts.yaml` names the machines, the workloads and the commands (argv, never a shell). Traffic is shared out by one
-//! file of endpoints for each service, which every Envoy watches; there is no server to keep alive. The weights in that file
+//! file of endpoints for each service, which an Envoy watches, or gets served where it cannot. The weights in that file
 //! are how traffic is shared out at all times, also between moves: what a shift changed stays until something changes it
 //! again, whatever becomes of the planner. Only a file that is gone is written anew, with even weights.
 //!
@@ -11,7 +11,8 @@
 //! that answers counts wherever it is, and a recorded one that does not answer counts as not ready.
 use crate::{
     clock::Clock,
-    hosts::{command::Commands, config::Hosts, placements::Placements, traffic::EndpointFiles},
+    endpoints::EndpointFiles,
+    hosts::{command::Commands, config::Hosts, placements::Placements, traffic::Traffic},
     platform::PlatformError,
 };
 use foremesh_core::ids::{NodeId, ReplicaId, WorkloadId};
@@ -19,8 +20,6 @@ use std::{path::Path, sync::Arc};
 
 mod command;
 pub mod config;
-pub(crate) mod durable;
-pub mod eds;
 mod inventory;
 mod placements;
 mod relocate;
@@ -41,12 +40,12 @@ struct Shared {
     hosts: Hosts,
     commands: Commands,
     placements: Placements,
-    endpoints: EndpointFiles,
+    traffic: Traffic,
     clock: Clock,
 }
 
 impl HostsPlatform {
-    /// Reads what an earlier run left in `state_dir` and writes the endpoint files that do not exist yet.
+    /// Reads what an earlier run left in `state_dir` and brings the endpoint files up to date with the hosts file, their weights left alone.
     ///
     /// # Errors
     /// When a file there cannot be read, makes no sense, or cannot be written.
@@ -55,9 +54,14 @@ impl HostsPlatform {
         let shared = &platform.shared;
         shared.placements.save().await?;
         for (name, workload) in &shared.hosts.workloads {
-            shared.endpoints.write_missing(&workload.service, &shared.placements.of(name).await).await?;
+            shared.traffic.bring_up_to_date(&workload.service, &shared.placements.of(name).await).await?;
         }
         Ok(platform)
+    }
+
+    /// The endpoint files, which can be served too.
+    pub fn endpoints(&self) -> EndpointFiles {
+        self.shared.traffic.files()
     }
 
     /// The same without writing anything, for whoever only wants a snapshot.
@@ -66,8 +70,8 @@ impl HostsPlatform {
     /// When a file in `state_dir` cannot be read or makes no sense.
     pub async fn look(hosts: Hosts, state_dir: &Path, clock: Clock) -> Result<Self, PlatformError> {
         let placements = Placements::read(state_dir, &hosts).await?;
-        let (endpoints, commands) = (EndpointFiles::new(&hosts), Commands::new(&hosts));
-        Ok(Self { shared: Arc::new(Shared { hosts, commands, placements, endpoints, clock }) })
+        let (traffic, commands) = (Traffic::new(&hosts), Commands::new(&hosts));
+        Ok(Self { shared: Arc::new(Shared { hosts, commands, placements, traffic, clock }) })
     }
 }
 

@@ -115,12 +115,12 @@ impl World for Hosts {
     async fn interfere(&mut self) -> String {
         // As somebody does who puts back a copy of the file: all traffic on the old replica, by a move over the file.
         let file = self.mesh.eds_file();
-        let only_home = foremesh::hosts::eds::decode(&fs::read(file).expect("the endpoint file can be read"));
+        let only_home = foremesh::endpoints::decode(&fs::read(file).expect("the endpoint file can be read"));
         let mut endpoints = only_home.expect("the endpoint file makes sense");
-        let most = endpoints.endpoints.values().map(|(_, weight)| *weight).max();
-        endpoints.endpoints.retain(|_, (_, weight)| Some(*weight) == most);
+        let most = endpoints.endpoints.values().map(|endpoint| endpoint.weight).max();
+        endpoints.endpoints.retain(|_, endpoint| Some(endpoint.weight) == most);
         let copy = file.with_extension("copy");
-        fs::write(&copy, foremesh::hosts::eds::encode(&endpoints)).expect("a copy can be written");
+        fs::write(&copy, foremesh::endpoints::encode(&endpoints)).expect("a copy can be written");
         fs::rename(&copy, file).expect("the copy can be moved over the file");
         "the endpoint file was put back".to_owned()
     }

@@ -50,7 +50,7 @@ fn identity(workload: &str) -> Identity {
 }
 
 fn filter(module: Module, planner: SocketAddr) -> FilterConfig {
-    FilterConfig { module: module.path(), interval_ms: 1000, planner, discovery: None }
+    FilterConfig { module: module.path(), interval_ms: 1000, planner, discovery: None, peers: false }
 }
 
 /// The shipped configuration of an edge before `shop`.

@@ -7,7 +7,7 @@ mod planner;
 mod turn;
 
 pub use http::{Answer, post};
-pub use mesh::{HOME, Mesh, OBJECTIVE_MS, SERVICE, SPARE, TARGET, Way, give_endpoints};
+pub use mesh::{HOME, Mesh, OBJECTIVE_MS, SERVICE, SPARE, Setup, TARGET, Way, give_endpoints};
 pub use past::{outbound, write as write_past};
 pub use planner::Planner;
 pub use turn::Turn;

@@ -2,7 +2,7 @@
 //! through a real Envoy, with a planner that is killed on the way.
 use foremesh_core::plan::{PairWeights, Traffic};
 use foremesh_tests::{
-    hosts::{HOME, Mesh, SERVICE, SPARE, TARGET, Way},
+    hosts::{HOME, Mesh, SERVICE, SPARE, Setup, TARGET, Way},
     until,
 };
 use serde_json::{Value, json};
@@ -23,7 +23,11 @@ const SHIFT: Way<'_> = Way { from: HOME, to: TARGET, traffic: HALF, shift: true 
 
 /// A mesh under load whose planner has taken up a plan, and has done nothing for it yet.
 async fn taken_up(homes: &[&str], way: Way<'_>) -> Mesh {
-    let mut mesh = Mesh::prepare_on("observe", homes).await;
+    taken_up_as(Setup::usual("observe", homes), way).await
+}
+
+async fn taken_up_as(setup: Setup<'_>, way: Way<'_>) -> Mesh {
+    let (mut mesh, homes) = (Mesh::prepare_as(setup).await, setup.homes);
     mesh.planner.start().await;
     mesh.start_load().await;
     assert_eq!(mesh.weights(), weights(&homes.iter().map(|home| (*home, 100)).collect::<Vec<_>>()));
@@ -120,6 +124,43 @@ async fn a_slow_target_gives_its_share_back() {
         ["Trial", "Ramping(0)", "RollingBack(shift, from Ramping)", "RolledBack"],
         "{ended:#}"
     );
+    mesh.agent(TARGET).fault(SERVICE, 0, 0.0).await.expect("the replica can be healed");
+    conclude(mesh, &[HOME, TARGET], &[(HOME, 100), (TARGET, 100)]).await;
+}
+
+/// The only filter is the edge's, and the only way of endpoints the planner's server.
+const EDGE_ONLY: Setup<'_> = Setup { mode: "observe", homes: &[HOME, TARGET], served: true, edge_only: true };
+
+/// What both ends do is known from the metadata of the endpoints that the edge got from the planner, which is killed in every
+/// state; the edge keeps what it has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn served_endpoints_share_out_traffic_and_tell_who_answered() {
+    let mut mesh = taken_up_as(EDGE_ONLY, SHIFT).await;
+    for state in ["Ramping(0)", "Ramping(1)", "Settling"] {
+        kill_in(&mut mesh, state).await;
+    }
+    let ended = mesh.planner.ends(WITHIN).await;
+    assert_eq!(states(&ended), ["Trial", "Ramping(0)", "Ramping(1)", "Settling", "Succeeded"], "{ended:#}");
+    assert_shares(&mesh, &[(HOME, 0.25), (TARGET, 0.75)]).await;
+    assert!(mesh.planner.stop().await.success());
+    assert_shares(&mesh, &[(HOME, 0.25), (TARGET, 0.75)]).await;
+    mesh.planner.start().await;
+    assert_shares(&mesh, &[(HOME, 0.25), (TARGET, 0.75)]).await;
+    let metrics = mesh.planner.get("/metrics").await.expect("the planner answers").body;
+    for line in ["foremesh_endpoints_streams 1", "foremesh_endpoints_nacks_total 0"] {
+        assert!(metrics.lines().any(|said| said == line), "{line}: {metrics}");
+    }
+    conclude(mesh, &[HOME, TARGET], &[(HOME, 50), (TARGET, 150)]).await;
+}
+
+/// A gate sees it without a proxy beside the replica.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_target_is_seen_from_the_edge_alone() {
+    let mesh = taken_up_as(EDGE_ONLY, SHIFT).await;
+    mesh.planner.reaches("Ramping(0)", WITHIN).await;
+    mesh.agent(TARGET).fault(SERVICE, FAULT_MS, 0.0).await.expect("the replica can be made slow");
+    let ended = mesh.planner.ends(WITHIN).await;
+    assert_eq!(ended["state"], "RolledBack", "{ended:#}");
     mesh.agent(TARGET).fault(SERVICE, 0, 0.0).await.expect("the replica can be healed");
     conclude(mesh, &[HOME, TARGET], &[(HOME, 100), (TARGET, 100)]).await;
 }

@@ -17,7 +17,7 @@ fn every_setting_is_read() {
         planner: "outbound|8080||planner.foremesh.svc.cluster.local".to_owned(),
         interval_ms: 3000,
         recorder: Settings { max_keys: 7, idle_windows: 9 },
-        peer: true,
+        peer: Peer::Workload,
         direction_default: Direction::Inbound,
         compress_above_bytes: 0,
         log_push: true,
@@ -45,7 +45,10 @@ fn a_bad_setting_keeps_its_default_and_is_told() {
         ),
         (r#"{"max_keys":-1}"#, "max_keys is -1, must be a whole number from 1 to 4000: 512 is used"),
         (r#"{"planner":""}"#, "planner is \"\", must be a text that is not empty: foremesh-planner is used"),
-        (r#"{"peer":"yes"}"#, "peer is \"yes\", must be true or false: false is used"),
+        (
+            r#"{"peer":"yes"}"#,
+            "peer is \"yes\", must be \"off\", \"workload\" or \"endpoint\": \"off\" is used",
+        ),
         (
             r#"{"direction_default":"up"}"#,
             "direction_default is \"up\", must be \"inbound\" or \"outbound\": \"outbound\" is used",
@@ -59,7 +62,7 @@ fn a_bad_setting_keeps_its_default_and_is_told() {
         (r#"{"proxy":{"host":"a"}}"#, "proxy.host is no setting: it is ignored"),
         (
             r#"{"a":1,"peer":1}"#,
-            "a is no setting: it is ignored; peer is 1, must be true or false: false is used",
+            "a is no setting: it is ignored; peer is 1, must be \"off\", \"workload\" or \"endpoint\": \"off\" is used",
         ),
         ("[]", "the configuration is no JSON object: defaults are used"),
         (r#"{"peer":}"#, "the configuration is not valid JSON at byte 8: defaults are used"),
@@ -70,6 +73,21 @@ fn a_bad_setting_keeps_its_default_and_is_told() {
         assert_eq!(Config { error: String::new(), ..config }, Config::default(), "{json}");
     }
     assert_eq!(Config::parse(b"\xff").error, "the configuration is not UTF-8: defaults are used");
+}
+
+#[test]
+fn a_peer_is_read_in_one_of_two_places_or_not() {
+    let cases = [
+        ("false", Peer::Off),
+        ("\"off\"", Peer::Off),
+        ("true", Peer::Workload),
+        ("\"workload\"", Peer::Workload),
+        ("\"endpoint\"", Peer::Endpoint),
+    ];
+    for (value, peer) in cases {
+        let config = Config::parse(format!("{{\"peer\":{value}}}").as_bytes());
+        assert_eq!((config.peer, config.error.as_str()), (peer, ""), "{value}");
+    }
 }
 
 #[test]

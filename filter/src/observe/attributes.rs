@@ -1,4 +1,5 @@
 //! The attributes of a finished stream, from the compiled list or one by one.
+use crate::config::Peer;
 use crate::host::Host;
 
 /// What is read of each stream. Missing texts are empty, missing numbers 0.
@@ -13,6 +14,9 @@ pub(super) struct Attributes<'a> {
     pub(super) downstream_peer: &'a [u8],
     pub(super) upstream_peer: &'a [u8],
 }
+
+/// Where the metadata of an endpoint has its replica.
+const REPLICA: [&str; 5] = ["xds", "upstream_host_metadata", "filter_metadata", "foremesh", "replica"];
 
 /// Walks the elements of a list as Envoy hands it over (`serializeValue` in `source/extensions/common/wasm/context.cc`): a
 /// map whose keys are the elements and whose values are empty. That is a 32-bit count, two 32-bit lengths for each pair,
@@ -64,8 +68,13 @@ fn status(text: &[u8]) -> Option<u32> {
 
 impl<'a> Attributes<'a> {
     /// Reads the answer of the compiled list, which has no flags; `None` when it does not have the shape that was asked for.
-    pub(super) fn of_list(blob: &'a [u8], peer: bool) -> Option<Self> {
-        let mut list = List::new(blob, if peer { 7 } else { 5 })?;
+    pub(super) fn of_list(blob: &'a [u8], peer: Peer) -> Option<Self> {
+        let elements = match peer {
+            Peer::Off => 5,
+            Peer::Endpoint => 6,
+            Peer::Workload => 7,
+        };
+        let mut list = List::new(blob, elements)?;
         let mut attributes = Self {
             route: list.next()?,
             duration_us: micros(list.number()?),
@@ -74,8 +83,10 @@ impl<'a> Attributes<'a> {
             grpc_status: status(list.next()?),
             ..Self::default()
         };
-        if peer {
+        if peer == Peer::Workload {
             attributes.downstream_peer = list.next()?;
+        }
+        if peer != Peer::Off {
             attributes.upstream_peer = list.next()?;
         }
         Some(attributes)
@@ -105,9 +116,14 @@ pub(super) struct Single {
 }
 
 impl Single {
-    pub(super) fn read(host: &impl Host, peer: bool) -> Self {
+    pub(super) fn read(host: &impl Host, peer: Peer) -> Self {
         let text = |path: &[&str]| host.property(path).unwrap_or_default();
-        let peer_of = |name| if peer { text(&["filter_state", name, "workload"]) } else { Vec::new() };
+        let workload = |name: &str| text(&["filter_state", name, "workload"]);
+        let (downstream_peer, upstream_peer) = match peer {
+            Peer::Off => Default::default(),
+            Peer::Workload => (workload("downstream_peer"), workload("upstream_peer")),
+            Peer::Endpoint => (Vec::new(), text(&REPLICA)),
+        };
         let trailer = text(&["response", "trailers", "grpc-status"]);
         let header = if trailer.is_empty() { text(&["response", "headers", "grpc-status"]) } else { trailer };
         Self {
@@ -117,8 +133,8 @@ impl Single {
             cluster: text(&["xds", "cluster_name"]),
             flags: flags(host),
             grpc_status: status(&header),
-            downstream_peer: peer_of("downstream_peer"),
-            upstream_peer: peer_of("upstream_peer"),
+            downstream_peer,
+            upstream_peer,
         }
     }
 

@@ -3,7 +3,7 @@ use crate::fake::FakeHost;
 use foremesh_summary::{Frame, Proxy, RouteWindow, Settings};
 use proptest::prelude::*;
 
-fn context(peer: bool) -> Context<'static> {
+fn context(peer: Peer) -> Context<'static> {
     Context { expression: Some([1, 2, 3, 4]), peer, direction_default: Direction::Outbound, workload: "cart" }
 }
 
@@ -26,7 +26,7 @@ fn the_list_gives_route_callee_class_and_latency() {
     let host = FakeHost::new();
     let [duration, code] = numbers([1_500_900, 200]);
     host.answer(&[b"checkout", &duration, &code, b"outbound|8080|v1|cart.shop", b"14"]);
-    let (route, fallbacks) = observed(&host, &context(false));
+    let (route, fallbacks) = observed(&host, &context(Peer::Off));
     assert_eq!((route.callee.as_str(), route.route.as_str()), ("cart.shop", "checkout"));
     assert_eq!((route.direction(), route.server_error, route.sum_us), (Direction::Outbound, 1, 1500));
     assert_eq!((route.grpc[0].status, route.grpc[0].count, fallbacks), (14, 1, 0));
@@ -40,7 +40,7 @@ fn a_stream_without_a_response_is_aborted_only_when_the_client_left() {
             let [duration, code, flags] = numbers([1, code, flags]);
             host.answer(&[b"r", &duration, &code, b"cart", b""]);
             host.set("response.flags", &flags);
-            let (route, fallbacks) = observed(&host, &context(false));
+            let (route, fallbacks) = observed(&host, &context(Peer::Off));
             assert_eq!((route.aborted, fallbacks), (aborted, 0));
         }
     }
@@ -52,8 +52,23 @@ fn the_peer_is_that_of_the_other_end() {
     let [duration, code] = numbers([1, 200]);
     for (cluster, want) in [("inbound|80||", "caller"), ("outbound|80||cart", "callee")] {
         host.answer(&[b"", &duration, &code, cluster.as_bytes(), b"", b"caller", b"callee"]);
-        assert_eq!(observed(&host, &context(true)).0.peer, want);
+        assert_eq!(observed(&host, &context(Peer::Workload)).0.peer, want);
     }
+}
+
+#[test]
+fn the_endpoint_tells_which_replica_answered() {
+    let host = FakeHost::new();
+    let [duration, code] = numbers([1, 200]);
+    host.answer(&[b"", &duration, &code, b"outbound|80||cart", b"", b"cart@h2"]);
+    assert_eq!(observed(&host, &context(Peer::Endpoint)).0.peer, "cart@h2");
+    let one_by_one = FakeHost::new();
+    one_by_one.set("response.code", &code);
+    one_by_one.set("xds.cluster_name", b"outbound|80||cart");
+    one_by_one.set("xds.upstream_host_metadata.filter_metadata.foremesh.replica", b"cart@h1");
+    let (route, fallbacks) = observed(&one_by_one, &context(Peer::Endpoint));
+    assert_eq!((route.peer.as_str(), fallbacks), ("cart@h1", 1));
+    assert_eq!(observed(&one_by_one, &context(Peer::Off)).0.peer, "");
 }
 
 /// Name, attributes that can be read, callee, counts by class.
@@ -94,7 +109,7 @@ fn when_the_list_fails_attributes_are_read_one_by_one_and_counted() {
         for (path, value) in properties {
             host.set(path, value);
         }
-        let (route, fallbacks) = observed(&host, &context(false));
+        let (route, fallbacks) = observed(&host, &context(Peer::Off));
         assert_eq!(route.callee, callee, "{name}");
         assert_eq!([route.ok, route.client_error, route.server_error, route.aborted], counts, "{name}");
         assert_eq!(fallbacks, 1, "{name}");
@@ -108,7 +123,7 @@ fn one_by_one_reads_the_peer_and_the_grpc_status_as_the_list_does() {
     host.set("xds.cluster_name", b"inbound|80||");
     host.set("response.headers.grpc-status", b"5");
     host.set("filter_state.downstream_peer.workload", b"web");
-    let context = Context { expression: None, ..context(true) };
+    let context = Context { expression: None, ..context(Peer::Workload) };
     let (route, _) = observed(&host, &context);
     assert_eq!((route.peer.as_str(), route.client_error, route.grpc[0].status), ("web", 1, 5));
     host.set("response.trailers.grpc-status", b"13");
@@ -129,10 +144,10 @@ fn direction_and_callee_come_from_the_cluster_name() {
         ("", Outbound, "_none"),
     ];
     for (cluster, direction, callee_name) in cases {
-        let got = callee(cluster.as_bytes(), &context(false));
+        let got = callee(cluster.as_bytes(), &context(Peer::Off));
         assert_eq!(got, (direction, callee_name.as_bytes()), "{cluster}");
     }
-    let inbound = Context { direction_default: Inbound, ..context(false) };
+    let inbound = Context { direction_default: Inbound, ..context(Peer::Off) };
     assert_eq!(callee(b"payments", &inbound), (Inbound, b"payments".as_slice()));
 }
 
@@ -175,18 +190,20 @@ fn a_list_of_another_shape_is_not_trusted() {
     let elements: [&[u8]; 5] = [b"r", &duration, &code, b"c", b""];
     host.answer(&elements);
     let good = host.list.borrow().clone().unwrap();
-    assert!(Attributes::of_list(&good, false).is_some());
-    assert!(Attributes::of_list(&good, true).is_none(), "five elements are not seven");
+    assert!(Attributes::of_list(&good, Peer::Off).is_some());
+    for peer in [Peer::Workload, Peer::Endpoint] {
+        assert!(Attributes::of_list(&good, peer).is_none(), "five elements are not six or seven");
+    }
     for end in 0..good.len() {
-        assert!(Attributes::of_list(&good[..end], false).is_none(), "cut at {end}");
+        assert!(Attributes::of_list(&good[..end], Peer::Off).is_none(), "cut at {end}");
     }
     host.answer(&[b"r", &duration[..4], &code, b"c", b""]);
-    assert!(Attributes::of_list(host.list.borrow().as_deref().unwrap(), false).is_none());
+    assert!(Attributes::of_list(host.list.borrow().as_deref().unwrap(), Peer::Off).is_none());
 }
 
 proptest! {
     #[test]
-    fn hostile_answers_never_panic(blob in prop::collection::vec(any::<u8>(), 0..200), peer in any::<bool>()) {
+    fn hostile_answers_never_panic(blob in prop::collection::vec(any::<u8>(), 0..200), peer in prop_oneof![Just(Peer::Off), Just(Peer::Workload), Just(Peer::Endpoint)]) {
         let host = FakeHost::new();
         *host.list.borrow_mut() = Some(blob);
         let (route, _) = observed(&host, &context(peer));

@@ -227,7 +227,13 @@ fn check_route(at: usize, route: &RouteWindow, limits: &Limits) -> Result<u64, D
             "say which end measured",
         ));
     }
-    for (name, value) in [("callee", &route.callee), ("route", &route.route), ("peer", &route.peer)] {
+    let names = [
+        ("callee", &route.callee),
+        ("route", &route.route),
+        ("peer", &route.peer),
+        ("peer_node", &route.peer_node),
+    ];
+    for (name, value) in names {
         if !is_clean(value, limits.name_bytes) {
             check_text(format!("routes[{at}].{name}"), value, limits.name_bytes)?;
         }

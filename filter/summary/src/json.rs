@@ -83,6 +83,8 @@ struct JsonRoute {
     grpc: Vec<Grpc>,
     sum_us: Number,
     latency_hdr_v2: Base64,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    peer_node: String,
 }
 
 #[derive(Serialize, Deserialize, Default)]
@@ -227,6 +229,7 @@ impl From<&RouteWindow> for JsonRoute {
                 .collect(),
             sum_us: Number(route.sum_us),
             latency_hdr_v2: Base64(route.latency_hdr_v2.clone()),
+            peer_node: route.peer_node.clone(),
         }
     }
 }
@@ -254,6 +257,7 @@ impl From<JsonRoute> for RouteWindow {
                 .collect(),
             sum_us: route.sum_us.0,
             latency_hdr_v2: route.latency_hdr_v2.0,
+            peer_node: route.peer_node,
         }
     }
 }

@@ -36,7 +36,7 @@ pub use wire::{Direction, GrpcCount, Proxy, RouteWindow, WindowSummary};
 /// Major version of the format that this crate writes and reads. Another one is refused.
 pub const MAJOR: u32 = 1;
 /// Minor version that this crate writes. Newer ones are read, and what they add is ignored.
-pub const MINOR: u32 = 0;
+pub const MINOR: u32 = 1;
 /// Callee of the routes that were seen when the key limit was reached.
 pub const OVERFLOW_CALLEE: &str = "_other";
 /// Media type of the protobuf body.

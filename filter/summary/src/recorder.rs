@@ -393,6 +393,7 @@ impl Cell {
             grpc: grpc.map(|(count, status)| GrpcCount { status, count: *count }).collect(),
             sum_us: self.sum_us,
             latency_hdr_v2,
+            peer_node: String::new(),
         };
         [self.ok, self.client_error, self.server_error, self.aborted, self.sum_us] = [0; 5];
         self.grpc.iter_mut().for_each(|count| *count = 0);

@@ -89,7 +89,8 @@ pub struct RouteWindow {
     /// Route name; empty when the proxy's configuration gives none.
     #[prost(string, tag = "3")]
     pub route: String,
-    /// The workload at the other end where the proxy knows it: the caller of an inbound route.
+    /// The other end where the proxy knows it: the workload that calls by an inbound route; the workload or the replica
+    /// that is called by an outbound one.
     #[prost(string, tag = "4")]
     pub peer: String,
     /// Answered without an error: HTTP 1xx to 3xx, gRPC status OK.
@@ -113,6 +114,10 @@ pub struct RouteWindow {
     /// Latencies in microseconds of all but the aborted observations: HDR histogram V2 encoding, 2 significant digits.
     #[prost(bytes = "vec", tag = "11")]
     pub latency_hdr_v2: Vec<u8>,
+    /// Node that the peer of an outbound route runs on, where it is known: the planner then counts the observations as
+    /// seen at that node too. The planner finds it out; a proxy need not say it. Since minor version 1.
+    #[prost(string, tag = "12")]
+    pub peer_node: String,
 }
 
 /// How many responses carried a gRPC status.

@@ -44,7 +44,7 @@ pub struct WorldSpec {
     pub hosts: Vec<HostSpec>,
     /// Who decides where the edge sends requests.
     pub endpoints: EndpointSource,
-    /// The filter in every Envoy; `None` leaves it out.
+    /// The filter in every Envoy, or in the edge's alone; `None` leaves it out.
     pub filter: Option<FilterSpec>,
     /// Address of the planner; `None` chooses a free port on loopback.
     pub planner: Option<SocketAddr>,
@@ -68,6 +68,8 @@ pub struct HostSpec {
 pub enum EndpointSource {
     /// A planner, which writes [`EdgeLayout::eds_file`]. Until it does, the edge answers 503.
     Planner,
+    /// A planner that serves them at this address.
+    Served(SocketAddr),
     /// Nobody: always this host.
     Host(String),
 }
@@ -79,6 +81,8 @@ pub struct FilterSpec {
     pub module: PathBuf,
     /// Milliseconds between two summaries.
     pub interval_ms: u64,
+    /// Only the edge has it, which knows from the endpoints' metadata which replica answered.
+    pub edge_only: bool,
 }
 
 /// Why a world does not stand.
@@ -311,8 +315,8 @@ async fn wait_for_host(child: &mut Child, place: &HostLayout, deadline: Duration
 }
 
 fn filter_config(spec: &WorldSpec, planner: SocketAddr) -> Option<FilterConfig> {
-    let FilterSpec { module, interval_ms } = spec.filter.clone()?;
-    Some(FilterConfig { module, interval_ms, planner, discovery: None })
+    let FilterSpec { module, interval_ms, edge_only } = spec.filter.clone()?;
+    Some(FilterConfig { module, interval_ms, planner, discovery: None, peers: edge_only })
 }
 
 fn host_config(spec: &WorldSpec, place: &HostLayout, planner: SocketAddr) -> HostConfig {
@@ -328,13 +332,14 @@ fn host_config(spec: &WorldSpec, place: &HostLayout, planner: SocketAddr) -> Hos
         listen: place.listen,
         service_port: place.service_port,
         admin_port: place.admin_port,
-        filter: filter_config(spec, planner),
+        filter: filter_config(spec, planner).filter(|filter| !filter.peers),
     }
 }
 
 fn edge_config(spec: &WorldSpec, layout: &WorldLayout) -> Result<EdgeConfig, WorldError> {
     let endpoints = match &spec.endpoints {
         EndpointSource::Planner => Endpoints::File(layout.edge.eds_file.clone()),
+        EndpointSource::Served(address) => Endpoints::Served(*address),
         EndpointSource::Host(host) => Endpoints::Static(layout.host(host)?.listen),
     };
     Ok(EdgeConfig {

@@ -1,5 +1,5 @@
 //! `hosts.yaml`: read, checked, and turned into types that need no more checks.
-use crate::durations;
+use crate::{durations, endpoints::ads::AdsSettings};
 use foremesh_core::{
     ids::{NodeId, ServiceId, WorkloadId, Zone},
     topology::Tier,
@@ -68,6 +68,7 @@ pub struct Hosts {
     pub(crate) hosts: BTreeMap<NodeId, Host>,
     pub(crate) workloads: BTreeMap<WorkloadId, HostedWorkload>,
     pub(crate) eds_directory: PathBuf,
+    pub(crate) ads: Option<AdsSettings>,
     pub(crate) deadlines: Deadlines,
     pub(crate) max_commands: usize,
 }
@@ -185,6 +186,7 @@ fn default_cluster_port() -> u16 {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct RawTraffic {
     eds_directory: PathBuf,
+    ads: Option<AdsSettings>,
 }
 
 impl Hosts {
@@ -211,6 +213,11 @@ impl Hosts {
     /// Where the endpoint files are, which every Envoy watches.
     pub fn eds_directory(&self) -> &Path {
         &self.eds_directory
+    }
+
+    /// Where endpoints are served to Envoys that have no such directory; nowhere when not set.
+    pub fn ads(&self) -> Option<&AdsSettings> {
+        self.ads.as_ref()
     }
 
     /// The host, when the file has it.

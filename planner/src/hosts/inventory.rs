@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     causes::chain,
+    endpoints::located,
     platform::{Inventory, PlatformError},
 };
 use async_trait::async_trait;
@@ -15,6 +16,7 @@ use foremesh_core::{
     topology::{Capabilities, Node, NodeState, Replica, Snapshot, Workload},
     units::Millicores,
 };
+use foremesh_summary::WindowSummary;
 use futures::future::join_all;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -55,6 +57,10 @@ impl Inventory for HostsPlatform {
         }
         let capabilities = Capabilities { weights: all_weights_known };
         Ok(Snapshot { nodes, workloads, capabilities, ..Snapshot::empty(shared.clock.now()) })
+    }
+
+    async fn name(&self, summary: &mut WindowSummary) -> Result<bool, PlatformError> {
+        Ok(located(summary))
     }
 
     fn addresses(&self) -> BTreeMap<String, NodeId> {
@@ -123,7 +129,7 @@ impl Shared {
     /// one that was just started for a move. Whether that could be read: nobody may shift traffic without knowing where
     /// it is, so one unknown file is enough not to offer it.
     async fn weigh(&self, workload: &mut Workload) -> bool {
-        match self.endpoints.weights(&workload.service).await {
+        match self.traffic.weights(&workload.service).await {
             Ok(weights) => {
                 for (id, replica) in &mut workload.replicas {
                     replica.weight = weights.get(id).copied().unwrap_or(0);

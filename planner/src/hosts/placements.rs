@@ -1,6 +1,6 @@
 //! `placements.json`: where the planner put the replicas of each workload.
-use super::{config::Hosts, durable};
-use crate::platform::PlatformError;
+use super::config::Hosts;
+use crate::{durable, platform::PlatformError};
 use foremesh_core::ids::{NodeId, WorkloadId};
 use serde::{Deserialize, Serialize};
 use std::{

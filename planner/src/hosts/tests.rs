@@ -211,8 +211,12 @@ async fn a_move_survives_a_restart_after_each_action() {
     let snapshot = fixture.open().await.snapshot().await.unwrap();
     let replicas: Vec<_> = snapshot.workloads[&cart()].replicas.keys().map(ReplicaId::as_str).collect();
     assert_eq!(replicas, ["cart@h2"]);
-    let file = eds::decode(&fs::read(fixture.path("eds/cart.pb")).unwrap()).unwrap();
+    let file = crate::endpoints::decode(&fs::read(fixture.path("eds/cart.pb")).unwrap()).unwrap();
     assert_eq!((file.version, file.cluster.as_str()), (3, "outbound|80||cart"));
+    let (address, endpoint) = file.endpoints.first_key_value().unwrap();
+    assert_eq!(address.to_string(), "127.0.0.12:8080");
+    assert_eq!(endpoint.replica, Some(ReplicaId::from("cart@h2")), "the metadata tells who answers there");
+    assert_eq!((&endpoint.node, &endpoint.zone), (&Some(h2), &Some("rack-h2".into())));
     let left: Vec<_> = fs::read_dir(fixture.path("eds")).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left, ["cart.pb"], "nothing is left beside the file");
 }
@@ -243,6 +247,25 @@ async fn an_endpoint_added_by_hand_stays() {
 }
 
 #[tokio::test]
+async fn a_file_of_an_older_planner_is_told_who_is_behind_its_endpoints() {
+    let fixture = Fixture::new();
+    let platform = fixture.open().await;
+    let all = weights(&[("cart@h1", 30), ("cart@h2", 70), ("192.0.2.1:9", 5)]);
+    platform.set_weights(&service(), &all).await.unwrap();
+    let path = fixture.path("eds/cart.pb");
+    let written = crate::endpoints::decode(&fs::read(&path).unwrap()).unwrap();
+    let mut older = written.clone();
+    older.endpoints.values_mut().for_each(|endpoint| (endpoint.replica, endpoint.node) = (None, None));
+    fs::write(&path, crate::endpoints::encode(&older)).unwrap();
+    for again in 0..2 {
+        assert_eq!(fixture.open().await.weights(&service()).await.unwrap(), all);
+        let read = crate::endpoints::decode(&fs::read(&path).unwrap()).unwrap();
+        assert_eq!(read.endpoints, written.endpoints);
+        assert_eq!(read.version, written.version + 1, "once, not again: {again}");
+    }
+}
+
+#[tokio::test]
 async fn damaged_files_are_named_with_a_remedy() {
     let fixture = Fixture::new();
     fixture.open().await;
@@ -261,7 +284,7 @@ async fn damaged_files_are_named_with_a_remedy() {
     fs::write(fixture.path("eds/cart.pb"), "resources: []").unwrap();
     let error = fixture.open_with(&fixture.yaml()).await.unwrap_err().to_string();
     assert!(error.contains("it is not a DiscoveryResponse with a ClusterLoadAssignment"), "{error}");
-    assert!(error.ends_with("which writes it anew from the recorded placements"), "{error}");
+    assert!(error.ends_with("which writes it anew"), "{error}");
 }
 
 #[tokio::test]

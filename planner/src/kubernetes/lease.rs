@@ -6,7 +6,7 @@
 use super::{Fenced, Kubernetes, relocations::Relocations};
 use crate::{
     causes::chain,
-    hosts::durable,
+    durable,
     leader::Leader,
     platform::PlatformError,
     rollout::{RolloutError, Rollouts},

@@ -2,6 +2,7 @@
 mod crash;
 mod exactly_once;
 mod files;
+mod located;
 mod streams;
 mod views;
 
@@ -62,6 +63,7 @@ pub(crate) fn route(
         grpc: Vec::new(),
         sum_us: latencies_us.iter().sum(),
         latency_hdr_v2: latency.encode(),
+        peer_node: String::new(),
     }
 }
 

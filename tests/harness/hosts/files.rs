@@ -6,14 +6,20 @@ use super::{
 use crate::hand_over::Files;
 use foremesh_demo::{ServiceSettings, WorldLayout};
 use serde_json::{Map, Value, json};
-use std::{fs, path::Path};
+use std::{fs, net::SocketAddr, path::Path};
 
-/// Writes them into the world's directory; `mode` is the policy's, and the service runs on `homes`.
-pub(super) fn write(layout: &WorldLayout, service: &ServiceSettings, mode: &str, homes: &[&str]) -> Files {
+/// Writes them into the world's directory; `mode` is the policy's, the service runs on `homes`, and endpoints are served at `ads`.
+pub(super) fn write(
+    layout: &WorldLayout,
+    service: &ServiceSettings,
+    mode: &str,
+    homes: &[&str],
+    ads: Option<SocketAddr>,
+) -> Files {
     let directory = layout.directory.join("planner");
     let files = Files { settings: directory.join("foremesh.yaml"), state: directory.join("state") };
     fs::create_dir_all(&files.state).expect("directories can be made");
-    put(&directory.join("hosts.yaml"), &hosts(layout, service, homes));
+    put(&directory.join("hosts.yaml"), &hosts(layout, service, homes, ads));
     put(&directory.join("policy.yaml"), &policy(&layout.service, mode));
     put(&files.settings, &settings(layout));
     files
@@ -23,7 +29,7 @@ fn put(path: &Path, value: &Value) {
     fs::write(path, format!("{value:#}\n")).expect("files can be written");
 }
 
-fn hosts(layout: &WorldLayout, service: &ServiceSettings, homes: &[&str]) -> Value {
+fn hosts(layout: &WorldLayout, service: &ServiceSettings, homes: &[&str], ads: Option<SocketAddr>) -> Value {
     let hosts: Vec<Value> = layout
         .hosts
         .iter()
@@ -39,10 +45,14 @@ fn hosts(layout: &WorldLayout, service: &ServiceSettings, homes: &[&str]) -> Val
         .collect();
     let ports: Map<String, Value> =
         layout.hosts.iter().map(|host| (host.name.clone(), json!(host.listen.port()))).collect();
+    let mut traffic = json!({"edsDirectory": layout.edge.eds_file.parent()});
+    if let Some(address) = ads {
+        traffic["ads"] = json!({"listen": address.to_string()});
+    }
     json!({
         "hosts": hosts,
         "workloads": [{"name": layout.service, "port": ports, "runsOn": homes}],
-        "traffic": {"edsDirectory": layout.edge.eds_file.parent()},
+        "traffic": traffic,
     })
 }
 

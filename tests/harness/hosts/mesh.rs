@@ -12,15 +12,21 @@ use crate::{
 };
 use foremesh::{
     clock::Clock,
-    hosts::{HostsPlatform, config::Hosts, eds},
+    endpoints,
+    hosts::{HostsPlatform, config::Hosts},
     settings::Platform,
 };
 use foremesh_core::plan::Traffic;
 use foremesh_demo::{
     AgentClient, EndpointSource, FilterSpec, HostArgs, HostLayout, HostSpec, LoadHandle, LoadReport,
-    LoadSpec, ServiceSettings, Window, World, WorldSpec, request, start_load, unix_ms,
+    LoadSpec, ServiceSettings, Window, World, WorldSpec, free_ports, request, start_load, unix_ms,
 };
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    time::Duration,
+};
 
 /// The service, which is its workload too.
 pub const SERVICE: &str = "shop";
@@ -64,7 +70,28 @@ pub struct Mesh {
     load: Option<LoadHandle>,
     /// Requests that were answered besides the load's: by whom matters not, the edge saw them.
     probes: Probes,
+    edge_only: bool,
     _turn: Turn,
+}
+
+/// What differs between meshes.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup<'a> {
+    /// The policy's.
+    pub mode: &'a str,
+    /// Hosts that the service runs on.
+    pub homes: &'a [&'a str],
+    /// The edge gets its endpoints from the planner's server instead of the file.
+    pub served: bool,
+    /// Only the edge's Envoy has the filter.
+    pub edge_only: bool,
+}
+
+impl<'a> Setup<'a> {
+    /// Endpoints by file, a filter in each Envoy.
+    pub const fn usual(mode: &'a str, homes: &'a [&'a str]) -> Self {
+        Self { mode, homes, served: false, edge_only: false }
+    }
 }
 
 /// Answers of the edge before the load.
@@ -98,8 +125,13 @@ impl Mesh {
 
     /// The same with a replica on each of these hosts.
     pub async fn prepare_on(mode: &str, homes: &[&str]) -> Self {
-        let mesh = Self::prepare_without_past(mode, homes).await;
-        let share = 1.0 / homes.len() as f64;
+        Self::prepare_as(Setup::usual(mode, homes)).await
+    }
+
+    /// The same, set up in this way.
+    pub async fn prepare_as(setup: Setup<'_>) -> Self {
+        let mesh = Self::without_past(setup).await;
+        let share = 1.0 / setup.homes.len() as f64;
         let state = &mesh.planner.files().state;
         past::write(state, SERVICE, (HOME, share), &[TARGET, SPARE], unix_ms()).await;
         mesh
@@ -107,14 +139,21 @@ impl Mesh {
 
     /// The same with a planner that has seen nothing yet.
     pub async fn prepare_without_past(mode: &str, homes: &[&str]) -> Self {
+        Self::without_past(Setup::usual(mode, homes)).await
+    }
+
+    async fn without_past(setup: Setup<'_>) -> Self {
+        let Setup { mode, homes, served, edge_only } = setup;
         let turn = Turn::take().await;
-        let world = World::start(&spec(&turn)).await.expect("the world starts");
+        let port = || free_ports(1).expect("loopback has free ports")[0];
+        let ads = served.then(|| SocketAddr::from((Ipv4Addr::LOCALHOST, port())));
+        let world = World::start(&spec(&turn, ads, edge_only)).await.expect("the world starts");
         for home in homes {
             world.start_service(home, SETTINGS, READY_WITHIN).await.expect("the service starts");
         }
-        let files = files::write(world.layout(), &SETTINGS, mode, homes);
+        let files = files::write(world.layout(), &SETTINGS, mode, homes, ads);
         let planner = Planner::new(files, world.layout().planner);
-        Self { planner, world, load: None, probes: Probes::default(), _turn: turn }
+        Self { planner, world, load: None, probes: Probes::default(), edge_only, _turn: turn }
     }
 
     /// Leaves a plan for the planner, which does not run, as its own loop would.
@@ -182,7 +221,7 @@ impl Mesh {
     /// The same when a test sends summaries of its own, as the proxy of `other`.
     pub async fn assert_all_observed_but(&self, report: &LoadReport, other: &str) {
         let edge = report.totals.ok + self.probes.all;
-        let hosts = report.totals.ok + self.probes.by_the_service;
+        let hosts = if self.edge_only { 0 } else { report.totals.ok + self.probes.by_the_service };
         until("every observation to be stored", Duration::from_secs(40), async || {
             let answer = self.planner.json("/api/v1/proxies").await?;
             let proxies = answer["proxies"].as_array().cloned().unwrap_or_default();
@@ -280,12 +319,12 @@ impl Mesh {
     pub fn weights(&self) -> BTreeMap<String, u32> {
         let layout = self.world.layout();
         let bytes = std::fs::read(&layout.edge.eds_file).expect("the endpoint file is there");
-        let file = eds::decode(&bytes).expect("the endpoint file can be read");
+        let file = endpoints::decode(&bytes).expect("the endpoint file can be read");
         let name = |address| {
             let host = layout.hosts.iter().find(|host| host.listen == address);
             host.map_or_else(|| address.to_string(), |host| host.name.clone())
         };
-        file.endpoints.into_iter().map(|(address, (_, weight))| (name(address), weight)).collect()
+        file.endpoints.into_iter().map(|(address, endpoint)| (name(address), endpoint.weight)).collect()
     }
 
     /// The service answers on this host alone, and all traffic goes there.
@@ -303,7 +342,7 @@ pub async fn give_endpoints(files: &Files) {
     HostsPlatform::open(hosts, &files.state, Clock::System).await.expect("the platform opens");
 }
 
-fn spec(turn: &Turn) -> WorldSpec {
+fn spec(turn: &Turn, ads: Option<SocketAddr>, edge_only: bool) -> WorldSpec {
     let host = |name: &str, zone: &str, capacity: u32, seed: u64| HostSpec {
         zone: zone.to_owned(),
         args: HostArgs { seed, ..HostArgs::new(name, capacity) },
@@ -319,10 +358,11 @@ fn spec(turn: &Turn) -> WorldSpec {
             host(TARGET, "zone-1", 2_000, 12),
             host(SPARE, "zone-1", 1_600, 13),
         ],
-        endpoints: EndpointSource::Planner,
+        endpoints: ads.map_or(EndpointSource::Planner, EndpointSource::Served),
         filter: Some(FilterSpec {
             module: module("foremesh_filter.wasm", "scripts/build-filter"),
             interval_ms: PUSH_INTERVAL_MS,
+            edge_only,
         }),
         planner: None,
         edge_concurrency: 1,

@@ -8,6 +8,7 @@ const HOST: &str = include_str!("../../../../envoy-config/host.yaml");
 const EDGE: &str = include_str!("../../../../envoy-config/edge.yaml");
 const DISCOVERED_FILTER: &str = include_str!("../../../../envoy-config/filter-discovered.yaml");
 const STATIC_ENDPOINTS: &str = include_str!("../../../../envoy-config/endpoints-static.yaml");
+const SERVED_ENDPOINTS: &str = include_str!("../../../../envoy-config/endpoints-served.yaml");
 
 /// Why no configuration was made.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +63,8 @@ pub struct FilterConfig {
     /// them from there and follows its changes: it must hold [`FilterConfig::resource`] when Envoy starts, and is
     /// changed with [`replace_file`].
     pub discovery: Option<PathBuf>,
+    /// Whether the metadata of endpoints tells which replica answered.
+    pub peers: bool,
 }
 
 impl FilterConfig {
@@ -80,6 +83,7 @@ impl FilterConfig {
     fn add_to(&self, values: &mut Values) {
         values.insert("WASM_FILE", self.module.display().to_string());
         values.insert("INTERVAL_MS", self.interval_ms.to_string());
+        values.insert("PEER", if self.peers { "endpoint" } else { "off" }.to_owned());
     }
 }
 
@@ -137,6 +141,8 @@ pub struct EdgeConfig {
 pub enum Endpoints {
     /// A file that the planner replaces; the name must end in `.pb`.
     File(PathBuf),
+    /// A planner that serves them at this address.
+    Served(SocketAddr),
     /// One endpoint that never changes.
     Static(SocketAddr),
 }
@@ -159,6 +165,11 @@ impl EdgeConfig {
             Endpoints::File(file) => {
                 values.insert("EDS_FILE", file.display().to_string());
                 values.insert("EDS_DIRECTORY", directory_of(file));
+            }
+            Endpoints::Served(address) => {
+                values.insert("ADS_ADDRESS", address.ip().to_string());
+                values.insert("ADS_PORT", address.port().to_string());
+                text = replace_block(&text, "endpoints", SERVED_ENDPOINTS)?;
             }
             Endpoints::Static(address) => {
                 values.insert("ENDPOINT_ADDRESS", address.ip().to_string());

@@ -90,6 +90,7 @@ fn window(random: &mut SplitMix, number: usize, service: usize) -> RouteWindow {
         grpc: Vec::new(),
         sum_us,
         latency_hdr_v2: latency.encode(),
+        peer_node: String::new(),
     }
 }
 

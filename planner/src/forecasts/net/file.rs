@@ -1,6 +1,6 @@
 //! The file that a net outlives a restart in. It is only ever a net that can be trained again, so one that cannot be used
 //! is passed over.
-use crate::{causes::chain, hosts::durable::replace_now};
+use crate::{causes::chain, durable::replace_now};
 use foremesh_core::time::Timestamp;
 use foremesh_models::Network;
 use serde::{Deserialize, Serialize};

@@ -114,6 +114,7 @@ impl Check<'_> {
             hosts,
             workloads,
             eds_directory: beside.join(raw.traffic.eds_directory),
+            ads: raw.traffic.ads,
             deadlines: raw.deadlines,
             max_commands: raw.max_commands,
         })

@@ -15,6 +15,28 @@ pub(super) struct OpenStep {
     pub(super) latency: Histogram,
 }
 
+impl OpenStep {
+    fn add(&mut self, route: &RouteWindow) {
+        self.counts.add(&Counts {
+            ok: route.ok,
+            client_error: route.client_error,
+            server_error: route.server_error,
+            aborted: route.aborted,
+            sum_us: route.sum_us,
+        });
+        for grpc in &route.grpc {
+            let count = self.grpc.entry(grpc.status).or_default();
+            *count = count.saturating_add(grpc.count);
+        }
+        if !route.latency_hdr_v2.is_empty()
+            && let Err(error) = merge_checked(&mut self.latency, &route.latency_hdr_v2)
+        {
+            // Checked when it was received, so this is a defect; the counts are kept.
+            tracing::error!(%error, "checked histogram cannot be merged");
+        }
+    }
+}
+
 /// Known series, and which of them the file lacks.
 #[derive(Debug, Default)]
 pub(super) struct SeriesTable {
@@ -60,6 +82,14 @@ impl SeriesTable {
         let direction = route.direction();
         let caller = if direction == Direction::Inbound { &route.peer } else { &proxy.workload };
         self.lookup(direction, [caller, &route.callee, &route.route, &proxy.node, &proxy.zone])
+    }
+
+    /// Id of the series of the same observations at the node of the replica that answered, where the caller's proxy knows it.
+    /// What that replica did is known then without a proxy beside it.
+    fn id_at_peer(&mut self, proxy: &Proxy, route: &RouteWindow) -> Option<u32> {
+        let located = route.direction() == Direction::Outbound && !route.peer_node.is_empty();
+        let names = [&proxy.workload, &route.callee, &route.route, &route.peer_node, ""];
+        located.then(|| self.lookup(Direction::Inbound, names))
     }
 
     fn lookup(&mut self, direction: Direction, names: [&str; 5]) -> u32 {
@@ -124,24 +154,8 @@ impl OpenSteps {
     ) {
         // A route without an observation makes no step, so that a step means traffic.
         for route in message.routes.iter().filter(|route| route.observations() > 0) {
-            let id = table.id(proxy, route);
-            let open = self.held.entry((id, start)).or_default();
-            open.counts.add(&Counts {
-                ok: route.ok,
-                client_error: route.client_error,
-                server_error: route.server_error,
-                aborted: route.aborted,
-                sum_us: route.sum_us,
-            });
-            for grpc in &route.grpc {
-                let count = open.grpc.entry(grpc.status).or_default();
-                *count = count.saturating_add(grpc.count);
-            }
-            if !route.latency_hdr_v2.is_empty()
-                && let Err(error) = merge_checked(&mut open.latency, &route.latency_hdr_v2)
-            {
-                // Checked when it was received, so this is a defect; the counts are kept.
-                tracing::error!(%error, "checked histogram cannot be merged");
+            for id in [Some(table.id(proxy, route)), table.id_at_peer(proxy, route)].into_iter().flatten() {
+                self.held.entry((id, start)).or_default().add(route);
             }
         }
     }

@@ -19,7 +19,13 @@ fn identity(workload: &str) -> Identity {
 }
 
 fn filter(module: &Path) -> FilterConfig {
-    FilterConfig { module: module.to_owned(), interval_ms: 500, planner: loopback(7400), discovery: None }
+    FilterConfig {
+        module: module.to_owned(),
+        interval_ms: 500,
+        planner: loopback(7400),
+        discovery: None,
+        peers: false,
+    }
 }
 
 fn host(filter: Option<FilterConfig>) -> HostConfig {
@@ -77,10 +83,13 @@ fn without_filter_neither_module_nor_planner_is_left() {
 }
 
 #[test]
-fn edge_takes_endpoints_from_a_file_or_from_the_settings() {
+fn edge_takes_endpoints_from_a_file_a_planner_or_the_settings() {
     let from_file = edge(Endpoints::File("/run/eds/shop.pb".into()), None).render().unwrap();
     assert!(from_file.contains("path: /run/eds/shop.pb"), "{from_file}");
     assert!(from_file.contains("watched_directory: { path: /run/eds }"), "{from_file}");
+    let served = edge(Endpoints::Served(loopback(7401)), None).render().unwrap();
+    assert!(served.contains("socket_address: { address: 127.0.0.1, port_value: 7401 }"), "{served}");
+    assert!(served.contains("cluster_name: foremesh-endpoints") && !served.contains("path:"), "{served}");
     let fixed = edge(Endpoints::Static(loopback(12_001)), None).render().unwrap();
     assert!(fixed.contains("type: STATIC") && !fixed.contains("EDS"), "{fixed}");
 }
@@ -155,6 +164,7 @@ fn envoy_accepts_every_variant() {
         ("host", host(None).render()),
         ("host with filter", host(Some(filter(&module))).render()),
         ("edge, static", edge(Endpoints::Static(loopback(12_001)), None).render()),
+        ("edge, served", edge(Endpoints::Served(loopback(7401)), Some(filter(&module))).render()),
         ("edge, file and filter", edge(Endpoints::File(eds), Some(filter(&module))).render()),
     ];
     for (name, text) in cases {
