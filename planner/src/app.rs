@@ -7,6 +7,10 @@ use crate::{
     calendar::{CalendarMetrics, Calendars, FetchLimits},
     clock::Clock,
     control::{Control, ControlSettings, LatestInputs, Parts},
+    endpoints::{
+        EndpointFiles,
+        ads::{Ads, AdsSettings},
+    },
     filter_module::{FilterModule, MODULE_PATH},
     forecasts::{ExpertsSettings, NetSettings, NetTraining},
     gates::StoreGates,
@@ -25,9 +29,10 @@ use crate::{
     regressors::Regressors,
     retention::Retention,
     rollout::{RolloutPorts, Rollouts},
-    settings::{KubernetesSettings, Platform, Settings, Span},
+    settings::{KubernetesSettings, Platform, Settings, Span, SwarmSettings},
     signals::{Signals, status::Statuses},
     store::{Level, Levels, SeriesStore, SqliteStore, StoreSettings, metrics::StoreMetrics},
+    swarm::Swarm,
 };
 use anyhow::Context as _;
 use axum::Router;
@@ -73,17 +78,36 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         })?),
         None => None,
     };
-    let (ports, candidate) = place.open(&settings).await?;
+    let endpoint_listener = match place.ads() {
+        Some(ads) => Some(ads.bind().await.with_context(|| {
+            format!(
+                "address {} cannot be listened on; stop what uses it, or change `{}`",
+                ads.listen,
+                place.ads_setting()
+            )
+        })?),
+        None => None,
+    };
+    let Opened { ports, candidate, endpoints, swarm } = place.open(&settings).await?;
+    // Before anything else is read: Envoys that were started meanwhile wait for it.
+    let ads = match endpoint_listener.zip(endpoints) {
+        Some((listener, files)) => Some(Ads::start(listener, files).await),
+        None => None,
+    };
     let mut policies = Policies::of_files(policies);
     let resources = match &settings.platform {
         Platform::Kubernetes(cluster) => Documents::connect(cluster, settings.horizon, Clock::System).await?,
-        Platform::Hosts(_) => None,
+        Platform::Hosts(_) | Platform::Swarm(_) => None,
     };
     if let Some(resources) = &resources {
         policies = resources.policies(policies);
     }
     let mut assembled = Assembled::new(&settings, Arc::new(policies), ports, Clock::System).await?;
     assembled.documents = resources;
+    assembled.swarm = swarm;
+    if let Some(ads) = &ads {
+        ads.metrics().register(&mut assembled.metrics.registry());
+    }
     if let Some(module) = module {
         tracing::info!(sha256 = module.digest(), "the filter module is served at {MODULE_PATH}");
         if let Some(listener) = module_listener {
@@ -94,6 +118,10 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let planner = Planner::start_as(assembled, candidate);
     tracing::info!(address = %settings.listen, "planner ready");
     planner.serve_until(listener, terminated()).await?;
+    // Last, because rollouts may change weights until then.
+    if let Some(ads) = ads {
+        ads.stop().await;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -101,6 +129,18 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
 enum Place<'a> {
     Hosts(Hosts),
     Kubernetes(&'a KubernetesSettings),
+    Swarm(&'a SwarmSettings),
+}
+
+/// An open platform.
+struct Opened {
+    ports: PlatformPorts,
+    /// This planner's part in finding out which one acts, where several may work at the same time.
+    candidate: Option<Candidate>,
+    /// Endpoints that can be served.
+    endpoints: Option<EndpointFiles>,
+    /// Whose endpoints follow its tasks.
+    swarm: Option<Swarm>,
 }
 
 impl<'a> Place<'a> {
@@ -108,15 +148,33 @@ impl<'a> Place<'a> {
         match platform {
             Platform::Hosts(file) => Ok(Self::Hosts(Hosts::read(file)?)),
             Platform::Kubernetes(cluster) => Ok(Self::Kubernetes(cluster)),
+            Platform::Swarm(swarm) => Ok(Self::Swarm(swarm)),
         }
     }
 
-    /// The ports, and where several planners may work at the same time this one's part in finding out which one acts.
-    async fn open(self, settings: &Settings) -> anyhow::Result<(PlatformPorts, Option<Candidate>)> {
+    /// Where endpoints are served, if anywhere.
+    fn ads(&self) -> Option<&AdsSettings> {
+        match self {
+            Self::Hosts(hosts) => hosts.ads(),
+            Self::Swarm(swarm) => swarm.ads.as_ref(),
+            Self::Kubernetes(_) => None,
+        }
+    }
+
+    /// Where that is set.
+    const fn ads_setting(&self) -> &'static str {
+        match self {
+            Self::Swarm(_) => "platform.swarm.ads.listen",
+            _ => "traffic.ads.listen of the hosts file",
+        }
+    }
+
+    async fn open(self, settings: &Settings) -> anyhow::Result<Opened> {
         Ok(match self {
             Self::Hosts(hosts) => {
                 let platform = HostsPlatform::open(hosts, &settings.state_directory, Clock::System).await?;
-                (PlatformPorts::of(platform), None)
+                let endpoints = Some(platform.endpoints());
+                Opened { ports: PlatformPorts::of(platform), candidate: None, endpoints, swarm: None }
             }
             Self::Kubernetes(cluster) => {
                 let platform = Kubernetes::connect(cluster, Clock::System).await?;
@@ -126,7 +184,13 @@ impl<'a> Place<'a> {
                     Some((fenced, candidate)) => (PlatformPorts::of(fenced), Some(candidate)),
                     None => (PlatformPorts::of(platform), None),
                 };
-                (PlatformPorts { staging, ..ports }, candidate)
+                let ports = PlatformPorts { staging, ..ports };
+                Opened { ports, candidate, endpoints: None, swarm: None }
+            }
+            Self::Swarm(swarm) => {
+                let platform = Swarm::open(swarm, &settings.state_directory, Clock::System).await?;
+                let (endpoints, ports) = (Some(platform.endpoints()), PlatformPorts::of(platform.clone()));
+                Opened { ports, candidate: None, endpoints, swarm: Some(platform) }
             }
         })
     }
@@ -193,6 +257,10 @@ pub struct Assembled {
     pub signals: Signals,
     /// Policies and calendars of a cluster.
     pub documents: Option<Documents>,
+    /// A Swarm whose endpoints follow its tasks.
+    pub swarm: Option<Swarm>,
+    /// What is counted, to which parts outside add theirs.
+    pub metrics: Arc<Metrics>,
     policies: Arc<Policies>,
     clock: Clock,
 }
@@ -210,10 +278,9 @@ impl Assembled {
     ) -> anyhow::Result<Self> {
         let step = Step::from_ms(settings.step.ms())?;
         let control_settings = control_settings(settings, &policies, step);
-        let statuses = Statuses::default();
+        let (statuses, calendar_metrics) = (Statuses::default(), CalendarMetrics::default());
         let (store_metrics, ingest_metrics, metrics) =
             (StoreMetrics::default(), IngestMetrics::default(), Arc::new(Metrics::default()));
-        let calendar_metrics = CalendarMetrics::default();
         {
             let mut registry = metrics.registry();
             store_metrics.register(&mut registry);
@@ -233,12 +300,7 @@ impl Assembled {
         let regressors = Arc::new(Regressors::open(&settings.regressors, &file, step, clock.clone())?);
         let audit = Arc::new(Audit::open(&state("audit.db"))?);
         let store = open_store(&state("series.db"), settings, step, &clock, store_metrics)?;
-        let keep = ObservedSettings {
-            keep_ms: settings.retention.step.ms(),
-            settle_ms: settings.lateness.ms(),
-            // An hour of the usual day, and as much of a shorter one.
-            tail_steps: control_settings.season_steps / 24,
-        };
+        let keep = kept(settings, &control_settings);
         let observed =
             Arc::new(RwLock::new(Observed::backfill(Arc::clone(&store), keep, clock.now()).await?));
         let (published, latest) = (Arc::new(Published::default()), Arc::new(LatestInputs::default()));
@@ -266,7 +328,7 @@ impl Assembled {
             latest,
             turn: Arc::new(Mutex::new(turn)),
             policies: Arc::clone(&policies),
-            metrics,
+            metrics: Arc::clone(&metrics),
             calendars: Arc::clone(&calendars),
             regressors: Arc::clone(&regressors),
         };
@@ -284,9 +346,21 @@ impl Assembled {
             regressors,
             signals,
             documents: None,
+            swarm: None,
+            metrics,
             policies,
             clock,
         })
+    }
+}
+
+/// What is held in memory of what was observed.
+fn kept(settings: &Settings, control: &ControlSettings) -> ObservedSettings {
+    ObservedSettings {
+        keep_ms: settings.retention.step.ms(),
+        settle_ms: settings.lateness.ms(),
+        // An hour of the usual day, and as much of a shorter one.
+        tail_steps: control.season_steps / 24,
     }
 }
 
@@ -372,8 +446,10 @@ impl Planner {
             regressors,
             signals,
             documents,
+            swarm,
             policies,
             clock,
+            ..
         } = assembled;
         let (stop, stopped) = watch::channel(false);
         let candidate = candidate.map(|candidate| {
@@ -385,6 +461,7 @@ impl Planner {
             };
             (end, tokio::spawn(candidate.run(rollouts, ended)))
         });
+        let follower = swarm.map(|swarm| tokio::spawn(swarm.follow(Arc::clone(&rollouts), stopped.clone())));
         let mut until = stopped.clone();
         let rolling = async move {
             rollouts
@@ -394,6 +471,7 @@ impl Planner {
                 .await;
         };
         let mut tasks = signals.start(&stopped);
+        tasks.extend(follower);
         tasks.extend(documents.map(|documents| {
             tokio::spawn(documents.follow(policies, Arc::clone(&calendars), stopped.clone()))
         }));

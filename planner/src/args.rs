@@ -305,6 +305,8 @@ pub enum BenchCommand {
     Events(crate::bench::EventsArgs),
     /// CPU and memory of decisions about large meshes, and the gap to the exact optimum of small ones.
     Plan(crate::bench::PlanArgs),
+    /// Time from a change of endpoints to the last of many streams that has it.
+    Ads(crate::bench::AdsArgs),
     /// The server side of `bench ingest`, in a process of its own so that its CPU time is its own.
     #[command(hide = true)]
     IngestServer(crate::bench::IngestServerArgs),

@@ -4,6 +4,7 @@ use crate::{
     calendar::Calendars,
     causes::chain,
     clock::Clock,
+    endpoints::ads::AdsSettings,
     hosts::{HostsPlatform, config::Hosts},
     kubernetes::{Documents, Kubernetes},
     platform::Inventory as _,
@@ -11,13 +12,14 @@ use crate::{
         self, Policies,
         judge::{Judged, id_of},
     },
-    settings::{KubernetesSettings, Platform, Settings},
+    settings::{KubernetesSettings, Platform, Settings, SwarmSettings},
+    swarm::Swarm,
 };
 use foremesh_core::{
     policy::{Condition, Mode},
     topology::{NodeState, Snapshot},
 };
-use std::{path::Path, process::ExitCode};
+use std::{io, path::Path, process::ExitCode};
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -73,6 +75,8 @@ pub async fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
             check_cluster(cluster, &mut report).await;
             check_documents(cluster, &settings, &mut report).await;
         }
+        Platform::Swarm(_) if args.offline => ok("platform `swarm`, not asked"),
+        Platform::Swarm(swarm) => check_swarm(swarm, &settings, &mut report).await,
     }
     Ok(report.exit())
 }
@@ -113,12 +117,66 @@ async fn check_hosts_file(file: &Path, settings: &Settings, offline: bool, repor
     if offline {
         return;
     }
+    if let Some(ads) = hosts.ads() {
+        check_ads(ads, "traffic.ads.listen", report).await;
+    }
     match HostsPlatform::look(hosts, &settings.state_directory, Clock::System).await {
         Err(error) => report.error(&chain(&error)),
         Ok(platform) => match platform.snapshot().await {
             Ok(snapshot) => check_hosts(&snapshot, report),
             Err(error) => report.error(&chain(&error)),
         },
+    }
+}
+
+/// Whether endpoints could be served where they are to be. A planner that runs uses the address itself, so that is no error.
+async fn check_ads(ads: &AdsSettings, setting: &str, report: &mut Report) {
+    let address = ads.listen;
+    match ads.bind().await {
+        Ok(_) => ok(&format!("endpoints are served at {address}")),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => report.warning(&format!(
+            "`{setting}`: something listens on {address}; when it is not this planner, stop it or change the address"
+        )),
+        Err(error) => report.error(&format!(
+            "`{setting}`: address {address} cannot be listened on ({error}); use one of this machine"
+        )),
+    }
+}
+
+async fn check_swarm(swarm: &SwarmSettings, settings: &Settings, report: &mut Report) {
+    if let Some(ads) = &swarm.ads {
+        check_ads(ads, "platform.swarm.ads.listen", report).await;
+    }
+    let platform = match Swarm::open(swarm, &settings.state_directory, Clock::System).await {
+        Ok(platform) => platform,
+        Err(error) => return report.error(&chain(&error)),
+    };
+    let snapshot = match platform.snapshot().await {
+        Ok(snapshot) => snapshot,
+        Err(error) => return report.error(&chain(&error)),
+    };
+    ok(&format!("Docker Swarm at {}", swarm.endpoint));
+    for (id, node) in &snapshot.nodes {
+        match &node.state {
+            NodeState::Unreachable(why) => report.warning(&format!("node `{id}`: {why}")),
+            NodeState::Cordoned => ok(&format!("node `{id}`, which takes no new tasks")),
+            NodeState::Ready => ok(&format!("node `{id}`")),
+        }
+    }
+    let mut movable = 0;
+    for (id, workload) in &snapshot.workloads {
+        if let Some(why) = &workload.pinned {
+            ok(&format!("service `{id}` stays where it is: {why}"));
+        } else {
+            movable += 1;
+            ok(&format!("service `{id}` can be moved, tasks: {}", workload.replicas.len()));
+        }
+        if let Some(change) = &workload.scheduling.changing {
+            report.warning(&format!("service `{id}` is being changed: {change}"));
+        }
+    }
+    if movable == 0 {
+        report.warning("no service can be moved; docs/swarm.md says what one needs");
     }
 }
 
@@ -185,7 +243,7 @@ fn check_policies(settings: &Settings, report: &mut Report) {
         let name = &policy.id;
         let staging = match &settings.platform {
             Platform::Kubernetes(cluster) => cluster.staging.is_some(),
-            Platform::Hosts(_) => false,
+            Platform::Hosts(_) | Platform::Swarm(_) => false,
         };
         if policy.mode >= Mode::Approve && policy.trial.is_some() {
             if staging {

@@ -5,12 +5,14 @@
 mod platform;
 mod span;
 mod staging;
+mod swarm;
 
 pub use platform::{
     Istiod, KubernetesMoves, KubernetesResources, KubernetesSettings, PlacementWebhook, Platform,
 };
 pub use span::Span;
 pub use staging::StagingSettings;
+pub use swarm::{SwarmSettings, SwarmTls};
 
 use crate::{
     calendar::CalendarSettings,
@@ -291,8 +293,9 @@ impl Settings {
         let base = path.parent().unwrap_or(Path::new("."));
         for relative in std::iter::once(&mut settings.state_directory)
             .chain(match &mut settings.platform {
-                Platform::Hosts(file) => Some(file),
-                Platform::Kubernetes(kubernetes) => kubernetes.kubeconfig.as_mut(),
+                Platform::Hosts(file) => vec![file],
+                Platform::Kubernetes(kubernetes) => kubernetes.kubeconfig.iter_mut().collect(),
+                Platform::Swarm(swarm) => swarm.paths().collect(),
             })
             .chain(&mut settings.filter_module)
             .chain(&mut settings.policies)

@@ -1,9 +1,13 @@
 //! The first half of a pass: from the store and the platform to the inputs of the decision.
 use super::{ControlSettings, Parts, PassError, aftermath, learning::Learning, moves};
 use crate::forecasts::{Forecasts, Known, PassForecasts, TrainingSeries};
+use crate::observed::Observed;
 use crate::store::{Gauge, GaugeMetric, GaugeSource, GaugeSubject};
 use foremesh_calendar::freezes;
-use foremesh_core::{ids::PlanId, inputs::OwnedInputs, time::Timestamp, topology::Snapshot};
+use foremesh_core::{
+    gauge::GaugeHistories, ids::PlanId, inputs::OwnedInputs, time::Timestamp, topology::Snapshot,
+    units::Millicores,
+};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// With what the net of the LSTM can be trained on, if a `salt` asks for it.
@@ -16,7 +20,10 @@ pub(super) async fn gather(
     newest: Option<(PlanId, u64)>,
     (now, salt): (Timestamp, Option<u64>),
 ) -> Result<(OwnedInputs, PassForecasts, Vec<TrainingSeries>), PassError> {
-    parts.store.append_gauges(gauges(&snapshot, now)).await?;
+    let mut told = gauges(&snapshot, now);
+    let snapshot = completed(snapshot, &*parts.observed.read().await);
+    told.extend(backgrounds(&snapshot, now));
+    parts.store.append_gauges(told).await?;
     parts.observed.write().await.refresh(now).await?;
 
     let rollouts = parts.rollouts.recent(now.plus_ms(-moves::REMEMBERED_MS)).await?;
@@ -75,34 +82,60 @@ pub(super) async fn gather(
 /// as the watch that was heard of longest ago: half a minute in a quiet cluster. Between two readings of `metrics.k8s.io`, 15 s
 /// apart, the last one is said again.
 fn gauges(snapshot: &Snapshot, read_at: Timestamp) -> Vec<Gauge> {
-    let gauge = |subject, metric, value: f64| Gauge {
-        subject,
-        metric,
-        source: GaugeSource::Platform,
-        at: read_at,
-        value,
-    };
-    let mut gauges = Vec::new();
-    for (node, state) in &snapshot.nodes {
+    let nodes = snapshot.nodes.iter().map(|(node, state)| (GaugeSubject::Node(node.clone()), state.used));
+    let workloads =
+        snapshot.workloads.iter().map(|(id, state)| (GaugeSubject::Workload(id.clone()), state.used));
+    let used = nodes.chain(workloads).filter_map(|(subject, used)| Some((subject, used?.get())));
+    used.map(|(subject, used)| gauge(subject, GaugeMetric::CpuUsedMillicores, read_at, used)).collect()
+}
+
+/// What is in use on each node beside what may be moved. Of what others measured it is the planner that tells it.
+fn backgrounds(snapshot: &Snapshot, read_at: Timestamp) -> impl Iterator<Item = Gauge> {
+    snapshot.nodes.keys().filter_map(move |node| {
+        let background = snapshot.background_millicores(node)?;
         let subject = GaugeSubject::Node(node.clone());
-        if let Some(used) = state.used {
-            gauges.push(gauge(subject.clone(), GaugeMetric::CpuUsedMillicores, used.get()));
-        }
-        if let Some(background) = snapshot.background_millicores(node) {
-            gauges.push(gauge(subject, GaugeMetric::CpuBackgroundMillicores, background));
-        }
+        Some(gauge(subject, GaugeMetric::CpuBackgroundMillicores, read_at, background))
+    })
+}
+
+fn gauge(subject: GaugeSubject, metric: GaugeMetric, at: Timestamp, value: f64) -> Gauge {
+    Gauge { subject, metric, source: GaugeSource::Platform, at, value }
+}
+
+/// Newest steps in which something has to have been measured to count as what is so now.
+const NEW_STEPS: usize = 3;
+
+/// With the CPU in use that others measured where the platform tells none: Swarm never does, Kubernetes only with a metrics
+/// server.
+fn completed(mut snapshot: Snapshot, observed: &Observed) -> Snapshot {
+    let newest = |gauges: Option<&GaugeHistories>| {
+        let series = &gauges?.get(&GaugeMetric::CpuUsedMillicores)?.series;
+        let newest = series.values().iter().rev().take(NEW_STEPS).find(|value| value.is_finite());
+        Millicores::new(*newest?).ok()
+    };
+    for (id, node) in &mut snapshot.nodes {
+        node.used = node.used.or_else(|| newest(observed.node(id).map(|node| &node.gauges)));
     }
-    gauges.extend(snapshot.workloads.iter().filter_map(|(workload, state)| {
-        let subject = GaugeSubject::Workload(workload.clone());
-        Some(gauge(subject, GaugeMetric::CpuUsedMillicores, state.used?.get()))
-    }));
-    gauges
+    for (id, workload) in &mut snapshot.workloads {
+        workload.used = workload.used.or_else(|| newest(observed.workload(id).map(|found| &found.gauges)));
+    }
+    snapshot
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use foremesh_core::{ids::NodeId, topology::Node, units::Millicores};
+    use crate::{
+        observed::ObservedSettings,
+        store::{
+            SeriesStore as _,
+            tests::{MINUTE, NOON, at, open},
+        },
+    };
+    use foremesh_core::{
+        ids::NodeId,
+        topology::{Node, Replica, Workload},
+    };
 
     #[test]
     fn use_belongs_to_the_time_at_which_it_was_read() {
@@ -111,10 +144,44 @@ mod tests {
         let cores = |millicores| Millicores::new(millicores).unwrap();
         let node = Node { used: Some(cores(250.0)), ..Node::new(cores(1000.0)) };
         snapshot.nodes.insert(NodeId::from("n1"), node);
-        let gauges = gauges(&snapshot, read_at);
-        let seen: Vec<_> = gauges.iter().map(|gauge| (gauge.metric, gauge.at)).collect();
+        let told: Vec<Gauge> =
+            gauges(&snapshot, read_at).into_iter().chain(backgrounds(&snapshot, read_at)).collect();
+        let seen: Vec<_> = told.iter().map(|gauge| (gauge.metric, gauge.at)).collect();
         let want = [GaugeMetric::CpuUsedMillicores, GaugeMetric::CpuBackgroundMillicores]
             .map(|metric| (metric, read_at));
         assert_eq!(seen, want);
+    }
+
+    #[tokio::test]
+    async fn what_others_measured_counts_while_it_is_new_and_the_platform_tells_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = std::sync::Arc::new(open(folder.path()));
+        let subjects = [GaugeSubject::Node("n1".into()), GaugeSubject::Workload("web".into())];
+        for minute in 0..2 {
+            let read_at = at(NOON + minute * MINUTE + 30_000);
+            for (subject, value) in subjects.iter().zip([300.0, 100.0]) {
+                let measured = gauge(subject.clone(), GaugeMetric::CpuUsedMillicores, read_at, value);
+                store.append_gauges(vec![Gauge { source: GaugeSource::Otlp, ..measured }]).await.unwrap();
+            }
+        }
+        let cores = |millicores| Millicores::new(millicores).unwrap();
+        let mut snapshot = Snapshot::empty(at(NOON));
+        snapshot.nodes.insert("n1".into(), Node::new(cores(1000.0)));
+        snapshot.nodes.insert("n2".into(), Node { used: Some(cores(7.0)), ..Node::new(cores(1000.0)) });
+        let mut web = Workload::new("web".into());
+        web.replicas.insert("web.1@n1".into(), Replica::new("n1".into(), true));
+        snapshot.workloads.insert("web".into(), web);
+        let new_steps = i64::try_from(NEW_STEPS).unwrap();
+        // Their last minute is over after two, and has settled five seconds later.
+        for (minutes, want) in [(2, Some(300.0)), (1 + new_steps, Some(300.0)), (2 + new_steps, None)] {
+            let now = at(NOON + minutes * MINUTE + 5000);
+            let observed = Observed::backfill(store.clone(), ObservedSettings::default(), now).await.unwrap();
+            let seen = completed(snapshot.clone(), &observed);
+            let used = |node: &str| seen.nodes[&NodeId::from(node)].used.map(Millicores::get);
+            assert_eq!((used("n1"), used("n2")), (want, Some(7.0)), "after {minutes} minutes");
+            let beside: Vec<f64> = backgrounds(&seen, now).map(|gauge| gauge.value).collect();
+            assert_eq!(beside, want.map(|all| all - 100.0).into_iter().chain([7.0]).collect::<Vec<_>>());
+            assert_eq!(gauges(&snapshot, now).len(), 1, "the platform told of one node only");
+        }
     }
 }

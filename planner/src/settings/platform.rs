@@ -1,5 +1,5 @@
 //! Where services run: the part of the settings that names the platform.
-use super::{Span, StagingSettings};
+use super::{Span, StagingSettings, SwarmSettings};
 use foremesh_istio::ProxySettings;
 use foremesh_kubernetes::{
     ClusterSettings, Conventions,
@@ -21,6 +21,8 @@ pub enum Platform {
     Hosts(PathBuf),
     /// A Kubernetes cluster.
     Kubernetes(Box<KubernetesSettings>),
+    /// A Docker Swarm.
+    Swarm(Box<SwarmSettings>),
 }
 
 #[derive(Deserialize)]
@@ -28,21 +30,24 @@ pub enum Platform {
 struct WrittenPlatform {
     hosts: Option<PathBuf>,
     kubernetes: Option<KubernetesSettings>,
+    swarm: Option<SwarmSettings>,
 }
 
 impl TryFrom<WrittenPlatform> for Platform {
     type Error = &'static str;
 
     fn try_from(written: WrittenPlatform) -> Result<Self, Self::Error> {
-        match (written.hosts, written.kubernetes) {
-            (Some(hosts), None) => Ok(Self::Hosts(hosts)),
-            (None, Some(kubernetes)) => Ok(Self::Kubernetes(Box::new(kubernetes))),
-            (None, None) => {
-                Err("no platform is set; write `hosts: FILE` for plain hosts, or `kubernetes: {}` for \
-                 the cluster of the current kubeconfig")
-            }
-            (Some(_), Some(_)) => Err(
-                "two platforms are set, but one planner works with one; leave out `hosts` or `kubernetes`",
+        match (written.hosts, written.kubernetes, written.swarm) {
+            (Some(hosts), None, None) => Ok(Self::Hosts(hosts)),
+            (None, Some(kubernetes), None) => Ok(Self::Kubernetes(Box::new(kubernetes))),
+            (None, None, Some(swarm)) => Ok(Self::Swarm(Box::new(swarm))),
+            (None, None, None) => Err(
+                "no platform is set; write `hosts: FILE` for plain hosts, `kubernetes: {}` for the cluster of the \
+                 current kubeconfig, or `swarm: {}` for the Docker Swarm of this machine",
+            ),
+            _ => Err(
+                "several platforms are set, but one planner works with one; leave one of `hosts`, `kubernetes` and \
+                 `swarm`",
             ),
         }
     }
@@ -246,7 +251,11 @@ impl Platform {
 
     /// What cannot be: field, value, limit and remedy.
     pub(super) fn problem(&self) -> Option<(&'static str, String, &'static str, &'static str)> {
-        let Self::Kubernetes(kubernetes) = self else { return None };
+        let kubernetes = match self {
+            Self::Hosts(_) => return None,
+            Self::Swarm(swarm) => return swarm.problem(),
+            Self::Kubernetes(kubernetes) => kubernetes,
+        };
         if kubernetes.stale_after.ms() < LEAST_STALE_MS {
             return Some((
                 "platform.kubernetes.staleAfter",

@@ -26,8 +26,23 @@ fn one_platform_is_set() {
     };
     let kubernetes = |platform: &str| match read(platform).unwrap().platform {
         Platform::Kubernetes(kubernetes) => *kubernetes,
-        Platform::Hosts(hosts) => panic!("{}", hosts.display()),
+        other => panic!("{other:?}"),
     };
+    let swarm = |platform: &str| match read(platform).unwrap().platform {
+        Platform::Swarm(swarm) => *swarm,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(swarm("{swarm: {}}"), SwarmSettings::default());
+    assert_eq!(SwarmSettings::default().endpoint.to_string(), "unix:///var/run/docker.sock");
+    let named = swarm(
+        "{swarm: {endpoint: 'tcp://10.0.0.1:2376', edsDirectory: eds, tls: {ca: ca.pem, certificate: c.pem, key: /k.pem}}}",
+    );
+    assert_eq!(named.eds_directory.as_deref(), Some(Path::new("/etc/foremesh/eds")));
+    let tls = named.client().tls.unwrap();
+    assert_eq!(
+        (tls.ca.as_path(), tls.key.as_path()),
+        (Path::new("/etc/foremesh/ca.pem"), Path::new("/k.pem"))
+    );
     assert_eq!(kubernetes("{kubernetes: {}}"), KubernetesSettings::default());
     assert_eq!(kubernetes("{kubernetes: {}}").cluster(), ClusterSettings::default());
     let named = kubernetes("{kubernetes: {kubeconfig: east.yaml, context: east, staleAfter: 5m}}");
@@ -68,7 +83,10 @@ fn one_platform_is_set() {
     }
     for (platform, want) in [
         ("{}", "no platform is set; write `hosts: FILE`"),
-        ("{hosts: hosts.yaml, kubernetes: {}}", "two platforms are set, but one planner works with one"),
+        ("{hosts: hosts.yaml, kubernetes: {}}", "several platforms are set, but one planner works with one"),
+        ("{swarm: {}, kubernetes: {}}", "several platforms are set, but one planner works with one"),
+        ("{swarm: {endpoint: /var/run/docker.sock}}", "is neither unix:///PATH nor tcp://HOST:PORT"),
+        ("{swarm: {poll: 5ms}}", "platform.swarm.poll"),
         ("{docker: {}}", "unknown field `docker`"),
         (
             "{kubernetes: {staleAfter: 1m}}",
