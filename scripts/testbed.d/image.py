@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Packs a folder into an OCI image archive that `ctr images import` takes: image.py NAME OUT.tar ROOTFS ENTRYPOINT...
+"""Packs a folder into an image archive that `ctr images import` and every `docker load` take:
+image.py NAME OUT.tar ROOTFS ENTRYPOINT [CONFIG]
+
+CONFIG is JSON that goes into the image's settings, such as a HEALTHCHECK, which Docker reads and Kubernetes does not.
 
 The same folder gives the same bytes: times and owners are left out.
 """
@@ -28,10 +31,10 @@ def layer_of(root):
     return buffer.getvalue()
 
 
-def main(name, out, root, *entrypoint):
+def main(name, out, root, entrypoint, config="{}"):
     layer = layer_of(root)
     config = json.dumps({
-        "architecture": "amd64", "os": "linux", "config": {"Entrypoint": entrypoint},
+        "architecture": "amd64", "os": "linux", "config": {"Entrypoint": [entrypoint], **json.loads(config)},
         "rootfs": {"type": "layers", "diff_ids": [digest(layer)]}, "history": [{"created_by": "foremesh testbed"}],
     }).encode()
     manifest = json.dumps({
@@ -54,6 +57,11 @@ def main(name, out, root, *entrypoint):
 
         add("oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
         add("index.json", index)
+        # What Docker reads before version 25, which does not know the layout of OCI.
+        add("manifest.json", json.dumps([{
+            "Config": "blobs/sha256/" + digest(config)[7:], "RepoTags": [name],
+            "Layers": ["blobs/sha256/" + digest(layer)[7:]],
+        }]).encode())
         for data in (layer, config, manifest):
             add("blobs/sha256/" + digest(data)[7:], data)
 

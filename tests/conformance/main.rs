@@ -10,6 +10,7 @@
 //! the table in `docs/conformance.md` from what each has left in `build/conformance`.
 mod on_cluster;
 mod on_hosts;
+mod on_swarm;
 mod row;
 mod scenarios;
 mod world;
@@ -31,6 +32,7 @@ macro_rules! scenarios {
 macro_rules! on_every_platform {
     ($($name:ident),* $(,)?) => {
         scenarios!(hosts, crate::on_hosts::Hosts: $($name),*);
+        scenarios!(swarm, crate::on_swarm::InSwarm: $($name),*);
         scenarios!(cluster, crate::on_cluster::InKubernetes: $($name),*);
     };
 }

@@ -1,8 +1,8 @@
 //! Kubernetes with Istio: a pod's process dies, and its kubelet starts it again.
 use crate::world::{Place, RATE, Requests, World};
 use foremesh_tests::{
-    Cluster, Namespace, WorkloadSpec,
-    cluster::{EverySecond, InCluster, Pod},
+    Cluster, EverySecond, Namespace, WorkloadSpec,
+    cluster::{InCluster, Pod},
     hand_over::Files,
     until,
 };
@@ -156,7 +156,7 @@ impl World for InKubernetes {
     }
 
     async fn start_planner(&mut self) {
-        self.planner.start_again().await;
+        self.planner.start().await;
     }
 
     async fn kill_planner(&mut self) {
@@ -179,22 +179,14 @@ impl World for InKubernetes {
             if answer["status"] == 200 { Ok(()) } else { Err(answer.to_string()) }
         })
         .await;
-        self.load = Some(EverySecond::start(&self.space, &client, url, RATE));
+        let workload =
+            ["kubectl", "--namespace", self.space.name(), "exec", &client, "-c", "app", "--", "/workload"];
+        self.load = Some(EverySecond::start(self.cluster, &workload, url, RATE));
     }
 
     async fn end_load(&mut self) -> Requests {
         let seconds = self.load.take().expect("the load runs").end().await;
-        let number = |second: &Value, name: &str| second[name].as_u64().unwrap_or_default();
-        let failed: Vec<u64> = seconds.iter().map(|second| number(second, "failed")).collect();
-        let first = seconds.iter().filter(|second| number(second, "failed") > 0).take(5);
-        Requests {
-            sent: seconds.iter().map(|second| number(second, "offered")).sum(),
-            failed: failed.iter().sum(),
-            failures: first
-                .map(|second| format!("second {}: {} failed", second["second"], second["failed"]))
-                .collect(),
-            failed_by_second: failed,
-        }
+        Requests::of_seconds(&seconds)
     }
 
     async fn spoil(&mut self, place: Place) {

@@ -39,6 +39,23 @@ pub(crate) struct Requests {
     pub(crate) failures: Vec<String>,
 }
 
+impl Requests {
+    /// Of a load in a testbed.
+    pub(crate) fn of_seconds(seconds: &[Value]) -> Self {
+        let number = |second: &Value, name: &str| second[name].as_u64().unwrap_or_default();
+        let failed: Vec<u64> = seconds.iter().map(|second| number(second, "failed")).collect();
+        let bad = seconds.iter().filter(|second| number(second, "failed") > 0).take(5);
+        Self {
+            sent: seconds.iter().map(|second| number(second, "offered")).sum(),
+            failed: failed.iter().sum(),
+            failures: bad
+                .map(|second| format!("second {}: {} failed", second["second"], second["failed"]))
+                .collect(),
+            failed_by_second: failed,
+        }
+    }
+}
+
 /// A mesh of one platform with a service on some of its nodes, a planner and a load.
 #[allow(async_fn_in_trait, reason = "nothing of a scenario is sent to another thread")]
 pub(crate) trait World: Sized {

@@ -11,6 +11,8 @@
 //! a machine fails a test with the remedy; no test is skipped.
 pub mod backend;
 pub mod cluster;
+pub mod demo;
+pub mod every_second;
 pub mod hand_over;
 pub mod hosts;
 pub mod load;
@@ -19,16 +21,25 @@ pub mod place;
 pub mod planner;
 pub mod proxy;
 pub mod rig;
+pub mod served;
 pub mod stored;
+pub mod swarm;
+pub mod testbed;
+pub mod traces;
 pub mod wait;
 
 pub use backend::Backend;
 pub use cluster::{Cluster, Namespace, WorkloadSpec};
+pub use every_second::EverySecond;
 pub use load::{Fleet, Sent};
 pub use lossy::LossyProxy;
 pub use place::Place;
 pub use planner::PlannerUnderTest;
 pub use proxy::{Delivery, Module, Proxy, ProxySpec, Route, Target};
 pub use rig::Rig;
+pub use served::Served;
 pub use stored::Stored;
+pub use swarm::Swarm;
+pub use testbed::Testbed;
+pub use traces::Traces;
 pub use wait::until;

@@ -4,12 +4,14 @@ faults, and for the demo, which are about another service with other settings ea
 import json
 import os
 import subprocess
-import threading
-import time
-from datetime import datetime
+import sys
 
-ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
-STATE = os.environ.get("TESTBED_STATE") or os.path.join(ROOT, "build", "testbed", "bench")
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "testbed.d"))
+import testbed as beds  # noqa: E402
+from testbed import ROOT, filled, quantile_ms, unix_s, wait  # noqa: E402, F401  for whoever imports this
+
+BED = beds.Testbed(os.environ.get("TESTBED_STATE") or os.path.join(ROOT, "build", "testbed", "bench"))
+environment, said, testbed, inside, begin, up = BED.environment, BED.said, BED.script, BED.inside, BED.begin, BED.up
 # Of the machine that the API server runs on, as pods reach it.
 ADDRESS = "172.30.0.10"
 PORT = 8720
@@ -49,35 +51,9 @@ lateness: LATENESS
 """
 
 
-def filled(template, **values):
-    for name, value in values.items():
-        template = template.replace(name, str(value))
-    return template
-
-
 def settings(template, **values):
     """The settings of a planner that is reached at `ADDRESS:PORT`."""
     return filled(template, PORT=PORT, WEBHOOK=PORT + 1, HOME=HOME, ADDRESS=ADDRESS, ROOT=ROOT, **values)
-
-
-def said(argv, text=None, within=120):
-    """What a command wrote to stdout; an error with all that it wrote when it failed."""
-    done = subprocess.run(argv, input=text, capture_output=True, text=True, timeout=within, env=environment())
-    if done.returncode != 0:
-        raise RuntimeError(f"`{' '.join(argv)}` ended with {done.returncode}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return done.stdout
-
-
-def environment():
-    return {**os.environ, "TESTBED_STATE": STATE}
-
-
-def testbed(*argv, **more):
-    return said([os.path.join(ROOT, "scripts", "testbed"), *argv], **more)
-
-
-def inside(*argv, **more):
-    return testbed("exec", *argv, **more)
 
 
 def kubectl(*argv, **more):
@@ -88,19 +64,11 @@ def apply(*objects):
     kubectl("apply", "-f", "-", text=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
 
 
-def up(nodes, quotas=None):
-    """A testbed that goes down with this process; `quotas` are millicores of nodes."""
-    testbed("down")
-    limits = [f"{node}={millicores}" for node, millicores in (quotas or {}).items()]
-    testbed("up", "--owner", str(os.getpid()), "--nodes", str(nodes), "--zones", "2",
-            *(["--cpus", ",".join(limits)] if limits else []), within=300)
-
-
 class Audit:
     """What the planner has asked of the API server since a moment, by the API server's own log."""
 
     def __init__(self):
-        self.path = os.path.join(STATE, "logs", "audit.log")
+        self.path = os.path.join(BED.state, "logs", "audit.log")
         self.begin()
 
     def begin(self):
@@ -204,46 +172,6 @@ def process_in(pod, space, program):
     raise RuntimeError(f"pod {pod} runs no {program}")
 
 
-def wait(what, within, look):
-    """Asks until there is an answer that is true."""
-    began, last = time.monotonic(), None
-    while time.monotonic() - began < within:
-        try:
-            answer = look()
-            if answer:
-                return answer
-        except Exception as error:  # noqa: BLE001  the last one is told when it does not come right
-            last = error
-        time.sleep(0.2)
-    raise RuntimeError(f"{what} did not come within {within} s; last: {last}")
-
-
-def unix_s(text):
-    """A time as the API writes it."""
-    return datetime.fromisoformat(text).timestamp()
-
-
-def quantile_ms(seconds, share):
-    """Over all requests of these seconds, from their histograms (within 1 %)."""
-    counts = {}
-    for second in seconds:
-        for value, count in second["latency_us"].items():
-            counts[int(value)] = counts.get(int(value), 0) + count
-    wanted = share * sum(counts.values())
-    seen = 0
-    for value in sorted(counts):
-        seen += counts[value]
-        if seen >= wanted:
-            return value / 1000
-    return None
-
-
-def begin(*argv, **more):
-    """A command inside that goes on; it ends with its caller."""
-    return subprocess.Popen([os.path.join(ROOT, "scripts", "testbed"), "exec", *argv], stdin=subprocess.DEVNULL,
-                            env=environment(), **more)
-
-
 def innermost(process):
     """The process id of a command inside, below the scripts that start it."""
     at = process.pid
@@ -338,44 +266,13 @@ class Planner:
         return inside(self.binary, *argv, "--server", f"http://{ADDRESS}:{PORT}")
 
 
-class Load:
-    """An open-loop load from a pod, second by second; with `alone` it goes on when the API server does not answer."""
+class Load(beds.Load):
+    """A load from a pod; with `alone` it goes on when the API server does not answer."""
 
     def __init__(self, pod, rate, seconds, *options, url="http://web:8080/", space=SPACE, alone=False):
-        self.seconds, self.lock, self.total = [], threading.Lock(), None
-        load = ["/workload", "load", url, "--rate", str(rate), "--seconds", str(seconds), "--every-second",
-                *map(str, options)]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        load = beds.Load.command("/workload", url, rate, seconds, *options)
         if alone:
-            process = process_in(pod, space, "/workload")
-            self.process = subprocess.Popen(["nsenter", "--target", str(process), "--net", "--mount", *load],
-                                            stdin=subprocess.DEVNULL, **pipes)
+            entered = ["nsenter", "--target", str(process_in(pod, space, "/workload")), "--net", "--mount"]
+            super().__init__(subprocess.Popen([*entered, *load], stdin=subprocess.DEVNULL, **beds.Load.PIPES))
         else:
-            self.process = begin("kubectl", "--namespace", space, "exec", pod, "-c", "app", "--", *load, **pipes)
-        self.reader = threading.Thread(target=self.read, daemon=True)
-        self.reader.start()
-
-    def read(self):
-        for line in self.process.stdout:
-            said = json.loads(line)
-            with self.lock:
-                if "over_at_unix_ms" in said:
-                    self.seconds.append(said)
-                else:
-                    self.total = said
-
-    def so_far(self):
-        with self.lock:
-            return list(self.seconds)
-
-    def between(self, begin_ms, end_ms):
-        """The seconds that lie wholly between."""
-        with self.lock:
-            return [s for s in self.seconds if s["over_at_unix_ms"] - 1000 >= begin_ms and s["over_at_unix_ms"] <= end_ms]
-
-    def runs(self):
-        return self.process.poll() is None
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(10)
+            super().__init__(begin("kubectl", "--namespace", space, "exec", pod, "-c", "app", "--", *load, **beds.Load.PIPES))

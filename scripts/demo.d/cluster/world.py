@@ -1,12 +1,23 @@
-"""The world of the demo in numbers, and as objects of a cluster."""
+"""The whole loop on a real Kubernetes with Istio on this machine, beside the same service without it.
+
+Four nodes with CPU quotas, and a neighbour that takes most of the node of `web` at each peak. The planner tries the move with two
+copies in the staging mesh before it moves the only replica. The same service runs beside it in a namespace that has not opted in.
+"""
 
 import json
 import os
 import sys
 
+os.environ.setdefault("TESTBED_STATE", os.path.join(
+    os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "build", "testbed", "demo"))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "bench.d", "moves"))
 import cluster  # noqa: E402
-from cluster import apply, kubectl, namespace, only_pod, wait, workload  # noqa: E402
+from cluster import BED, apply, kubectl, namespace, only_pod, wait, workload  # noqa: E402, F401
+from day import DAY_S, LEARNING_DAYS, NOISE_PEAK, SERVICE_PEAK, day, seconds_of  # noqa: E402, F401
+
+PLATFORM = "a Kubernetes of four nodes with Istio"
+# Moves are tried before they are made.
+TRIED, UNTRIED = True, ""
 
 # The service, and the same once more in a namespace that has not opted in.
 WITH, WITHOUT = "shop", "alone"
@@ -17,17 +28,6 @@ HOME, ROOM, CLIENTS, OTHER = "node-1", "node-2", "node-3", "node-4"
 
 # Millicores. Two nodes that are alike, and one with room for the service and a copy of it at its peak.
 QUOTAS = {HOME: 500, ROOM: 900, OTHER: 500}
-
-# A day: a peak, the queue that it leaves, a move with its trial, and time to see it coming.
-DAY_S = 240
-# What comes with a day is told from a day and a quarter on. Then the second peak is nearer than a move takes: one peak is
-# little to go by, and a plan that is made on it may not hold after its trial. The third peak comes into sight when two are known.
-PEAK_AT, PEAK_WIDTH, PEAK_RAMP = 0.55, 0.2, 0.05
-# The neighbour goes slowly: a queue that is worked off in a rush is the peak of what is served.
-NOISE_WIDTH, NOISE_RAMP = 0.22, 0.09
-# After this part of the last day nothing of its peak is left.
-LAST_DAY = 0.78
-LEARNING_DAYS = 2
 
 # CPU of a request in the service; its sidecar takes about a millisecond more. Together 42 % of the node at the peak.
 CPU_MS, THREADS = 2.5, 8
@@ -79,8 +79,8 @@ POLICY = {
 }
 
 
-def settings():
-    return cluster.settings(SETTINGS)
+def planner(binary, folder):
+    return cluster.Planner(binary, folder, cluster.settings(SETTINGS))
 
 
 def make(planner):
@@ -110,27 +110,26 @@ def make(planner):
 
 def loads(day_start_unix_ms, days):
     """The same load on both services and the same noise beside them: the two services' loads come first."""
-    seconds = round((days - 1 + LAST_DAY) * DAY_S)
-    day = ["--day-seconds", DAY_S, "--peak-at", PEAK_AT, "--day-start-unix-ms", day_start_unix_ms, "--connections", 64,
-           "--timeout-ms", 30_000]
+    seconds, keeping_step = seconds_of(days), day(day_start_unix_ms)
 
-    def load(space, url, rate, peak, *more):
+    def load(space, url, rate, peak, how):
         client = only_pod("client", space)["metadata"]["name"]
-        return cluster.Load(client, rate, seconds, "--peak", peak, *day, *more, url=url, space=space)
+        return cluster.Load(client, rate, seconds, "--peak", peak, *keeping_step, *how, url=url, space=space)
 
-    services = [load(space, "http://web:8080/", RATE, PEAK_RATE, "--peak-width", PEAK_WIDTH, "--peak-ramp", PEAK_RAMP)
-                for space in (WITH, WITHOUT)]
-    noise = [load(NOISE, f"http://noise-{node}:8080/", NOISE_RATE, NOISE_PEAK_RATE, "--peak-width", NOISE_WIDTH,
-                  "--peak-ramp", NOISE_RAMP) for node in (HOME, OTHER)]
+    services = [load(space, "http://web:8080/", RATE, PEAK_RATE, SERVICE_PEAK) for space in (WITH, WITHOUT)]
+    noise = [load(NOISE, f"http://noise-{node}:8080/", NOISE_RATE, NOISE_PEAK_RATE, NOISE_PEAK) for node in (HOME, OTHER)]
     return services, noise
 
 
-def printed():
-    """What `kubectl get relocations -A` prints, line by line."""
+LISTED = "kubectl get relocations -A"
+
+
+def printed(_planner):
+    """What that prints, line by line."""
     return kubectl("get", "relocations", "-A").rstrip().split("\n")
 
 
-def events(relocation):
+def events(_planner, relocation):
     """Events of a relocation, oldest first."""
     found = json.loads(kubectl("--namespace", WITH, "get", "events", "-o", "json",
                                "--field-selector", f"involvedObject.kind=Relocation,involvedObject.name={relocation}"))

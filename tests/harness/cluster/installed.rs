@@ -1,8 +1,11 @@
 //! A planner that is installed in a testbed, by the commands of the documentation.
-use super::{Cluster, planner::binary};
-use crate::{place::root, until};
+use super::Cluster;
+use crate::{
+    place::{foremesh_binary, root},
+    until,
+};
 use serde_json::Value;
-use std::{process::Stdio, time::Duration};
+use std::{path::Path, process::Stdio, time::Duration};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
@@ -31,12 +34,7 @@ impl Installed {
         std::fs::write(directory.path().join("settings.yaml"), settings).expect("a file can be written");
         std::fs::create_dir(directory.path().join("policies")).expect("a folder can be made");
         std::fs::write(directory.path().join("policies/policy.yaml"), policy).expect("a file can be written");
-        let archive = directory.path().join("image.tar").display().to_string();
-        let mut pack = Command::new(root().join("scripts/image"));
-        pack.args(["--binary", &binary(), "--out", &archive]).kill_on_drop(true);
-        super::said("scripts/image", PACKED_WITHIN, super::run(pack, None))
-            .await
-            .unwrap_or_else(|error| panic!("{error}"));
+        let archive = pack(directory.path(), None).await;
         // As `scripts/testbed load` does for all nodes: a debug build is large, and the planner's volume is on this one.
         let socket = format!("/run/{node}/containerd.sock");
         let import = ["ctr", "-a", &socket, "-n", "k8s.io", "images", "import", &archive];
@@ -91,7 +89,7 @@ impl Installed {
                          'install sidecars') set -- \"$@\" --interval 1s;; \
                        esac; \"$FOREMESH\" \"$@\"; }; set -eo pipefail; ";
         let mut command = self.cluster.script(&["exec", "bash", "-c", &format!("{prelude}{line}")]);
-        command.env("FOREMESH", binary()).current_dir(self.directory.path());
+        command.env("FOREMESH", foremesh_binary()).current_dir(self.directory.path());
         command
     }
 
@@ -126,6 +124,22 @@ impl Drop for Installed {
             eprintln!("== planner\n{}", said.unwrap_or_else(|error| error.to_string()));
         }
     }
+}
+
+/// Packs the planner that `cargo build` made as an image, under its usual name or another; gives the archive.
+///
+/// # Panics
+/// When it cannot be packed.
+pub async fn pack(folder: &Path, name: Option<&str>) -> String {
+    let archive = folder.join("image.tar").display().to_string();
+    let mut pack = Command::new(root().join("scripts/image"));
+    pack.arg("--binary").arg(foremesh_binary()).args(["--out", &archive]).kill_on_drop(true);
+    if let Some(name) = name {
+        pack.args(["--name", name]);
+    }
+    let packed = super::said("scripts/image", PACKED_WITHIN, super::run(pack, None)).await;
+    packed.unwrap_or_else(|error| panic!("{error}"));
+    archive
 }
 
 /// The commands of the first block of shell below a heading of `docs/kubernetes.md`, without their comments.

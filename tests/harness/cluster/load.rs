@@ -2,11 +2,7 @@
 use super::{Namespace, said};
 use serde_json::Value;
 use std::{process::Stdio, time::Duration};
-use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
-    process::Child,
-    task::JoinHandle,
-};
+use tokio::{io::AsyncReadExt, process::Child};
 
 /// A load on its way; dropping it ends it.
 #[derive(Debug)]
@@ -49,58 +45,5 @@ impl Load {
         };
         let text = said("workload load", self.within, end).await.unwrap_or_else(|error| panic!("{error}"));
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("the load gave no JSON ({error}): {text}"))
-    }
-}
-
-/// Longer than any test looks at a load that it ends itself.
-const LONG: &str = "900";
-
-/// A load that goes on until it is ended, read second by second.
-#[derive(Debug)]
-pub struct EverySecond {
-    child: Child,
-    lines: JoinHandle<Vec<Value>>,
-}
-
-impl EverySecond {
-    /// Starts it in a pod.
-    ///
-    /// # Panics
-    /// When the script cannot be run.
-    pub fn start(space: &Namespace, pod: &str, url: &str, rate: u32) -> Self {
-        let namespace = ["exec", "kubectl", "--namespace", space.name(), "exec", pod, "-c", "app", "--"];
-        let mut command = space.cluster().script(&namespace);
-        command.args([
-            "/workload",
-            "load",
-            url,
-            "--rate",
-            &rate.to_string(),
-            "--every-second",
-            "--seconds",
-            LONG,
-        ]);
-        // What is wrong with it is told where the test's own output goes.
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-        let mut child = command.spawn().expect("scripts/testbed can be started");
-        let out = child.stdout.take().expect("its output is read");
-        let lines = tokio::spawn(async move {
-            let (mut seconds, mut lines) = (Vec::new(), BufReader::new(out).lines());
-            while let Ok(Some(line)) = lines.next_line().await {
-                seconds.extend(serde_json::from_str(&line));
-            }
-            seconds
-        });
-        Self { child, lines }
-    }
-
-    /// Ends it; gives the seconds that were over. The pod may send for a little longer what nobody counts.
-    ///
-    /// # Panics
-    /// When it has ended by itself: then nobody knows what it did not send.
-    pub async fn end(mut self) -> Vec<Value> {
-        assert!(matches!(self.child.try_wait(), Ok(None)), "the load ended by itself");
-        self.child.kill().await.expect("the load can be ended");
-        self.lines.await.expect("its lines can be read")
     }
 }

@@ -1,15 +1,8 @@
 //! A planner beside the API server of a testbed, with a name in the mesh.
 use super::{Cluster, Namespace};
-use crate::{hand_over::Files, place::root, until};
-use serde_json::Value;
-use std::{process::Stdio, time::Duration};
+use crate::{hand_over::Files, place::root, served::Served};
+use std::ops::{Deref, DerefMut};
 use tempfile::TempDir;
-use tokio::process::Child;
-
-/// From its start to its first answer: the first lists of the cluster are part of it.
-const SOON: Duration = Duration::from_secs(60);
-
-const JSON: &str = "content-type: application/json";
 
 /// Address of the machine that the API server runs on, as pods reach it.
 const ADDRESS: &str = "172.30.0.10";
@@ -17,11 +10,8 @@ const ADDRESS: &str = "172.30.0.10";
 /// A planner that runs inside; dropping it ends it.
 #[derive(Debug)]
 pub struct InCluster {
-    cluster: &'static Cluster,
-    port: u16,
-    directory: TempDir,
-    files: Files,
-    child: Option<Child>,
+    served: Served,
+    _directory: TempDir,
     space: Namespace,
 }
 
@@ -93,96 +83,27 @@ impl InCluster {
             ),
         );
         let files = Files { settings, state: directory.path().join("state") };
-        let mut planner = Self { cluster, port, directory, files, child: None, space };
-        planner.start_again().await;
-        planner
-    }
-
-    /// Starts it on its files once more, and waits until it has decided.
-    ///
-    /// # Panics
-    /// When it does not answer in time.
-    pub async fn start_again(&mut self) {
-        let log =
-            std::fs::OpenOptions::new().create(true).append(true).open(self.directory.path().join("log"));
-        let mut command = self.cluster.script(&["exec", &binary(), "serve", "--config"]);
-        command.arg(&self.files.settings).stdin(Stdio::null()).stdout(Stdio::null());
-        command.stderr(log.expect("a log can be made"));
-        self.child = Some(command.spawn().expect("scripts/testbed can be started"));
-        until("the planner to have decided", SOON, async || self.get("/api/v1/services").await).await;
-    }
-
-    /// SIGKILL of the planner itself, below the scripts that start it.
-    ///
-    /// # Panics
-    /// When it does not run.
-    pub async fn kill(&mut self) {
-        let mut child = self.child.take().expect("the planner runs");
-        let planner = innermost(child.id().expect("the planner has not ended"));
-        let killed = std::process::Command::new("kill").args(["-KILL", &planner.to_string()]).status();
-        assert!(killed.is_ok_and(|status| status.success()), "process {planner} cannot be killed");
-        let ended = tokio::time::timeout(SOON, child.wait()).await.expect("the script ends with the planner");
-        ended.expect("the end of the script can be waited for");
-    }
-
-    /// Its files.
-    pub fn files(&self) -> &Files {
-        &self.files
-    }
-
-    /// Sends JSON to its API; the error is the problem that it answers with.
-    pub async fn post(&self, path: &str, body: &Value) -> Result<Value, String> {
-        let url = format!("http://{ADDRESS}:{}{path}", self.port);
-        let body = body.to_string();
-        let curl =
-            ["curl", "--silent", "--show-error", "--fail-with-body", "--header", JSON, "--data", &body, &url];
-        let text = self.cluster.exec(&curl).await?;
-        serde_json::from_str(&text).map_err(|error| format!("{url} gave no JSON ({error}): {text}"))
+        let mut served = Served::new(cluster, files, format!("http://{ADDRESS}:{port}"));
+        served.start().await;
+        Self { served, _directory: directory, space }
     }
 
     /// Host name that sidecars reach it by.
     pub fn host(&self) -> String {
         format!("foremesh.{}.svc.cluster.local", self.space.name())
     }
+}
 
-    /// What its API answers.
-    pub async fn get(&self, path: &str) -> Result<Value, String> {
-        let url = format!("http://{ADDRESS}:{}{path}", self.port);
-        let text = self.cluster.exec(&["curl", "--silent", "--show-error", "--fail-with-body", &url]).await?;
-        serde_json::from_str(&text).map_err(|error| format!("{url} gave no JSON ({error}): {text}"))
-    }
+impl Deref for InCluster {
+    type Target = Served;
 
-    /// Runs a command of the binary that asks it.
-    pub async fn command(&self, argv: &[&str]) -> Result<String, String> {
-        let server = format!("http://{ADDRESS}:{}", self.port);
-        self.cluster.exec(&[&[binary().as_str()], argv, &["--server", &server]].concat()).await
+    fn deref(&self) -> &Served {
+        &self.served
     }
 }
 
-impl Drop for InCluster {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let log = std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
-            let from = log.len().saturating_sub(20_000);
-            eprintln!("== planner\n{}", log.get(from..).unwrap_or(&log));
-        }
-    }
-}
-
-/// The planner that `cargo build` made.
-pub(super) fn binary() -> String {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), Into::into);
-    target.join("debug/foremesh").display().to_string()
-}
-
-/// The last of a chain of processes that each started the next.
-fn innermost(first: u32) -> u32 {
-    let mut at = first;
-    loop {
-        let children = std::fs::read_to_string(format!("/proc/{at}/task/{at}/children")).unwrap_or_default();
-        match children.split_whitespace().next().and_then(|child| child.parse().ok()) {
-            Some(child) => at = child,
-            None => return at,
-        }
+impl DerefMut for InCluster {
+    fn deref_mut(&mut self) -> &mut Served {
+        &mut self.served
     }
 }

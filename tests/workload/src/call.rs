@@ -19,6 +19,9 @@ pub(crate) struct CallArgs {
     /// How long the answer may take, in milliseconds.
     #[arg(long, default_value_t = 5_000)]
     pub(crate) timeout_ms: u64,
+    /// Ends with 1 unless the answer has this status: for health checks.
+    #[arg(long, value_name = "STATUS")]
+    pub(crate) expect: Option<u16>,
 }
 
 /// Where a URL leads.
@@ -45,7 +48,12 @@ pub(crate) async fn call(args: CallArgs) -> Result<(), Failure> {
         Err(error) => serde_json::json!({"error": chain(&error)}),
     };
     println!("{document}");
-    Ok(())
+    match args.expect {
+        Some(expected) if document["status"] != expected => {
+            Err(Failure::Unexpected { url: args.url.to_string(), expected, told: document.to_string() })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Takes a URL apart.

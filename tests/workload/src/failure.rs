@@ -37,6 +37,8 @@ pub(crate) enum Failure {
     },
     #[error("`{host}` has no address")]
     NoAddress { host: String },
+    #[error("`{url}` should have answered {expected}, but told {told}")]
+    Unexpected { url: String, expected: u16, told: String },
     #[error("neither --seconds nor --requests is given: a load needs an end")]
     Endless,
     #[error(transparent)]
