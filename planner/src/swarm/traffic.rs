@@ -8,7 +8,6 @@ use foremesh_core::ids::{ReplicaId, ServiceId};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -58,8 +57,8 @@ impl Traffic {
     }
 
     /// What the file of a service says; nothing when there is none.
-    pub(super) async fn known(&self, service: &ServiceId) -> Result<Option<Arc<Shares>>, PlatformError> {
-        Ok(self.files.read(service).await?.map(|read| Arc::new(read.endpoints)))
+    pub(super) async fn known(&self, service: &ServiceId) -> Result<Option<Shares>, PlatformError> {
+        Ok(self.files.read(service).await?.map(|read| read.endpoints))
     }
 
     /// Makes shares follow the tasks of a service.
@@ -110,8 +109,8 @@ impl Traffic {
     ) -> Result<Option<BTreeMap<ReplicaId, u32>>, PlatformError> {
         let Some(known) = self.known(service).await? else { return Ok(None) };
         let mut weights = BTreeMap::new();
-        for (address, endpoint) in &*known {
-            let id = endpoint.replica.clone().unwrap_or_else(|| ReplicaId::new(address.to_string()));
+        for (address, endpoint) in known {
+            let id = endpoint.replica.unwrap_or_else(|| ReplicaId::new(address.to_string()));
             *weights.entry(id).or_default() += endpoint.weight;
         }
         Ok(Some(weights))
