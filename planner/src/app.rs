@@ -5,6 +5,7 @@ use crate::{
     args::ServeArgs,
     audit::{Audit, AuditRetention, Kind},
     calendar::{CalendarMetrics, Calendars, FetchLimits},
+    causes::chain,
     clock::Clock,
     control::{Control, ControlSettings, LatestInputs, Parts},
     filter_module::{FilterModule, MODULE_PATH},
@@ -116,7 +117,17 @@ impl<'a> Place<'a> {
         Ok(match self {
             Self::Hosts(hosts) => {
                 let platform = HostsPlatform::open(hosts, &settings.state_directory, Clock::System).await?;
-                (PlatformPorts::of(platform), None)
+                let trials = platform.staging(&settings.rollout);
+                if let Some(trials) = &trials
+                    && let Err(error) = trials.sweep().await
+                {
+                    tracing::warn!(
+                        why = chain(&error),
+                        "what an interrupted trial had left is not all stopped yet"
+                    );
+                }
+                let staging = trials.map(|trials| Arc::new(trials) as _);
+                (PlatformPorts { staging, ..PlatformPorts::of(platform) }, None)
             }
             Self::Kubernetes(cluster) => {
                 let platform = Kubernetes::connect(cluster, Clock::System).await?;

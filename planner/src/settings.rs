@@ -5,12 +5,14 @@
 mod platform;
 mod span;
 mod staging;
+mod trial_load;
 
 pub use platform::{
     Istiod, KubernetesMoves, KubernetesResources, KubernetesSettings, PlacementWebhook, Platform,
 };
 pub use span::Span;
 pub use staging::StagingSettings;
+pub use trial_load::TrialLoad;
 
 use crate::{
     calendar::CalendarSettings,

@@ -1,9 +1,12 @@
 //! The first half of a pass: from the store and the platform to the inputs of the decision.
 use super::{ControlSettings, Parts, PassError, aftermath, learning::Learning, moves};
 use crate::forecasts::{Forecasts, Known, PassForecasts, TrainingSeries};
+use crate::observed::Observed;
 use crate::store::{Gauge, GaugeMetric, GaugeSource, GaugeSubject};
 use foremesh_calendar::freezes;
-use foremesh_core::{ids::PlanId, inputs::OwnedInputs, time::Timestamp, topology::Snapshot};
+use foremesh_core::{
+    ids::PlanId, inputs::OwnedInputs, time::Timestamp, topology::Snapshot, units::Millicores,
+};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// With what the net of the LSTM can be trained on, if a `salt` asks for it.
@@ -12,12 +15,16 @@ pub(super) async fn gather(
     settings: &ControlSettings,
     forecasts: &Arc<Mutex<Forecasts>>,
     learning: &mut Learning,
-    snapshot: Snapshot,
+    mut snapshot: Snapshot,
     newest: Option<(PlanId, u64)>,
     (now, salt): (Timestamp, Option<u64>),
 ) -> Result<(OwnedInputs, PassForecasts, Vec<TrainingSeries>), PassError> {
     parts.store.append_gauges(gauges(&snapshot, now)).await?;
-    parts.observed.write().await.refresh(now).await?;
+    {
+        let mut observed = parts.observed.write().await;
+        observed.refresh(now).await?;
+        fill_in(&mut snapshot, &observed, now.plus_ms(-settings.stale_after_ms));
+    }
 
     let rollouts = parts.rollouts.recent(now.plus_ms(-moves::REMEMBERED_MS)).await?;
     let learned = learning.at(parts, &snapshot, &rollouts, now).await;
@@ -88,15 +95,35 @@ fn gauges(snapshot: &Snapshot, read_at: Timestamp) -> Vec<Gauge> {
         if let Some(used) = state.used {
             gauges.push(gauge(subject.clone(), GaugeMetric::CpuUsedMillicores, used.get()));
         }
+        if let Some(used) = state.memory_used_bytes {
+            gauges.push(gauge(subject.clone(), GaugeMetric::MemoryUsedBytes, used));
+        }
         if let Some(background) = snapshot.background_millicores(node) {
             gauges.push(gauge(subject, GaugeMetric::CpuBackgroundMillicores, background));
         }
     }
-    gauges.extend(snapshot.workloads.iter().filter_map(|(workload, state)| {
-        let subject = GaugeSubject::Workload(workload.clone());
-        Some(gauge(subject, GaugeMetric::CpuUsedMillicores, state.used?.get()))
-    }));
+    for (workload, state) in &snapshot.workloads {
+        let subject = || GaugeSubject::Workload(workload.clone());
+        let cpu = state.used.map(|used| gauge(subject(), GaugeMetric::CpuUsedMillicores, used.get()));
+        let memory = state.memory_used_bytes.map(|used| gauge(subject(), GaugeMetric::MemoryUsedBytes, used));
+        gauges.extend(cpu.into_iter().chain(memory));
+    }
     gauges
+}
+
+/// Takes what others measure of a node for what the platform does not tell of it: a host without a `usage` command beside a
+/// node-exporter is as good a target as one with it.
+fn fill_in(snapshot: &mut Snapshot, observed: &Observed, fresh_from: Timestamp) {
+    for (id, node) in &mut snapshot.nodes {
+        let newest = |metric: GaugeMetric| {
+            let history = observed.node(id)?.gauges.get(&metric)?;
+            let known = history.series.values().iter().rev().copied().find(|value| value.is_finite());
+            known.filter(|_| history.newest >= fresh_from)
+        };
+        node.used = node.used.or_else(|| Millicores::new(newest(GaugeMetric::CpuUsedMillicores)?).ok());
+        node.memory_used_bytes = node.memory_used_bytes.or_else(|| newest(GaugeMetric::MemoryUsedBytes));
+        node.memory_bytes = node.memory_bytes.or_else(|| newest(GaugeMetric::MemoryCapacityBytes));
+    }
 }
 
 #[cfg(test)]
