@@ -3,7 +3,7 @@ use super::{
     mesh::OBJECTIVE_MS,
     past::{SEASON_MS, STEP_MS},
 };
-use foremesh_demo::{ServiceSettings, WorldLayout};
+use foremesh_demo::{HostLayout, ServiceSettings, WorldLayout};
 use serde_json::{Map, Value, json};
 use std::{
     fs,
@@ -17,13 +17,27 @@ pub(crate) struct Files {
     pub(crate) state: PathBuf,
 }
 
+/// What stands before a move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// Somebody's word.
+    Waived,
+    /// A trial with copies on both hosts.
+    Trial,
+}
+
 /// Writes them into the world's directory; `mode` is the policy's, and the service runs on `homes`.
-pub(super) fn write(layout: &WorldLayout, service: &ServiceSettings, mode: &str, homes: &[&str]) -> Files {
+pub(super) fn write(
+    layout: &WorldLayout,
+    service: &ServiceSettings,
+    (mode, proof): (&str, Proof),
+    homes: &[&str],
+) -> Files {
     let directory = layout.directory.join("planner");
     let files = Files { settings: directory.join("foremesh.yaml"), state: directory.join("state") };
     fs::create_dir_all(&files.state).expect("directories can be made");
     put(&directory.join("hosts.yaml"), &hosts(layout, service, homes));
-    put(&directory.join("policy.yaml"), &policy(&layout.service, mode));
+    put(&directory.join("policy.yaml"), &policy(&layout.service, mode, proof));
     put(&files.settings, &settings(layout));
     files
 }
@@ -46,12 +60,17 @@ fn hosts(layout: &WorldLayout, service: &ServiceSettings, homes: &[&str]) -> Val
             })
         })
         .collect();
-    let ports: Map<String, Value> =
-        layout.hosts.iter().map(|host| (host.name.clone(), json!(host.listen.port()))).collect();
+    let ports = |of: fn(&HostLayout) -> u16| -> Map<String, Value> {
+        layout.hosts.iter().map(|host| (host.name.clone(), json!(of(host)))).collect()
+    };
     json!({
         "hosts": hosts,
-        "workloads": [{"name": layout.service, "port": ports, "runsOn": homes}],
+        "workloads": [{"name": layout.service, "port": ports(|host| host.listen.port()), "runsOn": homes}],
         "traffic": {"edsDirectory": layout.edge.eds_file.parent()},
+        "staging": {
+            "ports": ports(|host| host.copy_port),
+            "load": {"maxRate": 80, "maxCpuShare": 0.9, "leastPeakShare": 0.3, "warmUp": "1s", "startWithin": "5s"},
+        },
     })
 }
 
@@ -79,7 +98,11 @@ fn settings(layout: &WorldLayout) -> Value {
     })
 }
 
-fn policy(service: &str, mode: &str) -> Value {
+fn policy(service: &str, mode: &str, proof: Proof) -> Value {
+    let trial = match proof {
+        Proof::Waived => json!({"waivedBy": "the hosts tests", "reason": "a trial is not what is tested"}),
+        Proof::Trial => json!({"requests": [{"path": "/"}], "duration": "12s"}),
+    };
     json!({
         "apiVersion": "foremesh.dev/v1alpha1",
         "kind": "RelocationPolicy",
@@ -99,7 +122,7 @@ fn policy(service: &str, mode: &str) -> Value {
             }],
             "cooldown": "10m",
             "ramp": [40, 70, 100],
-            "trial": {"waivedBy": "the hosts tests", "reason": "there is no staging mesh on this machine"},
+            "trial": trial,
         },
     })
 }

@@ -1,7 +1,7 @@
 //! One mesh under test: hosts, proxies, load, planner.
 use super::{
     executor::give_endpoints,
-    files,
+    files::{self, Proof},
     past::{self, PAST_EPOCH},
     place::{Turn, foremesh_binary},
     planner::Planner,
@@ -61,7 +61,15 @@ impl Mesh {
     /// The same with a replica on each of these hosts. The load runs before the planner looks for the first time, as it did
     /// in the past: hosts that are idle for a moment would be a change that leaves the forecast in doubt.
     pub(crate) async fn start_on(homes: &[&str]) -> Self {
-        let mut mesh = Self::prepare_on("auto", homes).await;
+        Self::under_load(Self::prepare_on("auto", homes).await).await
+    }
+
+    /// The same with a trial before the move.
+    pub(crate) async fn start_tried() -> Self {
+        Self::under_load(Self::prepare_with(("auto", Proof::Trial), &[HOME]).await).await
+    }
+
+    async fn under_load(mut mesh: Self) -> Self {
         give_endpoints(mesh.planner.files()).await;
         mesh.start_load().await;
         mesh.run_for(WARM).await;
@@ -76,12 +84,16 @@ impl Mesh {
 
     /// The same with a replica on each of these hosts.
     pub(crate) async fn prepare_on(mode: &str, homes: &[&str]) -> Self {
+        Self::prepare_with((mode, Proof::Waived), homes).await
+    }
+
+    async fn prepare_with(how: (&str, Proof), homes: &[&str]) -> Self {
         let turn = Turn::take().await;
         let world = World::start(&spec(&turn)).await.expect("the world starts");
         for home in homes {
             world.start_service(home, SETTINGS, READY_WITHIN).await.expect("the service starts");
         }
-        let files = files::write(world.layout(), &SETTINGS, mode, homes);
+        let files = files::write(world.layout(), &SETTINGS, how, homes);
         let share = 1.0 / homes.len() as f64;
         past::write(&files.state, SERVICE, (HOME, share), &[TARGET, SPARE], unix_ms()).await;
         let planner = Planner::new(files, world.layout().planner);
@@ -107,13 +119,18 @@ impl Mesh {
 
     /// Ends the load; no request of it may have failed.
     pub(crate) async fn end_load(&mut self) -> LoadReport {
-        let load = self.load.take().expect("the load runs");
-        load.stop();
-        let report = load.finish().await.expect("the load ends");
+        let report = self.end_shaken_load().await;
         let failures: Vec<_> = report.failures.iter().take(5).collect();
         assert_eq!(report.totals.failed, 0, "of {} requests; the first: {failures:#?}", report.totals.sent);
         assert_eq!(report.totals.ok, report.totals.offered, "every request is answered");
         report
+    }
+
+    /// Ends a load of which requests may have failed.
+    pub(crate) async fn end_shaken_load(&mut self) -> LoadReport {
+        let load = self.load.take().expect("the load runs");
+        load.stop();
+        load.finish().await.expect("the load ends")
     }
 
     /// Waits until the planner has every observation of a load that is over: what the edge saw of all requests, and
@@ -203,11 +220,27 @@ impl Mesh {
         );
     }
 
+    /// A host that was killed comes back; its init system starts what ran on it, or does not.
+    pub(crate) async fn boot_host(&mut self, host: &str, with_service: bool) {
+        self.world.reboot_host(host).await.expect("the host starts");
+        if with_service {
+            let port = self.world.layout().host(host).expect("the host is in the world").service_port;
+            // Whether it is ever ready is not waited for: it may have to be stopped at once.
+            let settings = ServiceSettings { port, ..SETTINGS };
+            self.agent(host).start(SERVICE, settings).await.expect("the service starts");
+        }
+    }
+
     /// Hosts on which the service answers its ready check.
     pub(crate) async fn answering(&self) -> Vec<&'static str> {
+        self.answering_as(SERVICE).await
+    }
+
+    /// The same of anything by its name.
+    pub(crate) async fn answering_as(&self, name: &str) -> Vec<&'static str> {
         let mut answering = Vec::new();
         for host in [HOME, TARGET, SPARE] {
-            if self.agent(host).ready(SERVICE).await.is_ok() {
+            if self.agent(host).ready(name).await.is_ok() {
                 answering.push(host);
             }
         }

@@ -28,7 +28,7 @@ impl Turn {
     }
 
     /// The Envoy program.
-    pub(super) fn envoy(&self) -> &Path {
+    pub(crate) fn envoy(&self) -> &Path {
         self.place.envoy()
     }
 }
