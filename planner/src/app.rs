@@ -5,6 +5,7 @@ use crate::{
     args::ServeArgs,
     audit::{Audit, AuditRetention, Kind},
     calendar::{CalendarMetrics, Calendars, FetchLimits},
+    causes::chain,
     clock::Clock,
     control::{Control, ControlSettings, LatestInputs, Parts},
     endpoints::{
@@ -127,7 +128,7 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
 
 /// Where services run, with its files read and nothing opened.
 enum Place<'a> {
-    Hosts(Hosts),
+    Hosts(Box<Hosts>),
     Kubernetes(&'a KubernetesSettings),
     Swarm(&'a SwarmSettings),
 }
@@ -146,7 +147,7 @@ struct Opened {
 impl<'a> Place<'a> {
     fn read(platform: &'a Platform) -> Result<Self, HostsFileError> {
         match platform {
-            Platform::Hosts(file) => Ok(Self::Hosts(Hosts::read(file)?)),
+            Platform::Hosts(file) => Ok(Self::Hosts(Box::new(Hosts::read(file)?))),
             Platform::Kubernetes(cluster) => Ok(Self::Kubernetes(cluster)),
             Platform::Swarm(swarm) => Ok(Self::Swarm(swarm)),
         }
@@ -172,9 +173,20 @@ impl<'a> Place<'a> {
     async fn open(self, settings: &Settings) -> anyhow::Result<Opened> {
         Ok(match self {
             Self::Hosts(hosts) => {
-                let platform = HostsPlatform::open(hosts, &settings.state_directory, Clock::System).await?;
+                let platform = HostsPlatform::open(*hosts, &settings.state_directory, Clock::System).await?;
                 let endpoints = Some(platform.endpoints());
-                Opened { ports: PlatformPorts::of(platform), candidate: None, endpoints, swarm: None }
+                let trials = platform.staging(&settings.rollout);
+                if let Some(trials) = &trials
+                    && let Err(error) = trials.sweep().await
+                {
+                    tracing::warn!(
+                        why = chain(&error),
+                        "what an interrupted trial had left is not all stopped yet"
+                    );
+                }
+                let staging = trials.map(|trials| Arc::new(trials) as _);
+                let ports = PlatformPorts { staging, ..PlatformPorts::of(platform) };
+                Opened { ports, candidate: None, endpoints, swarm: None }
             }
             Self::Kubernetes(cluster) => {
                 let platform = Kubernetes::connect(cluster, Clock::System).await?;

@@ -179,6 +179,9 @@ pub struct DemoArgs {
     /// Fewer and shorter days: under two minutes instead of three.
     #[arg(long)]
     pub quick: bool,
+    /// Write what is shown as an asciicast (version 2) into this file, and its last picture beside it as an SVG.
+    #[arg(long, value_name = "FILE.cast")]
+    pub record: Option<PathBuf>,
     /// Keep the directory with logs, configuration and state.
     #[arg(long)]
     pub keep: bool,

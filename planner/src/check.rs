@@ -123,7 +123,10 @@ async fn check_hosts_file(file: &Path, settings: &Settings, offline: bool, repor
     match HostsPlatform::look(hosts, &settings.state_directory, Clock::System).await {
         Err(error) => report.error(&chain(&error)),
         Ok(platform) => match platform.snapshot().await {
-            Ok(snapshot) => check_hosts(&snapshot, report),
+            Ok(snapshot) => {
+                check_hosts(&snapshot, settings, report);
+                platform.owed().await.iter().for_each(|owed| report.warning(owed));
+            }
             Err(error) => report.error(&chain(&error)),
         },
     }
@@ -243,7 +246,9 @@ fn check_policies(settings: &Settings, report: &mut Report) {
         let name = &policy.id;
         let staging = match &settings.platform {
             Platform::Kubernetes(cluster) => cluster.staging.is_some(),
-            Platform::Hosts(_) | Platform::Swarm(_) => false,
+            // What is wrong with the file is said where it is read.
+            Platform::Hosts(file) => Hosts::read(file).is_ok_and(|hosts| hosts.staging.is_some()),
+            Platform::Swarm(_) => false,
         };
         if policy.mode >= Mode::Approve && policy.trial.is_some() {
             if staging {
@@ -251,7 +256,8 @@ fn check_policies(settings: &Settings, report: &mut Report) {
             } else {
                 report.warning(&format!(
                     "policy `{name}` wants its moves tried, and there is no staging mesh, so it moves nothing; set \
-                     `platform.kubernetes.staging`, or write `trial: {{waivedBy: your name, reason: why}}` in the policy"
+                     `platform.kubernetes.staging`, or `staging` in the hosts file, or write \
+                     `trial: {{waivedBy: your name, reason: why}}` in the policy"
                 ));
             }
             continue;
@@ -292,13 +298,22 @@ async fn check_calendars(settings: &Settings, offline: bool, report: &mut Report
     }
 }
 
-fn check_hosts(snapshot: &Snapshot, report: &mut Report) {
+fn check_hosts(snapshot: &Snapshot, settings: &Settings, report: &mut Report) {
+    let signals = &settings.signals;
     for (id, node) in &snapshot.nodes {
+        let is_exported = signals.node_exporters.iter().any(|exporter| exporter.node == id.as_str());
         match &node.state {
+            NodeState::Ready if node.used.is_none() && is_exported => {
+                ok(&format!("host `{id}`, whose CPU use its node-exporter tells"));
+            }
+            NodeState::Ready if node.used.is_none() && (signals.prometheus.is_some() || signals.otlp.enabled) => {
+                ok(&format!("host `{id}`, whose CPU use Prometheus or OTLP must tell; see `/api/v1/signals`"));
+            }
             NodeState::Unreachable(why) => report.error(&format!("host `{id}` is unreachable: {why}")),
             NodeState::Cordoned => ok(&format!("host `{id}`, cordoned")),
             NodeState::Ready if node.used.is_none() => report.warning(&format!(
-                "host `{id}` does not tell its CPU use, so nothing is ever moved to it; give it a `usage` command"
+                "host `{id}` does not tell its CPU use, so nothing is ever moved to it; give it a `usage` command, or a \
+                 node-exporter in `signals`"
             )),
             NodeState::Ready => ok(&format!("host `{id}`")),
         }
@@ -310,8 +325,9 @@ fn check_hosts(snapshot: &Snapshot, report: &mut Report) {
             ));
         }
         for (replica, placed) in workload.replicas.iter().filter(|(_, placed)| !placed.ready) {
+            let because = placed.because.as_ref().map_or_else(String::new, |why| format!(": {why}"));
             report.warning(&format!(
-                "replica `{replica}` on `{}` does not answer its ready check",
+                "replica `{replica}` on `{}` does not answer its ready check{because}",
                 placed.node
             ));
         }

@@ -3,6 +3,7 @@
 //! Two worlds are started with the same seeds, the same days and the same load. In one a planner runs as it would in
 //! production, as a process of its own; the other is left alone. What counts is measured by the load generator, not
 //! by the planner.
+mod cast;
 mod files;
 mod outcome;
 mod screen;
@@ -10,11 +11,12 @@ mod watch;
 
 use crate::args::{DemoArgs, Output};
 use anyhow::Context as _;
+use cast::Cast;
 use foremesh_demo::{
     Child, ChildSpec, EndpointSource, FilterSpec, LoadHandle, LoadReport, Scenario, Window, World,
     WorldPlace, envoy::find_binary, start_load, unix_ms,
 };
-use outcome::{Outcome, Side};
+use outcome::{Outcome, Side, paragraph};
 use screen::Screen;
 use std::{
     path::{Path, PathBuf},
@@ -60,12 +62,14 @@ pub async fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         "the filter module `{}` is missing; build it with scripts/build-filter, or name another with --filter",
         args.filter.display()
     );
+    let cast = args.record.as_deref().map(|path| Cast::create(path, unix_ms() / 1000)).transpose()?;
     let envoy = find_binary(args.envoy.as_deref(), args.search_path.as_deref(), Path::new("."))?;
     let directory = tempfile::Builder::new().prefix("foremesh-demo-").tempdir()?;
     let path = directory.path().to_owned();
     let stage = Stage { args, length, envoy, directory: path.clone() };
+    let mut screen = Screen::new(&Scenario::demo(length.day), length.learning_days, length.days, cast);
     let outcome = tokio::select! {
-        outcome = stage.run() => outcome,
+        outcome = stage.run(&mut screen) => outcome,
         _ = tokio::signal::ctrl_c() => {
             // The worlds went with the run that was dropped; their processes get the moment that it takes to end.
             tokio::time::sleep(ENDED_AFTER).await;
@@ -79,6 +83,7 @@ pub async fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         eprintln!("logs, configuration and state are in {}", kept.display());
     }
     let outcome = outcome?;
+    screen.finish(&outcome.table())?;
     match args.output {
         Output::Table => println!("{}", outcome.table()),
         Output::Json => println!("{}", serde_json::to_string(&outcome)?),
@@ -101,7 +106,7 @@ struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    async fn run(&self) -> anyhow::Result<Outcome> {
+    async fn run(&self, screen: &mut Screen) -> anyhow::Result<Outcome> {
         eprintln!("starting two worlds of three hosts, each with its proxies; one of them gets a planner");
         let scenario = Scenario::demo(self.length.day);
         let day_start = unix_ms() + HEAD_START_MS;
@@ -122,8 +127,7 @@ impl Stage<'_> {
         let load =
             |world: &World| start_load(scenario.load(world.layout().edge.listen, day_start, days.clone()));
         let (alone_load, planned_load) = (load(&alone)?, load(&planned)?);
-        let mut screen = Screen::new(&scenario, self.length.learning_days, self.length.days);
-        let (without, with) = self.watch(&scenario, &planner, &mut screen, alone_load, planned_load).await?;
+        let (without, with) = self.watch(&scenario, &planner, screen, alone_load, planned_load).await?;
         let sight = planner.look().await;
         process.stop(END_PATIENCE).await.context("the planner did not end in order")?;
         alone.stop().await?;
@@ -188,7 +192,6 @@ impl Stage<'_> {
             let sight = planner.look().await;
             screen.show(&a, &b, &sight);
         }
-        screen.end();
         without.report = Some(finish(alone).await?);
         with.report = Some(finish(planned).await?);
         Ok((without, with))

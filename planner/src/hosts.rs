@@ -6,27 +6,38 @@
 //! again, whatever becomes of the planner. Only a file that is gone is written anew, with even weights.
 //!
 //! *Where does a replica run?* Two sources, because neither is enough. `placements.json` says where the planner put
-//! replicas, written before a start and after a stop, so that a restart in the middle of a move forgets nothing. The
-//! `ready` command is asked on every allowed host, so that what somebody started or stopped by hand is seen: a replica
+//! replicas, written before a start and after a stop, so that a restart in the middle of a move forgets nothing. The hosts
+//! are asked too (`inventory`, or `ready` one by one), so that what somebody started or stopped by hand is seen: a replica
 //! that answers counts wherever it is, and a recorded one that does not answer counts as not ready.
+//!
+//! *What if a host goes away?* What has to be stopped there is owed, on disk, and is stopped when the host is back; until
+//! then it counts as running nowhere and nothing new is put there.
 use crate::{
     clock::Clock,
     endpoints::EndpointFiles,
-    hosts::{command::Commands, config::Hosts, placements::Placements, traffic::Traffic},
+    hosts::{asked::Turns, command::Commands, config::Hosts, placements::Placements, traffic::Traffic},
     platform::PlatformError,
 };
 use foremesh_core::ids::{NodeId, ReplicaId, WorkloadId};
 use std::{path::Path, sync::Arc};
+use tokio::sync::Mutex;
 
+mod asked;
 mod command;
 pub mod config;
 mod inventory;
+mod owed;
 mod placements;
 mod relocate;
+mod staging;
+mod status;
 mod traffic;
+mod usage;
 
 #[cfg(test)]
 mod tests;
+
+pub use staging::HostTrials;
 
 /// Plain hosts as a platform: implements [`crate::platform::Inventory`], [`crate::platform::Relocator`] and
 /// [`crate::platform::TrafficShifter`].
@@ -42,6 +53,13 @@ struct Shared {
     placements: Placements,
     traffic: Traffic,
     clock: Clock,
+    turns: Turns,
+    /// Whether something may be changed, such as what is owed be stopped.
+    acts: bool,
+    /// Held while something that is owed is stopped: it must not be started meanwhile.
+    paying: Mutex<()>,
+    /// Held during a trial, whose copies nobody else may stop.
+    trying: Mutex<()>,
 }
 
 impl HostsPlatform {
@@ -50,7 +68,7 @@ impl HostsPlatform {
     /// # Errors
     /// When a file there cannot be read, makes no sense, or cannot be written.
     pub async fn open(hosts: Hosts, state_dir: &Path, clock: Clock) -> Result<Self, PlatformError> {
-        let platform = Self::look(hosts, state_dir, clock).await?;
+        let platform = Self::read(hosts, state_dir, clock, true).await?;
         let shared = &platform.shared;
         shared.placements.save().await?;
         for (name, workload) in &shared.hosts.workloads {
@@ -69,9 +87,15 @@ impl HostsPlatform {
     /// # Errors
     /// When a file in `state_dir` cannot be read or makes no sense.
     pub async fn look(hosts: Hosts, state_dir: &Path, clock: Clock) -> Result<Self, PlatformError> {
+        Self::read(hosts, state_dir, clock, false).await
+    }
+
+    async fn read(hosts: Hosts, state_dir: &Path, clock: Clock, acts: bool) -> Result<Self, PlatformError> {
         let placements = Placements::read(state_dir, &hosts).await?;
         let (traffic, commands) = (Traffic::new(&hosts), Commands::new(&hosts));
-        Ok(Self { shared: Arc::new(Shared { hosts, commands, placements, traffic, clock }) })
+        let (turns, paying, trying) = (Turns::default(), Mutex::default(), Mutex::default());
+        let shared = Shared { hosts, commands, placements, traffic, clock, turns, acts, paying, trying };
+        Ok(Self { shared: Arc::new(shared) })
     }
 }
 

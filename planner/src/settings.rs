@@ -6,6 +6,7 @@ mod platform;
 mod span;
 mod staging;
 mod swarm;
+mod trial_load;
 
 pub use platform::{
     Istiod, KubernetesMoves, KubernetesResources, KubernetesSettings, PlacementWebhook, Platform,
@@ -13,6 +14,7 @@ pub use platform::{
 pub use span::Span;
 pub use staging::StagingSettings;
 pub use swarm::{SwarmSettings, SwarmTls};
+pub use trial_load::TrialLoad;
 
 use crate::{
     calendar::CalendarSettings,

@@ -6,6 +6,7 @@ mod past;
 mod planner;
 mod turn;
 
+pub use files::Proof;
 pub use http::{Answer, post};
 pub use mesh::{HOME, Mesh, OBJECTIVE_MS, SERVICE, SPARE, Setup, TARGET, Way, give_endpoints};
 pub use past::{outbound, write as write_past};

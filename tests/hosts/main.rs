@@ -10,9 +10,11 @@
 //! It needs `build/foremesh_filter.wasm`, an Envoy, and the planner's binary beside the test's own.
 mod aborted;
 mod api;
+mod guide;
 mod killed;
 mod outage;
+mod rebooted;
 mod refused;
-
 mod shifted;
+mod tried;
 mod unreachable;

@@ -129,7 +129,8 @@ async fn a_slow_target_gives_its_share_back() {
 }
 
 /// The only filter is the edge's, and the only way of endpoints the planner's server.
-const EDGE_ONLY: Setup<'_> = Setup { mode: "observe", homes: &[HOME, TARGET], served: true, edge_only: true };
+const EDGE_ONLY: Setup<'_> =
+    Setup { served: true, edge_only: true, ..Setup::usual("observe", &[HOME, TARGET]) };
 
 /// What both ends do is known from the metadata of the endpoints that the edge got from the planner, which is killed in every
 /// state; the edge keeps what it has.

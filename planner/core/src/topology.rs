@@ -90,6 +90,9 @@ pub struct Node {
     /// Memory that workloads can have in all, in bytes, when it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<f64>,
+    /// Memory in use now by everything on the node, in bytes, when the platform tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_used_bytes: Option<f64>,
     /// Labels that workloads may select by.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
@@ -114,6 +117,7 @@ impl Node {
             cost_per_hour: 0.0,
             state: NodeState::Ready,
             memory_bytes: None,
+            memory_used_bytes: None,
             labels: BTreeMap::new(),
             taints: Vec::new(),
             replica_limit: None,
@@ -173,6 +177,9 @@ pub struct Workload {
     pub replicas: BTreeMap<ReplicaId, Replica>,
     /// CPU in use now by all its replicas, when it could be read.
     pub used: Option<Millicores>,
+    /// Memory in use now by all its replicas, in bytes, when the platform tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_used_bytes: Option<f64>,
     /// Set when nobody may move it, with the reason: the operator's word, or another tool's opt-out.
     pub pinned: Option<String>,
     /// Group that limits and budgets are counted in: a Kubernetes namespace, a Swarm stack.
@@ -198,6 +205,7 @@ impl Workload {
             allowed_nodes: BTreeSet::new(),
             replicas: BTreeMap::new(),
             used: None,
+            memory_used_bytes: None,
             pinned: None,
             namespace: None,
             requests: Requests::default(),
@@ -226,12 +234,15 @@ pub struct Replica {
     /// Part of its service's traffic against that of the other replicas; [`WHOLE`] where the platform shares out evenly.
     #[serde(default = "whole", skip_serializing_if = "is_whole")]
     pub weight: u32,
+    /// Why it does not answer its ready check, when the platform can tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
 }
 
 impl Replica {
     /// A replica of a whole share.
     pub const fn new(node: NodeId, ready: bool) -> Self {
-        Self { node, ready, weight: WHOLE }
+        Self { node, ready, weight: WHOLE, because: None }
     }
 }
 

@@ -37,6 +37,6 @@ pub use profile::{Profile, Shape};
 pub use queue::{Completion, ProcessorSharing};
 pub use scenario::{DayViolations, Scenario, WorldPlace};
 pub use world::{
-    EdgeLayout, EndpointSource, FilterSpec, HostCommands, HostLayout, HostSpec, World, WorldError,
-    WorldLayout, WorldSpec,
+    CopyCommands, EdgeLayout, EndpointSource, FilterSpec, HostCommands, HostLayout, HostSpec, World,
+    WorldError, WorldLayout, WorldSpec,
 };

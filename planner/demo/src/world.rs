@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::future::{join_all, try_join_all};
 
-pub use layout::{EdgeLayout, HostCommands, HostLayout, WorldLayout};
+pub use layout::{CopyCommands, EdgeLayout, HostCommands, HostLayout, WorldLayout};
 
 use crate::child::{Child, ChildError, ChildSpec};
 use crate::envoy::{
@@ -143,6 +143,7 @@ pub enum WorldError {
 /// A running world; dropping it kills all of its processes.
 #[derive(Debug)]
 pub struct World {
+    spec: WorldSpec,
     layout: WorldLayout,
     hosts: Vec<Child>,
     host_envoys: Vec<EnvoyProcess>,
@@ -184,7 +185,7 @@ impl World {
             ..EnvoyOptions::new("envoy-edge", &spec.envoy, &spec.directory, layout.edge.admin_port)
         };
         let edge = EnvoyProcess::start(&config, &options).await?;
-        let mut world = Self { layout, hosts, host_envoys, edge };
+        let mut world = Self { spec: spec.clone(), layout, hosts, host_envoys, edge };
         world.wait_until_ready(spec.ready_within).await?;
         Ok(world)
     }
@@ -235,6 +236,18 @@ impl World {
                 Err(_) => tokio::time::sleep(POLL).await,
             }
         }
+    }
+
+    /// Starts a host anew, as after a power cut: whatever ran on it is gone. Its Envoy goes on.
+    pub async fn reboot_host(&mut self, host: &str) -> Result<(), WorldError> {
+        let index = self.layout.index(host)?;
+        let unknown = || WorldError::UnknownHost { host: host.to_owned() };
+        let place = self.layout.hosts.get(index).ok_or_else(unknown)?;
+        let settings = self.spec.hosts.get(index).ok_or_else(unknown)?;
+        let child = self.hosts.get_mut(index).ok_or_else(unknown)?;
+        child.kill().await?;
+        *child = start_host(&self.spec, settings, place).await?;
+        wait_for_host(child, place, self.spec.ready_within).await
     }
 
     /// The edge Envoy.

@@ -67,6 +67,9 @@ pub(super) struct ReplicaOf {
     node: String,
     /// Whether it answers its ready check.
     ready: bool,
+    /// Why it does not, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    because: Option<String>,
     /// Its part of the traffic against that of the others; 100 is the share of one whole replica.
     weight: u32,
 }
@@ -157,6 +160,7 @@ fn service(view: &View, id: &ServiceId) -> Service {
             id: id.to_string(),
             node: replica.node.to_string(),
             ready: replica.ready,
+            because: replica.because.clone(),
             weight: replica.weight,
         })
         .collect();

@@ -82,11 +82,19 @@ pub(super) async fn gather(
 /// as the watch that was heard of longest ago: half a minute in a quiet cluster. Between two readings of `metrics.k8s.io`, 15 s
 /// apart, the last one is said again.
 fn gauges(snapshot: &Snapshot, read_at: Timestamp) -> Vec<Gauge> {
-    let nodes = snapshot.nodes.iter().map(|(node, state)| (GaugeSubject::Node(node.clone()), state.used));
-    let workloads =
-        snapshot.workloads.iter().map(|(id, state)| (GaugeSubject::Workload(id.clone()), state.used));
-    let used = nodes.chain(workloads).filter_map(|(subject, used)| Some((subject, used?.get())));
-    used.map(|(subject, used)| gauge(subject, GaugeMetric::CpuUsedMillicores, read_at, used)).collect()
+    let nodes = snapshot
+        .nodes
+        .iter()
+        .map(|(node, state)| (GaugeSubject::Node(node.clone()), state.used, state.memory_used_bytes));
+    let workloads = snapshot
+        .workloads
+        .iter()
+        .map(|(id, state)| (GaugeSubject::Workload(id.clone()), state.used, state.memory_used_bytes));
+    let used = nodes.chain(workloads).flat_map(|(subject, cpu, memory)| {
+        let cpu = (subject.clone(), GaugeMetric::CpuUsedMillicores, cpu.map(Millicores::get));
+        [cpu, (subject, GaugeMetric::MemoryUsedBytes, memory)]
+    });
+    used.filter_map(|(subject, metric, value)| Some(gauge(subject, metric, read_at, value?))).collect()
 }
 
 /// What is in use on each node beside what may be moved. Of what others measured it is the planner that tells it.
@@ -105,19 +113,26 @@ fn gauge(subject: GaugeSubject, metric: GaugeMetric, at: Timestamp, value: f64) 
 /// Newest steps in which something has to have been measured to count as what is so now.
 const NEW_STEPS: usize = 3;
 
-/// With the CPU in use that others measured where the platform tells none: Swarm never does, Kubernetes only with a metrics
-/// server.
+/// With what others measured where the platform tells nothing of it: Swarm never tells what is used, Kubernetes only with a
+/// metrics server, and a host without a `usage` command beside a node-exporter is as good a target as one with it.
 fn completed(mut snapshot: Snapshot, observed: &Observed) -> Snapshot {
-    let newest = |gauges: Option<&GaugeHistories>| {
-        let series = &gauges?.get(&GaugeMetric::CpuUsedMillicores)?.series;
-        let newest = series.values().iter().rev().take(NEW_STEPS).find(|value| value.is_finite());
-        Millicores::new(*newest?).ok()
+    let newest = |gauges: Option<&GaugeHistories>, metric: GaugeMetric| {
+        let values = gauges?.get(&metric)?.series.values();
+        values.iter().rev().take(NEW_STEPS).copied().find(|value| value.is_finite())
     };
+    let cpu = |gauges| Millicores::new(newest(gauges, GaugeMetric::CpuUsedMillicores)?).ok();
     for (id, node) in &mut snapshot.nodes {
-        node.used = node.used.or_else(|| newest(observed.node(id).map(|node| &node.gauges)));
+        let gauges = observed.node(id).map(|node| &node.gauges);
+        node.used = node.used.or_else(|| cpu(gauges));
+        node.memory_used_bytes =
+            node.memory_used_bytes.or_else(|| newest(gauges, GaugeMetric::MemoryUsedBytes));
+        node.memory_bytes = node.memory_bytes.or_else(|| newest(gauges, GaugeMetric::MemoryCapacityBytes));
     }
     for (id, workload) in &mut snapshot.workloads {
-        workload.used = workload.used.or_else(|| newest(observed.workload(id).map(|found| &found.gauges)));
+        let gauges = observed.workload(id).map(|found| &found.gauges);
+        workload.used = workload.used.or_else(|| cpu(gauges));
+        workload.memory_used_bytes =
+            workload.memory_used_bytes.or_else(|| newest(gauges, GaugeMetric::MemoryUsedBytes));
     }
     snapshot
 }

@@ -45,7 +45,7 @@ struct Pair {
 /// The comparison.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Outcome {
-    /// Seconds after the learning days whose P99 was over the objective.
+    /// Seconds after the learning days in which the quantile was over the objective.
     violation_seconds: Pair,
     /// The same for the learning days, in which nothing can be known yet.
     learning_violation_seconds: Pair,
@@ -62,6 +62,10 @@ pub(super) struct Outcome {
     /// Time from the moment at which the target had all traffic to the predicted breach, in seconds; the least of all
     /// moves. Negative when a move came too late.
     lead_time_seconds: Option<f64>,
+    /// How the first move was tried, what came of it, or who waived that.
+    trial: Option<String>,
+    /// The quantile of the objective.
+    quantile: f64,
     /// The objective in milliseconds.
     objective_ms: f64,
     /// Violation seconds of each day without Foremesh.
@@ -104,6 +108,8 @@ impl Outcome {
             moves: done.len(),
             other_moves: other.iter().map(|relocation| text(relocation, "/state").to_owned()).collect(),
             lead_time_seconds: done.iter().filter_map(|relocation| lead_seconds(relocation)).reduce(f64::min),
+            trial: done.last().map(|relocation| text(relocation, "/trial").to_owned()),
+            quantile: scenario.quantile,
             objective_ms: scenario.objective_ms,
             days_without: per_day(without),
             days_with: per_day(with),
@@ -146,13 +152,14 @@ impl Outcome {
         let days = |days: &[u64]| days.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         format!(
             "\n                                     without     with Foremesh\n\
-             seconds over {:>5.0} ms (P99)     {without:>10} {with:>10}   {factor}\n\
+             seconds over {:>5.0} ms (P{:.0})     {without:>10} {with:>10}   {factor}\n\
              the same while learning         {:>10} {:>10}\n\
              failed requests                 {:>10} {:>10}   {} during moves\n\
              requests                        {:>10} {:>10}\n\
              violation seconds by day        without: {}   with: {}\n\
-             moves                           {}; traffic was moved {lead} before the predicted breach{}\n",
+             moves                           {}; traffic was moved {lead} before the predicted breach{}\n{}",
             self.objective_ms,
+            self.quantile * 100.0,
             self.learning_violation_seconds.without,
             self.learning_violation_seconds.with,
             self.failed_requests.without,
@@ -168,8 +175,27 @@ impl Outcome {
             } else {
                 format!("; not done: {}", self.other_moves.join(", "))
             },
+            self.trial.as_deref().map_or_else(String::new, |trial| paragraph("trial", trial)),
         )
     }
+}
+
+/// A long text beside its name, in lines that a terminal has room for.
+pub(super) fn paragraph(name: &str, text: &str) -> String {
+    const FROM: usize = 32;
+    const TO: usize = 118;
+    let mut lines = vec![format!("{name:<FROM$}")];
+    for word in text.split_whitespace() {
+        let line = lines.last().map_or(0, |line| line.chars().count());
+        if line + word.chars().count() > TO {
+            lines.push(" ".repeat(FROM));
+        }
+        if let Some(line) = lines.last_mut() {
+            line.push_str(if line.chars().count() > FROM { " " } else { "" });
+            line.push_str(word);
+        }
+    }
+    lines.into_iter().map(|line| line + "\n").collect()
 }
 
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
@@ -214,6 +240,8 @@ mod tests {
             moves,
             other_moves: Vec::new(),
             lead_time_seconds: lead,
+            trial: Some("passed: it is as fast".to_owned()),
+            quantile: 0.95,
             objective_ms: 250.0,
             days_without: Vec::new(),
             days_with: Vec::new(),

@@ -1,8 +1,13 @@
-//! The demo's live view on stderr: a picture that is drawn again each second on a terminal, else one line a second.
-use super::{Scenario, Sight, Window};
-use std::io::{IsTerminal as _, Write as _};
+//! The demo's live view on stderr: a picture that is drawn again each second on a terminal, else one line a second. What
+//! happens is told in lines of its own, which stay.
+use super::{Cast, Scenario, Sight, Window, paragraph};
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    io::{IsTerminal as _, Write as _},
+};
 
-/// Seconds of measured P99 that the picture shows.
+/// Seconds of measured latency that the picture shows.
 const SHOWN_SECONDS: usize = 60;
 /// Levels of a bar, from nothing to full.
 const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -15,47 +20,94 @@ pub(super) struct Screen {
     day_seconds: f64,
     learning_days: u32,
     days: u32,
+    quantile: f64,
     objective_ms: f64,
     without: Vec<f64>,
     with: Vec<f64>,
-    last_state: String,
+    cast: Option<Cast>,
+    /// Changes of state that were told, by relocation.
+    told: BTreeMap<String, usize>,
+    /// The last forecast was of a breach.
+    breach: bool,
 }
 
 impl Screen {
-    pub(super) fn new(scenario: &Scenario, learning_days: u32, days: u32) -> Self {
+    pub(super) fn new(scenario: &Scenario, learning_days: u32, days: u32, cast: Option<Cast>) -> Self {
         Self {
             terminal: std::io::stderr().is_terminal(),
             drawn_lines: 0,
             day_seconds: scenario.day.as_secs_f64(),
             learning_days,
             days,
+            quantile: scenario.quantile,
             objective_ms: scenario.objective_ms,
             without: Vec::new(),
             with: Vec::new(),
-            last_state: String::new(),
+            cast,
+            told: BTreeMap::new(),
+            breach: false,
         }
     }
 
     /// Shows one second.
     pub(super) fn show(&mut self, without: &Window, with: &Window, sight: &Sight) {
-        self.without.push(without.quantile_ms(0.99).unwrap_or(0.0));
-        self.with.push(with.quantile_ms(0.99).unwrap_or(0.0));
-        let lines = if self.terminal { self.picture(with, sight) } else { vec![self.line(with, sight)] };
+        self.without.push(without.quantile_ms(self.quantile).unwrap_or(0.0));
+        self.with.push(with.quantile_ms(self.quantile).unwrap_or(0.0));
+        let (picture, news) = (self.picture(with, sight), self.news(with, sight));
+        let mut drawn = String::new();
+        if self.drawn_lines > 0 {
+            // Up to where the last picture began; what is new takes its first lines.
+            drawn.extend(["\x1b[".to_owned(), self.drawn_lines.to_string(), "A".to_owned()]);
+        }
+        for line in news.iter().chain(&picture) {
+            drawn.extend(["\x1b[2K", line, "\n"]);
+        }
+        self.drawn_lines = picture.len();
+        if let Some(cast) = &mut self.cast {
+            cast.write(&drawn, &picture);
+        }
         let mut out = std::io::stderr().lock();
-        if self.terminal && self.drawn_lines > 0 {
-            // Up to where the last picture began.
-            let _ = write!(out, "\x1b[{}A", self.drawn_lines);
-        }
-        for line in &lines {
-            let clear = if self.terminal { "\x1b[2K" } else { "" };
-            let _ = writeln!(out, "{clear}{line}");
-        }
-        self.drawn_lines = lines.len();
+        // A view that cannot be written is no reason to end what it shows.
+        let _ = if self.terminal {
+            write!(out, "{drawn}")
+        } else {
+            let told: String = news.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+            writeln!(out, "{told}{}", self.line(with, sight))
+        };
     }
 
-    /// Leaves the last picture where it is.
-    pub(super) fn end(&mut self) {
-        self.drawn_lines = 0;
+    /// Ends the record with the comparison.
+    pub(super) fn finish(&mut self, table: &str) -> anyhow::Result<()> {
+        self.cast.take().map_or(Ok(()), |cast| cast.finish(table))
+    }
+
+    /// What happened since the last second, each in its own line.
+    fn news(&mut self, window: &Window, sight: &Sight) -> Vec<String> {
+        let mut news = Vec::new();
+        let breach = sight.text("/verdict") == Some("breach");
+        if breach && !self.breach {
+            news.push(("forecast".to_owned(), self.prediction(sight)));
+        }
+        self.breach = breach;
+        for relocation in sight.relocations.iter().rev() {
+            let part =
+                |of: &Value, name: &str| of.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
+            let history = relocation.get("history").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+            let told = self.told.entry(part(relocation, "id")).or_insert_with(|| {
+                news.push(("plan".to_owned(), expected(relocation)));
+                0
+            });
+            for change in history.iter().skip(*told) {
+                news.push((part(change, "to"), part(change, "why")));
+            }
+            *told = history.len();
+        }
+        let at = format!("{:>4} s", window.second);
+        let lines = news.iter().flat_map(|(name, text)| {
+            let text = paragraph(&format!("{at}  {name}"), text);
+            text.lines().map(str::to_owned).collect::<Vec<_>>()
+        });
+        lines.collect()
     }
 
     fn clock(&self, window: &Window) -> String {
@@ -106,8 +158,8 @@ impl Screen {
         vec![
             String::new(),
             format!("{}   {:.0} requests/s", self.clock(with), with.ok as f64),
-            row("P99 without ", &self.without),
-            row("P99 with    ", &self.with),
+            row(&format!("P{:.0} without ", self.quantile * 100.0), &self.without),
+            row(&format!("P{:.0} with    ", self.quantile * 100.0), &self.with),
             format!("objective    {:>6.0} ms  (a full bar is twice the objective)", self.objective_ms),
             cut(format!("predicted    {}", self.prediction(sight))),
             cut(format!("decided      {}", sight.text("/says").unwrap_or("-"))),
@@ -120,17 +172,32 @@ impl Screen {
         BARS.get(level).copied().unwrap_or(' ')
     }
 
-    fn line(&mut self, with: &Window, sight: &Sight) -> String {
-        let state = Self::relocation(sight).unwrap_or_default();
-        let news = if state == self.last_state { String::new() } else { format!(" | {state}") };
-        self.last_state = state;
+    fn line(&self, with: &Window, sight: &Sight) -> String {
         let last = |values: &[f64]| values.last().copied().unwrap_or(0.0);
         format!(
-            "{} | P99 without {:>6.0} ms, with {:>6.0} ms | {}{news}",
+            "{} | P{:.0} without {:>6.0} ms, with {:>6.0} ms | {}",
             self.clock(with),
+            self.quantile * 100.0,
             last(&self.without),
             last(&self.with),
             self.prediction(sight)
         )
     }
+}
+
+/// What a move is for, with the numbers that decided.
+fn expected(relocation: &Value) -> String {
+    let text = |name: &str| relocation.get(name).and_then(Value::as_str).unwrap_or("-");
+    let ms = |name: &str| {
+        let value = relocation.get(name).and_then(Value::as_f64);
+        value.map_or_else(|| "ever more".to_owned(), |value| format!("{value:.0} ms"))
+    };
+    let probability = relocation.get("breach_probability").and_then(Value::as_f64).unwrap_or(0.0);
+    format!(
+        "{}, because a breach is predicted for {} with probability {probability:.2}: {} if it stays, {} if it moves",
+        text("summary"),
+        text("breach_at"),
+        ms("stay_ms"),
+        ms("move_ms")
+    )
 }

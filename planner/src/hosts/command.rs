@@ -1,8 +1,10 @@
 //! Commands: an argv without a shell, with a deadline, with bounded output.
-use super::config::{Host, HostedWorkload, Hosts};
-use crate::{durations, platform::PlatformError};
+use super::config::{Deadlines, Host, HostedWorkload, Hosts, Kind};
+use crate::platform::PlatformError;
 use foremesh_core::ids::{NodeId, WorkloadId};
 use std::{
+    collections::BTreeMap,
+    ffi::OsString,
     os::unix::process::ExitStatusExt,
     process::{ExitStatus, Stdio},
     time::Duration,
@@ -16,41 +18,34 @@ use tokio::{
 
 /// What is kept of each output of a command; the rest is read and dropped, so that the command does not block.
 const KEPT_OUTPUT: usize = 64 * 1024;
+/// The same of what a command writes that lists all that runs on a host.
+const KEPT_LIST: usize = 1024 * 1024;
+/// Variables of the planner's own environment that every command gets: what it takes to find programs, their own files and
+/// their language, and nothing that is a secret.
+const PASSED: [&str; 7] = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR"];
 /// Most of standard error that goes into an error text.
 const SHOWN_STDERR: usize = 400;
 /// How long output is waited for after the command itself has ended: a process that it left behind may hold the pipe open
 /// for ever.
 const OUTPUT_GRACE: Duration = Duration::from_millis(200);
 
-/// The kinds of command that a host can have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Prepare,
-    Start,
-    Ready,
-    Stop,
-    Usage,
-}
-
-impl Kind {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Prepare => "prepare",
-            Self::Start => "start",
-            Self::Ready => "ready",
-            Self::Stop => "stop",
-            Self::Usage => "usage",
-        }
-    }
-}
-
 /// What a command is run for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Subject<'a> {
     pub(super) host_name: &'a NodeId,
     pub(super) host: &'a Host,
-    /// Missing for `usage`, which is about the host alone.
+    /// Missing where it is about the host alone.
     pub(super) workload: Option<(&'a WorkloadId, &'a HostedWorkload)>,
+    /// Set when it is about a copy of the workload, made to try a move.
+    pub(super) copy: Option<Copied>,
+}
+
+/// A copy of a workload on one host.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Copied {
+    pub(super) port: u16,
+    /// Seconds that it may live at most.
+    pub(super) lives_s: u64,
 }
 
 impl Subject<'_> {
@@ -60,7 +55,12 @@ impl Subject<'_> {
             ("address", _) => Some(self.host.address.to_string()),
             ("workload", Some((name, _))) => Some(name.to_string()),
             ("service", Some((_, workload))) => Some(workload.service.to_string()),
-            ("port", Some((_, workload))) => workload.ports.get(self.host_name).map(u16::to_string),
+            ("instance", Some((name, workload))) => Some(workload.instance(name, self.copy.is_some())),
+            ("port", Some((_, workload))) => {
+                let own = || workload.ports.get(self.host_name).copied();
+                self.copy.map(|copy| copy.port).or_else(own).map(|port| port.to_string())
+            }
+            ("lives", Some(_)) => self.copy.map(|copy| copy.lives_s.to_string()),
             _ => None,
         }
     }
@@ -75,9 +75,19 @@ impl Subject<'_> {
         filled
     }
 
+    /// What the command gets of the hosts file. What is about a workload is left out where the command is about none.
+    fn environment(&self) -> impl Iterator<Item = (&str, String)> {
+        let known = |value: &str| placeholders(value).all(|name| self.value(name).is_some());
+        let known = self.host.environment.iter().filter(move |(_, value)| known(value));
+        known.map(|(name, value)| (name.as_str(), self.fill(value)))
+    }
+
     fn object(&self, kind: Kind) -> String {
         match self.workload {
-            Some((name, _)) => format!("`{}` of workload `{name}` on host `{}`", kind.name(), self.host_name),
+            Some((name, _)) => {
+                let copy = if self.copy.is_some() { "a copy of " } else { "" };
+                format!("`{}` of {copy}workload `{name}` on host `{}`", kind.name(), self.host_name)
+            }
             None => format!("`{}` of host `{}`", kind.name(), self.host_name),
         }
     }
@@ -122,22 +132,22 @@ impl Ended {
 #[derive(Debug)]
 pub(super) struct Commands {
     slots: Semaphore,
-    deadlines: super::config::Deadlines,
+    deadlines: Deadlines,
+    /// What all of them get of the planner's own environment.
+    passed: BTreeMap<OsString, OsString>,
 }
 
 impl Commands {
     pub(super) fn new(hosts: &Hosts) -> Self {
-        Self { slots: Semaphore::new(hosts.max_commands), deadlines: hosts.deadlines.clone() }
-    }
-
-    fn deadline(&self, kind: Kind) -> Duration {
-        durations::of_ms(match kind {
-            Kind::Prepare => self.deadlines.prepare,
-            Kind::Start => self.deadlines.start,
-            Kind::Ready => self.deadlines.ready,
-            Kind::Stop => self.deadlines.stop,
-            Kind::Usage => self.deadlines.usage,
-        })
+        let is_passed = |name: &OsString| {
+            PASSED.iter().any(|passed| *name == *passed)
+                || hosts.pass_environment.iter().any(|also| *name == **also)
+        };
+        Self {
+            slots: Semaphore::new(hosts.max_commands),
+            deadlines: hosts.deadlines.clone(),
+            passed: std::env::vars_os().filter(|(name, _)| is_passed(name)).collect(),
+        }
     }
 
     /// Runs a command to its end, whatever that is. At the deadline, or when the caller gives up, the command is killed
@@ -157,6 +167,9 @@ impl Commands {
         let _slot = self.slots.acquire().await.map_err(|error| not_started(std::io::Error::other(error)))?;
         let mut child = Command::new(program)
             .args(arguments)
+            .env_clear()
+            .envs(&self.passed)
+            .envs(subject.environment())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -165,8 +178,9 @@ impl Commands {
             .spawn()
             .map_err(not_started)?;
         let mut group = Group(child.id());
-        let deadline = self.deadline(kind);
-        let Ok(ended) = timeout(deadline, finish(&mut child)).await else {
+        let deadline = subject.host.deadlines.of(kind, &self.deadlines).duration();
+        let kept = if kind == Kind::Inventory { KEPT_LIST } else { KEPT_OUTPUT };
+        let Ok(ended) = timeout(deadline, finish(&mut child, kept)).await else {
             let setting = format!("`deadlines.{}` in the hosts file", kind.name());
             return Err(PlatformError::Deadline { object, command, deadline, setting });
         };
@@ -189,10 +203,12 @@ impl Drop for Group {
     }
 }
 
-async fn finish(child: &mut Child) -> std::io::Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
+async fn finish(child: &mut Child, kept: usize) -> std::io::Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let (kept_out, kept_err) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
-    let reading = async { tokio::join!(keep(out, Part::First, &kept_out), keep(err, Part::Last, &kept_err)) };
+    let reading = async {
+        tokio::join!(keep(out, Part::First, kept, &kept_out), keep(err, Part::Last, KEPT_OUTPUT, &kept_err))
+    };
     tokio::pin!(reading);
     let status = tokio::select! {
         status = child.wait() => {
@@ -216,20 +232,20 @@ enum Part {
     Last,
 }
 
-/// Reads to the end and keeps [`KEPT_OUTPUT`] bytes, or up to twice that while it reads.
-async fn keep(pipe: Option<impl AsyncRead + Unpin>, part: Part, kept: &Mutex<Vec<u8>>) {
+/// Reads to the end and keeps so many bytes, or up to twice that while it reads.
+async fn keep(pipe: Option<impl AsyncRead + Unpin>, part: Part, limit: usize, kept: &Mutex<Vec<u8>>) {
     let Some(mut pipe) = pipe else { return };
     let mut chunk = [0; 4096];
     while let Ok(read) = pipe.read(&mut chunk).await {
         let Some(chunk) = chunk.get(..read).filter(|chunk| !chunk.is_empty()) else { return };
         let mut kept = kept.lock().await;
         let room = match part {
-            Part::First => KEPT_OUTPUT.saturating_sub(kept.len()).min(read),
+            Part::First => limit.saturating_sub(kept.len()).min(read),
             Part::Last => read,
         };
         kept.extend(chunk.iter().take(room));
-        if kept.len() > 2 * KEPT_OUTPUT {
-            let surplus = kept.len() - KEPT_OUTPUT;
+        if kept.len() > 2 * limit {
+            let surplus = kept.len() - limit;
             kept.drain(..surplus);
         }
     }

@@ -1,8 +1,8 @@
 //! `hosts.yaml`: read, checked, and turned into types that need no more checks.
-use crate::{durations, endpoints::ads::AdsSettings};
+use crate::{endpoints::ads::AdsSettings, settings::TrialLoad};
 use foremesh_core::{
     ids::{NodeId, ServiceId, WorkloadId, Zone},
-    topology::Tier,
+    topology::{Requests, Tier},
     units::Millicores,
 };
 use serde::Deserialize;
@@ -14,11 +14,13 @@ use std::{
 };
 
 mod check;
+mod commands;
 mod scalar;
 #[cfg(test)]
 mod tests;
 
-use scalar::{Cpu, Ports};
+pub(crate) use commands::{Deadlines, HostCommands, Kind};
+use scalar::{Cpu, Memory, Ports};
 
 /// Why a hosts file is not used.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +73,9 @@ pub struct Hosts {
     pub(crate) ads: Option<AdsSettings>,
     pub(crate) deadlines: Deadlines,
     pub(crate) max_commands: usize,
+    /// Variables of the planner's own environment that commands get beside the usual ones.
+    pub(crate) pass_environment: Vec<String>,
+    pub(crate) staging: Option<Staging>,
 }
 
 /// One machine.
@@ -79,8 +84,13 @@ pub(crate) struct Host {
     pub(crate) zone: Option<Zone>,
     pub(crate) address: IpAddr,
     pub(crate) capacity: Millicores,
+    pub(crate) memory_bytes: Option<f64>,
+    pub(crate) labels: BTreeMap<String, String>,
     pub(crate) cost_per_hour: f64,
     pub(crate) cordoned: bool,
+    pub(crate) deadlines: Deadlines,
+    /// What its commands get, that of the whole file included.
+    pub(crate) environment: BTreeMap<String, String>,
     pub(crate) commands: HostCommands,
 }
 
@@ -93,41 +103,24 @@ pub(crate) struct HostedWorkload {
     pub(crate) cluster_port: u16,
     pub(crate) runs_on: BTreeSet<NodeId>,
     pub(crate) allowed: BTreeSet<NodeId>,
+    pub(crate) requests: Requests,
     pub(crate) pinned: Option<String>,
 }
 
-/// Commands of a host, each an argv.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(crate) struct HostCommands {
-    pub(crate) prepare: Option<Vec<String>>,
-    pub(crate) start: Vec<String>,
-    pub(crate) ready: Vec<String>,
-    pub(crate) stop: Vec<String>,
-    pub(crate) usage: Option<Vec<String>>,
-}
-
-/// The longest that each kind of command may take, in milliseconds.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
-pub(crate) struct Deadlines {
-    #[serde(with = "durations")]
-    pub(crate) prepare: i64,
-    #[serde(with = "durations")]
-    pub(crate) start: i64,
-    #[serde(with = "durations")]
-    pub(crate) ready: i64,
-    #[serde(with = "durations")]
-    pub(crate) stop: i64,
-    #[serde(with = "durations")]
-    pub(crate) usage: i64,
-}
-
-impl Default for Deadlines {
-    /// Questions in seconds, because the whole inventory waits for the slowest; changes in a minute or two.
-    fn default() -> Self {
-        Self { prepare: 120_000, start: 60_000, ready: 5_000, stop: 60_000, usage: 5_000 }
+impl HostedWorkload {
+    /// What `{instance}` stands for: the workload itself, or a copy of it.
+    #[expect(clippy::unused_self, reason = "the name of a workload of the file, and of nothing else")]
+    pub(crate) fn instance(&self, name: &WorkloadId, is_copy: bool) -> String {
+        if is_copy { format!("{name}-trial") } else { name.to_string() }
     }
+}
+
+/// How moves are tried.
+#[derive(Clone, Debug)]
+pub(crate) struct Staging {
+    /// Where copies listen, on each host.
+    pub(crate) ports: BTreeMap<NodeId, u16>,
+    pub(crate) load: TrialLoad,
 }
 
 #[derive(Debug, Deserialize)]
@@ -140,6 +133,19 @@ struct RawFile {
     deadlines: Deadlines,
     #[serde(default = "default_max_commands")]
     max_commands: usize,
+    #[serde(default)]
+    environment: BTreeMap<String, String>,
+    #[serde(default)]
+    pass_environment: Vec<String>,
+    staging: Option<RawStaging>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct RawStaging {
+    ports: Ports,
+    #[serde(default)]
+    load: TrialLoad,
 }
 
 /// Sixteen at a time keeps a sweep over a hundred hosts short without a hundred processes at once.
@@ -154,11 +160,35 @@ struct RawHost {
     zone: Option<String>,
     address: String,
     capacity: Cpu,
+    memory: Option<Memory>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    vm: Option<RawVm>,
     #[serde(default)]
     cost_per_hour: f64,
     #[serde(default)]
     cordoned: bool,
+    #[serde(default)]
+    deadlines: Deadlines,
+    #[serde(default)]
+    environment: BTreeMap<String, String>,
     commands: HostCommands,
+}
+
+/// A host that is a virtual machine.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct RawVm {
+    /// The machine that it runs on.
+    of: String,
+}
+
+/// What one replica needs, whatever it uses.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct RawRequests {
+    cpu: Option<Cpu>,
+    memory: Option<Memory>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -174,6 +204,10 @@ struct RawWorkload {
     runs_on: Vec<String>,
     #[serde(default)]
     allowed_hosts: Vec<String>,
+    #[serde(default)]
+    host_labels: BTreeMap<String, String>,
+    #[serde(default)]
+    requests: RawRequests,
     pinned: Option<String>,
 }
 

@@ -1,7 +1,7 @@
-//! Asks every host at once what runs on it and how much it uses.
+//! What the hosts said, as a snapshot.
 use super::{
     HostsPlatform, Shared,
-    command::{Kind, Subject},
+    asked::Answer,
     config::{Host, HostedWorkload},
     replica_id,
 };
@@ -17,44 +17,25 @@ use foremesh_core::{
     units::Millicores,
 };
 use foremesh_summary::WindowSummary;
-use futures::future::join_all;
-use serde::Deserialize;
-use std::collections::BTreeMap;
-
-/// The line that `usage` writes; more fields may be there and are not looked at.
-#[derive(Clone, Debug, Default, Deserialize)]
-struct Usage {
-    cpu_used_millicores: f64,
-    #[serde(default)]
-    workloads: BTreeMap<String, f64>,
-}
-
-/// What one host said.
-#[derive(Debug)]
-struct Answer {
-    usage: Option<Usage>,
-    /// For each workload that may be here, whether it answers; missing when it could not be asked.
-    ready: BTreeMap<WorkloadId, bool>,
-    /// Why the host could not be asked.
-    unreachable: Option<String>,
-}
+use std::collections::{BTreeMap, BTreeSet};
 
 #[async_trait]
 impl Inventory for HostsPlatform {
     async fn snapshot(&self) -> Result<Snapshot, PlatformError> {
         let shared = &*self.shared;
-        let asked =
-            shared.hosts.hosts.iter().map(|(name, host)| async move { (name, shared.ask(name, host).await) });
-        let answers: BTreeMap<&NodeId, Answer> = join_all(asked).await.into_iter().collect();
+        let (recorded, owed) = (shared.placements.all().await, shared.placements.owed_pairs().await);
+        let answers = self.ask_all(&recorded).await;
         let nodes =
             shared.hosts.hosts.iter().map(|(name, host)| (name.clone(), node(host, answers.get(name))));
         let nodes = nodes.collect();
         let (mut workloads, mut all_weights_known) = (BTreeMap::new(), true);
         for (name, hosted) in &shared.hosts.workloads {
-            let mut workload = shared.workload(name, hosted, &answers).await;
+            let here = recorded.get(name);
+            let mut workload = shared.workload(name, hosted, here, &owed, &answers);
             all_weights_known &= shared.weigh(&mut workload).await;
             workloads.insert(name.clone(), workload);
         }
+        self.pay_in_time(&answers);
         let capabilities = Capabilities { weights: all_weights_known };
         Ok(Snapshot { nodes, workloads, capabilities, ..Snapshot::empty(shared.clock.now()) })
     }
@@ -72,59 +53,6 @@ impl Inventory for HostsPlatform {
 }
 
 impl Shared {
-    /// Usage and every ready check of one host, side by side.
-    async fn ask(&self, name: &NodeId, host: &Host) -> Answer {
-        let mine: Vec<&WorkloadId> = self
-            .hosts
-            .workloads
-            .iter()
-            .filter_map(|(workload, hosted)| hosted.allowed.contains(name).then_some(workload))
-            .collect();
-        let checks = join_all(mine.iter().map(|workload| self.ready(workload, name)));
-        let (usage, checks) = tokio::join!(self.usage(name, host), checks);
-        let mut answer = Answer { usage: None, ready: BTreeMap::new(), unreachable: None };
-        match usage {
-            Ok(usage) => answer.usage = usage,
-            Err(error) => answer.unreachable = Some(chain(&error)),
-        }
-        for (workload, check) in mine.into_iter().zip(checks) {
-            match check {
-                Ok(ready) => {
-                    answer.ready.insert(workload.clone(), ready);
-                }
-                Err(error) => {
-                    answer.unreachable.get_or_insert_with(|| chain(&error));
-                }
-            }
-        }
-        if let Some(reason) = &answer.unreachable {
-            tracing::warn!(host = %name, reason, "host could not be asked");
-        }
-        answer
-    }
-
-    async fn usage(&self, name: &NodeId, host: &Host) -> Result<Option<Usage>, PlatformError> {
-        let Some(argv) = &host.commands.usage else { return Ok(None) };
-        let subject = Subject { host_name: name, host, workload: None };
-        let ended = self.commands.run(Kind::Usage, subject, argv).await?;
-        if !ended.status.success() {
-            return Err(ended.into_error());
-        }
-        let sensible = |usage: &Usage| {
-            let mut all = usage.workloads.values().chain([&usage.cpu_used_millicores]);
-            all.all(|value| value.is_finite() && *value >= 0.0)
-        };
-        match serde_json::from_slice::<Usage>(&ended.stdout).ok().filter(sensible) {
-            Some(usage) => Ok(Some(usage)),
-            None => Err(PlatformError::Output {
-                object: ended.object,
-                command: ended.command,
-                output: String::from_utf8_lossy(&ended.stdout).trim().chars().take(200).collect(),
-                expected: "one line of JSON such as {\"cpu_used_millicores\": 850, \"workloads\": {\"cart\": 400}}",
-            }),
-        }
-    }
-
     /// Gives each replica the weight that the endpoint file has in force, which is 0 for one that is not in the file, as
     /// one that was just started for a move. Whether that could be read: nobody may shift traffic without knowing where
     /// it is, so one unknown file is enough not to offer it.
@@ -138,54 +66,87 @@ impl Shared {
             }
             Err(error) => {
                 let (service, why) = (&workload.service, chain(&error));
-                tracing::warn!(%service, why, "weights are not known, so no traffic will be shifted");
+                // Before the first start there are none, and whoever only looks writes none.
+                if self.acts {
+                    tracing::warn!(%service, why, "weights are not known, so no traffic will be shifted");
+                }
                 false
             }
         }
     }
 
-    async fn workload(
+    fn workload(
         &self,
         name: &WorkloadId,
         hosted: &HostedWorkload,
-        answers: &BTreeMap<&NodeId, Answer>,
+        recorded: Option<&BTreeSet<NodeId>>,
+        owed: &BTreeSet<(WorkloadId, NodeId)>,
+        answers: &BTreeMap<NodeId, Answer>,
     ) -> Workload {
-        let recorded = self.placements.of(name).await;
         let mut replicas = BTreeMap::new();
-        let mut used = Some(0.0);
+        let (mut used, mut memory) = (Some(0.0), Some(0.0));
+        let mut allowed_nodes = self.allowed(hosted);
         for host in &hosted.allowed {
             let answer = answers.get(host);
-            let ready = answer.and_then(|a| a.ready.get(name)).copied().unwrap_or(false);
-            if !ready && !recorded.contains(host) {
+            let seen = answer.and_then(|answer| answer.replicas.get(name));
+            let is_ready = seen.is_some_and(|seen| seen.ready);
+            let is_recorded = recorded.is_some_and(|hosts| hosts.contains(host));
+            if !is_recorded && owed.contains(&(name.clone(), host.clone())) {
+                // It is to be stopped; until then nothing is to come there.
+                if allowed_nodes.is_empty() {
+                    allowed_nodes.clone_from(&hosted.allowed);
+                }
+                allowed_nodes.remove(host);
                 continue;
             }
-            if ready && !recorded.contains(host) {
+            if !is_ready && !is_recorded {
+                continue;
+            }
+            if is_ready && !is_recorded {
                 tracing::warn!(workload = %name, %host, "replica runs where the planner did not put it");
             }
-            let here = answer.and_then(|a| a.usage.as_ref()).and_then(|u| u.workloads.get(name.as_str()));
-            used = used.zip(here).map(|(sum, here)| sum + here);
-            replicas.insert(replica_id(name, host), Replica::new(host.clone(), ready));
+            let here = answer.and_then(|answer| answer.usage.as_ref()).and_then(|usage| usage.of(name));
+            used = used.zip(here).map(|(sum, here)| sum + here.cpu());
+            memory = memory.zip(here.and_then(super::usage::Share::memory)).map(|(sum, here)| sum + here);
+            let because = seen.and_then(|seen| seen.because.clone());
+            let because = because.or_else(|| answer?.unreachable.clone()).filter(|_| !is_ready);
+            let replica = Replica { because, ..Replica::new(host.clone(), is_ready) };
+            replicas.insert(replica_id(name, host), replica);
         }
         Workload {
             tier: hosted.tier,
-            allowed_nodes: hosted.allowed.clone(),
+            allowed_nodes,
+            memory_used_bytes: memory.filter(|_| !replicas.is_empty()),
             replicas,
             used: used.and_then(|used| Millicores::new(used).ok()),
+            requests: hosted.requests,
             pinned: hosted.pinned.clone(),
             ..Workload::new(hosted.service.clone())
         }
     }
+
+    /// Hosts that it may run on; none named means all, which is what most files say of most workloads.
+    fn allowed(&self, hosted: &HostedWorkload) -> BTreeSet<NodeId> {
+        if hosted.allowed.len() == self.hosts.hosts.len() { BTreeSet::new() } else { hosted.allowed.clone() }
+    }
 }
 
 fn node(host: &Host, answer: Option<&Answer>) -> Node {
-    let used =
-        answer.and_then(|a| a.usage.as_ref()).and_then(|u| Millicores::new(u.cpu_used_millicores).ok());
-    let state = match answer.map(|a| a.unreachable.as_ref()) {
+    let usage = answer.and_then(|answer| answer.usage.as_ref());
+    let state = match answer.map(|answer| answer.unreachable.as_ref()) {
         Some(None) if host.cordoned => NodeState::Cordoned,
         Some(None) => NodeState::Ready,
         Some(Some(reason)) => NodeState::Unreachable(reason.clone()),
         None => NodeState::Unreachable("it was not asked".to_owned()),
     };
-    let (zone, cost_per_hour) = (host.zone.clone(), host.cost_per_hour);
-    Node { used, zone, cost_per_hour, state, ..Node::new(host.capacity) }
+    Node {
+        used: usage.and_then(|usage| Millicores::new(usage.cpu()).ok()),
+        zone: host.zone.clone(),
+        cost_per_hour: host.cost_per_hour,
+        state,
+        memory_bytes: host.memory_bytes,
+        memory_used_bytes: usage.and_then(super::usage::Usage::memory),
+        labels: host.labels.clone(),
+        ..Node::new(host.capacity)
+    }
 }

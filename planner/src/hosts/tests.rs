@@ -9,7 +9,11 @@ use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
 use tempfile::TempDir;
 use tokio::time::{Instant, timeout};
 
+mod asked;
 mod moves;
+mod owed;
+mod ssh;
+mod tried;
 
 /// Two hosts whose replicas are files: a started one is there, a ready one has a second file beside it.
 struct Fixture {

@@ -7,7 +7,7 @@ use crate::{
     platform::{PlatformError, StagingMesh},
     rollout::RolloutSettings,
     settings::{KubernetesSettings, StagingSettings},
-    trial::{Ends, load},
+    trial::{Ends, sent},
 };
 use async_trait::async_trait;
 use foremesh_core::{
@@ -108,16 +108,8 @@ impl StagingMesh for Trials {
             });
         }
         let ends = Ends { source: copies.source, target: copies.target, host: order.service.to_string() };
-        let sent = load(&ends, order).await;
-        let mut samples = sent.map_err(|error| PlatformError::Refused {
-            object: format!("trial of `{}`", order.workload),
-            problem: error.to_string(),
-            remedy: "see `trial.requests` of the policy".to_owned(),
-        })?;
-        samples
-            .notes
-            .push("measured by the planner, whose requests went straight to the copies' sidecars".to_owned());
-        Ok(samples)
+        let note = "measured by the planner, whose requests went straight to the copies' sidecars";
+        sent(&ends, order, note).await
     }
 
     async fn clear(&self, rollout: &RolloutId) -> Result<(), PlatformError> {
@@ -147,8 +139,7 @@ impl Kubernetes {
     /// Where moves are tried, as strictly as the gates of rollouts judge; none when the settings name no staging mesh.
     pub fn staging(&self, rollout: &RolloutSettings) -> Option<Trials> {
         let mut trials = self.trials.clone()?;
-        trials.limits.error_margin = rollout.error_margin;
-        trials.limits.latency_factor = rollout.latency_factor;
+        trials.limits = rollout.judging(&trials.limits);
         Some(trials)
     }
 }

@@ -1,6 +1,9 @@
 //! Settings of rollouts, as they stand in the settings file.
 use crate::durations;
-use foremesh_core::rollout::{Limits, gate::GateLimits};
+use foremesh_core::{
+    rollout::{Limits, gate::GateLimits},
+    trial::TrialLimits,
+};
 use serde::{Deserialize, Serialize};
 
 /// All of them have a default; times are written like `30s`.
@@ -128,6 +131,11 @@ pub struct SettingsError {
 }
 
 impl RolloutSettings {
+    /// Limits of trials, which judge as strictly as the gates do.
+    pub fn judging(&self, limits: &TrialLimits) -> TrialLimits {
+        TrialLimits { error_margin: self.error_margin, latency_factor: self.latency_factor, ..*limits }
+    }
+
     /// Checks what the types cannot.
     ///
     /// # Errors

@@ -31,7 +31,7 @@ impl Shared {
         let made = match (live.record.trial.owed().cloned(), self.ports.staging.clone()) {
             (Some(order), Some(staging)) => self.tried(&id, order, &*staging).await,
             (None, _) => Ok(None),
-            (_, None) => Err("there is no staging mesh any more (`platform.kubernetes.staging`)".to_owned()),
+            (_, None) => Err("there is no staging mesh any more (`platform.kubernetes.staging`, or `staging` of the hosts file)".to_owned()),
         };
         let mut next = live.record.clone();
         let error = match made {
@@ -107,7 +107,7 @@ async fn clear(id: &RolloutId, staging: &dyn StagingMesh) -> Result<(), Platform
             Err(PlatformError::Refused {
                 object: format!("trial of {id}"),
                 problem: format!("it was not torn down within {} s", CLEARED_WITHIN.as_secs()),
-                remedy: "see whether the API server answers; the copies stop by themselves".to_owned(),
+                remedy: "see whether the API server or the hosts answer; the copies stop by themselves where the platform can see to it".to_owned(),
             })
         });
         match cleared {

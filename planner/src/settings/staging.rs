@@ -1,5 +1,5 @@
 //! The staging mesh of trials: `platform.kubernetes.staging`.
-use super::Span;
+use super::{Span, TrialLoad};
 use foremesh_core::trial::TrialLimits;
 use foremesh_kubernetes::staging::STAGING_NAMESPACE;
 use serde::Deserialize;
@@ -35,18 +35,19 @@ pub struct StagingSettings {
 
 impl Default for StagingSettings {
     fn default() -> Self {
-        let limits = TrialLimits::default();
+        let TrialLoad { max_rate, least_peak_share, max_cpu_share, max_duration, warm_up, start_within } =
+            TrialLoad::default();
         Self {
             kubeconfig: None,
             context: None,
             namespace: STAGING_NAMESPACE.to_owned(),
             copy_secrets: false,
-            max_rate: limits.max_rate_rps,
-            least_peak_share: limits.least_peak_share,
-            max_cpu_share: limits.max_cpu_share,
-            max_duration: Span::from_secs(300),
-            warm_up: Span::from_secs(10),
-            start_within: Span::from_secs(120),
+            max_rate,
+            least_peak_share,
+            max_cpu_share,
+            max_duration,
+            warm_up,
+            start_within,
         }
     }
 }
@@ -54,47 +55,29 @@ impl Default for StagingSettings {
 impl StagingSettings {
     /// As trials take them; how strictly they judge is said elsewhere.
     pub fn limits(&self) -> TrialLimits {
-        TrialLimits {
-            max_rate_rps: self.max_rate,
-            least_peak_share: self.least_peak_share,
-            max_cpu_share: self.max_cpu_share,
-            max_duration_ms: self.max_duration.ms(),
-            warm_up_ms: self.warm_up.ms(),
-            start_within_ms: self.start_within.ms(),
-            ..TrialLimits::default()
-        }
+        self.load().limits()
+    }
+
+    const fn load(&self) -> TrialLoad {
+        let Self { max_rate, least_peak_share, max_cpu_share, max_duration, warm_up, start_within, .. } =
+            *self;
+        TrialLoad { max_rate, least_peak_share, max_cpu_share, max_duration, warm_up, start_within }
     }
 
     /// What cannot be: field, value, limit and remedy.
     pub(super) fn problem(&self) -> Option<(&'static str, String, &'static str, &'static str)> {
-        let shares = [
-            ("platform.kubernetes.staging.maxCpuShare", self.max_cpu_share),
-            ("platform.kubernetes.staging.leastPeakShare", self.least_peak_share),
-        ];
-        let default = "leave it out for the default";
-        for (field, share) in shares {
-            if !(share > 0.0 && share <= 1.0) {
-                return Some((field, share.to_string(), "above 0 and at most 1", default));
-            }
-        }
         let named = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if self.namespace.is_empty() || !self.namespace.chars().all(named) {
             let (field, limit) = ("platform.kubernetes.staging.namespace", "the name of a namespace");
             return Some((field, self.namespace.clone(), limit, "leave it out for foremesh-staging"));
         }
-        if !(self.max_rate > 0.0 && self.max_rate <= 10_000.0) {
-            let field = "platform.kubernetes.staging.maxRate";
-            return Some((field, self.max_rate.to_string(), "above 0 and at most 10000", default));
-        }
-        if self.max_duration.ms() < 10_000 || self.warm_up.ms() >= self.max_duration.ms() {
-            let field = "platform.kubernetes.staging.maxDuration";
-            return Some((
-                field,
-                self.max_duration.to_string(),
-                "10s or more, and longer than `warmUp`",
-                default,
-            ));
-        }
-        None
+        let (name, value, limit) = self.load().problem()?;
+        let field = match name {
+            "maxCpuShare" => "platform.kubernetes.staging.maxCpuShare",
+            "leastPeakShare" => "platform.kubernetes.staging.leastPeakShare",
+            "maxRate" => "platform.kubernetes.staging.maxRate",
+            _ => "platform.kubernetes.staging.maxDuration",
+        };
+        Some((field, value, limit, "leave it out for the default"))
     }
 }

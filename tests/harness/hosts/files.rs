@@ -4,15 +4,24 @@ use super::{
     past::{SEASON_MS, STEP_MS},
 };
 use crate::hand_over::Files;
-use foremesh_demo::{ServiceSettings, WorldLayout};
+use foremesh_demo::{HostLayout, ServiceSettings, WorldLayout};
 use serde_json::{Map, Value, json};
 use std::{fs, net::SocketAddr, path::Path};
+
+/// What stands before a move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// Somebody's word.
+    Waived,
+    /// A trial with copies on both hosts.
+    Trial,
+}
 
 /// Writes them into the world's directory; `mode` is the policy's, the service runs on `homes`, and endpoints are served at `ads`.
 pub(super) fn write(
     layout: &WorldLayout,
     service: &ServiceSettings,
-    mode: &str,
+    (mode, proof): (&str, Proof),
     homes: &[&str],
     ads: Option<SocketAddr>,
 ) -> Files {
@@ -20,7 +29,7 @@ pub(super) fn write(
     let files = Files { settings: directory.join("foremesh.yaml"), state: directory.join("state") };
     fs::create_dir_all(&files.state).expect("directories can be made");
     put(&directory.join("hosts.yaml"), &hosts(layout, service, homes, ads));
-    put(&directory.join("policy.yaml"), &policy(&layout.service, mode));
+    put(&directory.join("policy.yaml"), &policy(&layout.service, mode, proof));
     put(&files.settings, &settings(layout));
     files
 }
@@ -43,16 +52,21 @@ fn hosts(layout: &WorldLayout, service: &ServiceSettings, homes: &[&str], ads: O
             })
         })
         .collect();
-    let ports: Map<String, Value> =
-        layout.hosts.iter().map(|host| (host.name.clone(), json!(host.listen.port()))).collect();
+    let ports = |of: fn(&HostLayout) -> u16| -> Map<String, Value> {
+        layout.hosts.iter().map(|host| (host.name.clone(), json!(of(host)))).collect()
+    };
     let mut traffic = json!({"edsDirectory": layout.edge.eds_file.parent()});
     if let Some(address) = ads {
         traffic["ads"] = json!({"listen": address.to_string()});
     }
     json!({
         "hosts": hosts,
-        "workloads": [{"name": layout.service, "port": ports, "runsOn": homes}],
+        "workloads": [{"name": layout.service, "port": ports(|host| host.listen.port()), "runsOn": homes}],
         "traffic": traffic,
+        "staging": {
+            "ports": ports(|host| host.copy_port),
+            "load": {"maxRate": 80, "maxCpuShare": 0.9, "leastPeakShare": 0.3, "warmUp": "1s", "startWithin": "5s"},
+        },
     })
 }
 
@@ -80,7 +94,11 @@ fn settings(layout: &WorldLayout) -> Value {
     })
 }
 
-fn policy(service: &str, mode: &str) -> Value {
+fn policy(service: &str, mode: &str, proof: Proof) -> Value {
+    let trial = match proof {
+        Proof::Waived => json!({"waivedBy": "the hosts tests", "reason": "a trial is not what is tested"}),
+        Proof::Trial => json!({"requests": [{"path": "/"}], "duration": "12s"}),
+    };
     json!({
         "apiVersion": "foremesh.dev/v1alpha1",
         "kind": "RelocationPolicy",
@@ -100,7 +118,7 @@ fn policy(service: &str, mode: &str) -> Value {
             }],
             "cooldown": "10m",
             "ramp": [40, 70, 100],
-            "trial": {"waivedBy": "the hosts tests", "reason": "there is no staging mesh on this machine"},
+            "trial": trial,
         },
     })
 }

@@ -1,6 +1,6 @@
 //! One mesh under test: hosts, proxies, load, planner.
 use super::{
-    files,
+    files::{self, Proof},
     past::{self, PAST_EPOCH},
     planner::Planner,
     turn::Turn,
@@ -79,6 +79,8 @@ pub struct Mesh {
 pub struct Setup<'a> {
     /// The policy's.
     pub mode: &'a str,
+    /// What stands before a move.
+    pub proof: Proof,
     /// Hosts that the service runs on.
     pub homes: &'a [&'a str],
     /// The edge gets its endpoints from the planner's server instead of the file.
@@ -88,9 +90,9 @@ pub struct Setup<'a> {
 }
 
 impl<'a> Setup<'a> {
-    /// Endpoints by file, a filter in each Envoy.
+    /// Endpoints by file, a filter in each Envoy, a trial that is waived.
     pub const fn usual(mode: &'a str, homes: &'a [&'a str]) -> Self {
-        Self { mode, homes, served: false, edge_only: false }
+        Self { mode, proof: Proof::Waived, homes, served: false, edge_only: false }
     }
 }
 
@@ -110,7 +112,16 @@ impl Mesh {
     /// The same with a replica on each of these hosts. The load runs before the planner looks for the first time, as it did
     /// in the past: hosts that are idle for a moment would be a change that leaves the forecast in doubt.
     pub async fn start_on(homes: &[&str]) -> Self {
-        let mut mesh = Self::prepare_on("auto", homes).await;
+        Self::under_load(Self::prepare_on("auto", homes).await).await
+    }
+
+    /// The same with a trial before the move.
+    pub async fn start_tried() -> Self {
+        let setup = Setup { proof: Proof::Trial, ..Setup::usual("auto", &[HOME]) };
+        Self::under_load(Self::prepare_as(setup).await).await
+    }
+
+    async fn under_load(mut mesh: Self) -> Self {
         give_endpoints(mesh.planner.files()).await;
         mesh.start_load().await;
         mesh.run_for(WARM).await;
@@ -143,7 +154,7 @@ impl Mesh {
     }
 
     async fn without_past(setup: Setup<'_>) -> Self {
-        let Setup { mode, homes, served, edge_only } = setup;
+        let Setup { mode, proof, homes, served, edge_only } = setup;
         let turn = Turn::take().await;
         let port = || free_ports(1).expect("loopback has free ports")[0];
         let ads = served.then(|| SocketAddr::from((Ipv4Addr::LOCALHOST, port())));
@@ -151,7 +162,7 @@ impl Mesh {
         for home in homes {
             world.start_service(home, SETTINGS, READY_WITHIN).await.expect("the service starts");
         }
-        let files = files::write(world.layout(), &SETTINGS, mode, homes, ads);
+        let files = files::write(world.layout(), &SETTINGS, (mode, proof), homes, ads);
         let planner = Planner::new(files, world.layout().planner);
         Self { planner, world, load: None, probes: Probes::default(), edge_only, _turn: turn }
     }
@@ -299,11 +310,27 @@ impl Mesh {
         );
     }
 
+    /// A host that was killed comes back; its init system starts what ran on it, or does not.
+    pub async fn boot_host(&mut self, host: &str, with_service: bool) {
+        self.world.reboot_host(host).await.expect("the host starts");
+        if with_service {
+            let port = self.world.layout().host(host).expect("the host is in the world").service_port;
+            // Whether it is ever ready is not waited for: it may have to be stopped at once.
+            let settings = ServiceSettings { port, ..SETTINGS };
+            self.agent(host).start(SERVICE, settings).await.expect("the service starts");
+        }
+    }
+
     /// Hosts on which the service answers its ready check.
     pub async fn answering(&self) -> Vec<&'static str> {
+        self.answering_as(SERVICE).await
+    }
+
+    /// The same of anything by its name.
+    pub async fn answering_as(&self, name: &str) -> Vec<&'static str> {
         let mut answering = Vec::new();
         for host in [HOME, TARGET, SPARE] {
-            if self.agent(host).ready(SERVICE).await.is_ok() {
+            if self.agent(host).ready(name).await.is_ok() {
                 answering.push(host);
             }
         }

@@ -148,7 +148,8 @@ pub enum TrialRefused {
     /// There is nowhere to try it.
     #[error(
         "policy `{policy}` does not waive the trial, and there is no staging mesh to run it in: set \
-         `platform.kubernetes.staging`, or write `trial: {{waivedBy: your name, reason: why}}` in the policy"
+         `platform.kubernetes.staging`, or `staging` in the hosts file, or write \
+         `trial: {{waivedBy: your name, reason: why}}` in the policy"
     )]
     NoStaging {
         /// The policy.

@@ -76,18 +76,18 @@ impl Window {
         quantile_ms(&self.latency_us, quantile)
     }
 
-    /// Whether the P99 of this second is over an objective in milliseconds.
+    /// Whether a quantile of this second, such as 0.95, is over an objective in milliseconds.
     ///
     /// A failed request counts as one that took for ever. A second in which nothing ended although requests were
     /// waiting misses as well; a second without any request does not.
-    pub fn misses(&self, objective_ms: f64) -> bool {
+    pub fn misses(&self, quantile: f64, objective_ms: f64) -> bool {
         let ended = self.ok + self.failed;
         if ended == 0 {
             return self.in_flight > 0;
         }
         let limit = (objective_ms * 1e3) as u64;
         let slow = self.latency_us.count_between(limit.saturating_add(1), u64::MAX);
-        (slow + self.failed) as f64 > 0.01 * ended as f64
+        (slow + self.failed) as f64 > (1.0 - quantile) * ended as f64
     }
 }
 
@@ -280,7 +280,7 @@ mod tests {
             ("nothing at all", vec![], 0, false),
         ];
         for (name, ended, waiting, want) in cases {
-            assert_eq!(window(&ended, waiting).misses(250.0), want, "case {name}");
+            assert_eq!(window(&ended, waiting).misses(0.99, 250.0), want, "case {name}");
         }
     }
 

@@ -35,7 +35,8 @@ impl Scenario {
             let slow = latencies.iter().filter(|latency| **latency * 1e3 > self.objective_ms).count();
             if let Some(last) = result.last_mut() {
                 last.seconds += 1;
-                last.violation_seconds += u64::from(slow as f64 > 0.01 * latencies.len() as f64);
+                last.violation_seconds +=
+                    u64::from(slow as f64 > (1.0 - self.quantile) * latencies.len() as f64);
             }
         }
         Some(result)

@@ -7,8 +7,8 @@ use super::{WorldError, WorldSpec, loopback};
 use crate::host::ServiceSettings;
 use crate::ports::{PortError, free_ports};
 
-/// Ports of one host: agent, Envoy, service, admin interface.
-const PORTS_PER_HOST: usize = 4;
+/// Ports of one host: agent, Envoy, service, admin interface, copy of the service.
+const PORTS_PER_HOST: usize = 5;
 
 /// Ports of the edge and the planner: Envoy, admin interface, planner.
 const OTHER_PORTS: usize = 3;
@@ -49,6 +49,8 @@ pub struct HostLayout {
     pub service_port: u16,
     /// Port of that Envoy's admin interface.
     pub admin_port: u16,
+    /// Port of a copy of the service, while a move is tried; no Envoy leads there.
+    pub copy_port: u16,
 }
 
 /// The edge.
@@ -77,6 +79,19 @@ pub struct HostCommands {
     pub stop: Vec<String>,
     /// Prints the CPU in use as JSON.
     pub usage: Vec<String>,
+    /// The same for a copy of the service.
+    pub trial: CopyCommands,
+}
+
+/// Commands for a copy of the service on one host; `{instance}` stands for its name.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct CopyCommands {
+    /// Starts it.
+    pub start: Vec<String>,
+    /// Succeeds when it accepts requests.
+    pub ready: Vec<String>,
+    /// Stops it.
+    pub stop: Vec<String>,
 }
 
 impl WorldLayout {
@@ -93,6 +108,7 @@ impl WorldLayout {
             listen: loopback(next()),
             service_port: next(),
             admin_port: next(),
+            copy_port: next(),
         });
         let hosts = hosts.collect();
         Ok(Self {
@@ -131,28 +147,36 @@ impl WorldLayout {
                 ["ctl", "--agent", &agent].into_iter().chain(words.iter().copied()).map(str::to_owned);
             program.into_iter().chain(self.argv_prefix.iter().cloned()).chain(words).collect()
         };
-        let port = host.service_port.to_string();
         let demand = settings.demand_ms.to_string();
         let variation = settings.variation.to_string();
         let startup = settings.startup_ms.to_string();
-        let start = [
-            "start",
-            "{workload}",
-            "--port",
-            &port,
-            "--demand-ms",
-            &demand,
-            "--variation",
-            &variation,
-            "--startup-ms",
-            &startup,
-        ];
+        let start = |name: &str, port: u16| {
+            let port = port.to_string();
+            let words = [
+                "start",
+                name,
+                "--port",
+                &port,
+                "--demand-ms",
+                &demand,
+                "--variation",
+                &variation,
+                "--startup-ms",
+                &startup,
+            ];
+            ctl(&words)
+        };
         HostCommands {
             prepare: ctl(&["prepare", "{workload}"]),
-            start: ctl(&start),
+            start: start("{workload}", host.service_port),
             ready: ctl(&["ready", "{workload}"]),
             stop: ctl(&["stop", "{workload}"]),
             usage: ctl(&["usage"]),
+            trial: CopyCommands {
+                start: start("{instance}", host.copy_port),
+                ready: ctl(&["ready", "{instance}"]),
+                stop: ctl(&["stop", "{instance}"]),
+            },
         }
     }
 }

@@ -1,23 +1,18 @@
 //! Limits of a hosts file, and whether its parts fit together.
-use super::{
-    Deadlines, Host, HostCommands, HostedWorkload, Hosts, HostsFileError, Ports, RawFile, RawHost,
-    RawWorkload, ValueError,
-};
-use crate::hosts::command::placeholders;
+use super::{Host, HostedWorkload, Hosts, HostsFileError, Ports, RawFile, RawWorkload, ValueError};
 use foremesh_core::{
-    ids::{NodeId, ServiceId, WorkloadId, Zone},
-    units::Millicores,
+    ids::{NodeId, ServiceId, WorkloadId},
+    topology::Requests,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
     path::Path,
 };
 
-/// What can stand in braces in the commands that are about one workload.
-const OF_WORKLOAD: &[&str] = &["workload", "service", "host", "address", "port"];
-/// What can stand in braces in `usage`, which is about the whole host.
-const OF_HOST: &[&str] = &["host", "address"];
+mod host;
+mod staging;
+
+use host::{check_deadlines, check_environment};
 
 /// Where errors point to.
 pub(super) struct Check<'a> {
@@ -90,7 +85,7 @@ impl Check<'_> {
         for host in raw.hosts {
             let name = NodeId::new(host.name.clone());
             let object_name = host.name.clone();
-            if hosts.insert(name, self.host(host)?).is_some() {
+            if hosts.insert(name, self.host(host, &raw.environment)?).is_some() {
                 let object = self.object("host", &object_name);
                 return Err(object.wrong("name", "there are two hosts with this name", "give each its own"));
             }
@@ -109,6 +104,10 @@ impl Check<'_> {
             }
         }
         self.distinct(&workloads)?;
+        let staging = raw
+            .staging
+            .as_ref()
+            .map(|raw| staging::staging(&self.object("hosts file", ""), raw, &hosts, &workloads));
         let beside = self.path.parent().unwrap_or(Path::new(""));
         Ok(Hosts {
             hosts,
@@ -117,6 +116,8 @@ impl Check<'_> {
             ads: raw.traffic.ads,
             deadlines: raw.deadlines,
             max_commands: raw.max_commands,
+            pass_environment: raw.pass_environment,
+            staging: staging.transpose()?,
         })
     }
 
@@ -129,62 +130,8 @@ impl Check<'_> {
             let problem = format!("{} is not from 1 to 1024", raw.max_commands);
             return Err(object.wrong("maxCommands", problem, "leave it out for 16"));
         }
-        let Deadlines { prepare, start, ready, stop, usage } = raw.deadlines;
-        for (kind, ms) in
-            [("prepare", prepare), ("start", start), ("ready", ready), ("stop", stop), ("usage", usage)]
-        {
-            if !(10..=3_600_000).contains(&ms) {
-                let problem = format!("`{kind}` is {ms} ms, which is not from 10 ms to 1 h");
-                return Err(object.wrong("deadlines", problem, "leave it out for the default"));
-            }
-        }
-        Ok(())
-    }
-
-    fn host(&self, raw: RawHost) -> Result<Host, HostsFileError> {
-        let object = self.object("host", &raw.name);
-        object.plain_name("name", &raw.name)?;
-        let address: IpAddr = raw.address.parse().map_err(|_| {
-            let remedy =
-                "Envoy takes only IP addresses as endpoints: write the host's address, such as 192.0.2.7";
-            object.wrong("address", format!("`{}` is not an IP address", raw.address), remedy)
-        })?;
-        let capacity = Millicores::new(raw.capacity.0).ok().filter(|c| (1.0..=1e9).contains(&c.get()));
-        let capacity = capacity.ok_or_else(|| {
-            let problem = format!("{} millicores is not from 1 to 1000000000", raw.capacity.0);
-            object.wrong(
-                "capacity",
-                problem,
-                "write the CPU that workloads can have, such as 2000m for two cores",
-            )
-        })?;
-        if !(raw.cost_per_hour.is_finite() && raw.cost_per_hour >= 0.0) {
-            let problem = format!("{} is not 0 or more", raw.cost_per_hour);
-            return Err(object.wrong(
-                "costPerHour",
-                problem,
-                "write the price of one hour, in any one currency",
-            ));
-        }
-        let HostCommands { prepare, start, ready, stop, usage } = &raw.commands;
-        let of_workload = [
-            ("commands.start", Some(start)),
-            ("commands.ready", Some(ready)),
-            ("commands.stop", Some(stop)),
-            ("commands.prepare", prepare.as_ref()),
-        ];
-        for (field, argv) in of_workload {
-            check_argv(&object, field, argv, OF_WORKLOAD)?;
-        }
-        check_argv(&object, "commands.usage", usage.as_ref(), OF_HOST)?;
-        Ok(Host {
-            zone: raw.zone.map(Zone::new),
-            address,
-            capacity,
-            cost_per_hour: raw.cost_per_hour,
-            cordoned: raw.cordoned,
-            commands: raw.commands,
-        })
+        check_deadlines(&object, &raw.deadlines)?;
+        check_environment(&object, &raw.environment)
     }
 
     fn workload(
@@ -204,26 +151,28 @@ impl Check<'_> {
         if allowed.is_empty() {
             allowed = hosts.keys().cloned().collect();
         }
+        let has_labels =
+            |host: &Host| raw.host_labels.iter().all(|(key, value)| host.labels.get(key) == Some(value));
+        allowed.retain(|name| hosts.get(name).is_some_and(has_labels));
+        if allowed.is_empty() {
+            let problem = "no host that it may run on has these labels";
+            return Err(object.wrong("hostLabels", problem, "correct them, or the `labels` of hosts"));
+        }
         if let Some(host) = runs_on.difference(&allowed).next() {
+            if !raw.host_labels.is_empty() && hosts.get(host).is_some_and(|host| !has_labels(host)) {
+                let problem = format!("`{host}` is in runsOn and does not have them");
+                return Err(object.wrong(
+                    "hostLabels",
+                    problem,
+                    "correct them, or the `labels` of that host",
+                ));
+            }
             let problem = format!("`{host}` is in runsOn but not in allowedHosts");
-            return Err(object.wrong(
-                "allowedHosts",
-                problem,
-                "add it, or leave allowedHosts out to allow every host",
-            ));
+            let remedy = "add it, or leave allowedHosts out to allow every host";
+            return Err(object.wrong("allowedHosts", problem, remedy));
         }
-        let mut ports = BTreeMap::new();
-        for host in &allowed {
-            let port = match &raw.port {
-                Ports::Same(port) => Some(*port),
-                Ports::Each(each) => each.get(host.as_str()).copied(),
-            };
-            let port = port.filter(|port| *port != 0).ok_or_else(|| {
-                let problem = format!("there is no port from 1 to 65535 for host `{host}`, where it may run");
-                object.wrong("port", problem, "add the port, or leave the host out of allowedHosts")
-            })?;
-            ports.insert(host.clone(), port);
-        }
+        let requests = requests(&object, &raw)?;
+        let ports = ports_of(&object, "port", &raw.port, &allowed)?;
         Ok(HostedWorkload {
             service: ServiceId::new(service),
             tier: raw.tier,
@@ -231,6 +180,7 @@ impl Check<'_> {
             cluster_port: raw.cluster_port,
             runs_on,
             allowed,
+            requests,
             pinned: raw.pinned,
         })
     }
@@ -256,6 +206,15 @@ impl Check<'_> {
     }
 }
 
+fn requests(object: &Object<'_>, raw: &RawWorkload) -> Result<Requests, HostsFileError> {
+    let cpu_millicores = raw.requests.cpu.map(|cpu| cpu.0);
+    if let Some(cpu) = cpu_millicores.filter(|cpu| !(0.0..=1e9).contains(cpu)) {
+        let problem = format!("{cpu} millicores is not from 0 to 1000000000");
+        return Err(object.wrong("requests", problem, "write the CPU that one replica needs, such as 500m"));
+    }
+    Ok(Requests { cpu_millicores, memory_bytes: raw.requests.memory.map(|memory| memory.0) })
+}
+
 fn known(
     object: &Object<'_>,
     field: &'static str,
@@ -275,27 +234,24 @@ fn known(
     Ok(found)
 }
 
-fn check_argv(
+/// The port of each of these hosts.
+fn ports_of(
     object: &Object<'_>,
     field: &'static str,
-    argv: Option<&Vec<String>>,
-    allowed: &[&str],
-) -> Result<(), HostsFileError> {
-    let Some(argv) = argv else { return Ok(()) };
-    if argv.first().is_none_or(String::is_empty) {
-        let remedy =
-            "write a list: the program first, then its arguments, such as [systemctl, start, \"{workload}\"]";
-        return Err(object.wrong(field, "the program is missing", remedy));
+    ports: &Ports,
+    hosts: &BTreeSet<NodeId>,
+) -> Result<BTreeMap<NodeId, u16>, HostsFileError> {
+    let mut found = BTreeMap::new();
+    for host in hosts {
+        let port = match ports {
+            Ports::Same(port) => Some(*port),
+            Ports::Each(each) => each.get(host.as_str()).copied(),
+        };
+        let port = port.filter(|port| *port != 0).ok_or_else(|| {
+            let problem = format!("there is no port from 1 to 65535 for host `{host}`, where it may run");
+            object.wrong(field, problem, "add the port, or leave the host out of allowedHosts")
+        })?;
+        found.insert(host.clone(), port);
     }
-    for word in argv {
-        if word.contains('\0') {
-            return Err(object.wrong(field, "an argument has a NUL character in it", "take it out"));
-        }
-        if let Some(unknown) = placeholders(word).find(|name| !allowed.contains(name)) {
-            let list: Vec<String> = allowed.iter().map(|name| format!("{{{name}}}")).collect();
-            let problem = format!("`{{{unknown}}}` is not a placeholder here");
-            return Err(object.wrong(field, problem, format!("use {}", list.join(", "))));
-        }
-    }
-    Ok(())
+    Ok(found)
 }

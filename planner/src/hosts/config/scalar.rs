@@ -9,6 +9,10 @@ use std::{collections::BTreeMap, fmt};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Cpu(pub(super) f64);
 
+/// Memory in bytes: `16Gi`, `512Mi`, `2G` or a whole number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Memory(pub(super) f64);
+
 /// One port for every host, or one for each.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Ports {
@@ -46,6 +50,46 @@ impl Visitor<'_> for CpuVisitor {
 impl<'de> Deserialize<'de> for Cpu {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(CpuVisitor)
+    }
+}
+
+struct MemoryVisitor;
+
+/// Endings of amounts of memory.
+const UNITS: [(&str, f64); 8] = [
+    ("Ki", 1024.0),
+    ("Mi", 1_048_576.0),
+    ("Gi", 1_073_741_824.0),
+    ("Ti", 1_099_511_627_776.0),
+    ("k", 1e3),
+    ("M", 1e6),
+    ("G", 1e9),
+    ("T", 1e12),
+];
+
+impl Visitor<'_> for MemoryVisitor {
+    type Value = Memory;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("memory in bytes, such as 16Gi, 512Mi or 2000000000")
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Memory, E> {
+        Ok(Memory(value as f64))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Memory, E> {
+        let wrong = || E::invalid_value(serde::de::Unexpected::Str(text), &self);
+        let unit = UNITS.iter().find_map(|(ending, times)| Some((text.strip_suffix(ending)?, *times)));
+        let (number, times) = unit.unwrap_or((text, 1.0));
+        let number: f64 = number.parse().map_err(|_| wrong())?;
+        if number.is_finite() && number > 0.0 { Ok(Memory(number * times)) } else { Err(wrong()) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Memory {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(MemoryVisitor)
     }
 }
 

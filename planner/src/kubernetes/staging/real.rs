@@ -1,6 +1,7 @@
 //! Against a real cluster with Istio, from where its pods can be reached: `-- --ignored --nocapture kubernetes::staging`.
 //! The image `localhost/workload:1` must be on its nodes.
 use super::*;
+use crate::trial::load;
 use foremesh_core::{
     policy::TrialRequest,
     time::Timestamp,
