@@ -25,6 +25,16 @@ macro_rules! scenarios {
                     crate::row::told::<$world>(stringify!($name), crate::scenarios::$name::<$world>).await;
                 }
             )*
+
+            /// Many moves, one after the other: `FOREMESH_MOVES` at `FOREMESH_RATE` requests a second.
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            #[ignore = "takes long: scripts/conformance --moves"]
+            async fn to_and_fro() {
+                let moves = foremesh_tests::place::given("FOREMESH_MOVES", 10);
+                let rate = foremesh_tests::place::given("FOREMESH_RATE", 500);
+                let scenario = async || crate::scenarios::to_and_fro::<$world>(moves as usize, rate).await;
+                crate::row::told::<$world>("to_and_fro", scenario).await;
+            }
         }
     };
 }

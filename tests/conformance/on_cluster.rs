@@ -1,5 +1,5 @@
 //! Kubernetes with Istio: a pod's process dies, and its kubelet starts it again.
-use crate::world::{Place, RATE, Requests, World};
+use crate::world::{Place, Requests, World};
 use foremesh_tests::{
     Cluster, EverySecond, Namespace, WorkloadSpec,
     cluster::{InCluster, Pod},
@@ -22,7 +22,7 @@ const SOON: Duration = Duration::from_secs(60);
 const POLICIES: &str = "apiVersion: foremesh.dev/v1alpha1\nkind: RelocationPolicy\nmetadata: {name: web}\nspec:\n  \
     selector: {services: ['web.*']}\n  mode: approve\n  \
     trial: {waivedBy: the tests, reason: plans are made by hand}\n  rules:\n  \
-    - {name: slow-soon, predictedLatency: {quantile: 0.95, above: 200ms, within: 10s}}\n";
+    - {name: slow-soon, predictedLatency: {quantile: 0.95, above: 200ms, within: 10s}}\n  ramp: [50, 100]\n";
 const NODES: [&str; 3] = ["node-2", "node-3", "node-1"];
 
 /// A namespace of the shared testbed, with a planner beside the API server.
@@ -171,7 +171,7 @@ impl World for InKubernetes {
         self.planner.post(path, body).await
     }
 
-    async fn start_load(&mut self) {
+    async fn start_load(&mut self, rate: u32) {
         let client = self.space.pod("app=client").await.name;
         let url = "http://web:8080/";
         until("the service to be reached from the client", SOON, async || {
@@ -181,7 +181,7 @@ impl World for InKubernetes {
         .await;
         let workload =
             ["kubectl", "--namespace", self.space.name(), "exec", &client, "-c", "app", "--", "/workload"];
-        self.load = Some(EverySecond::start(self.cluster, &workload, url, RATE));
+        self.load = Some(EverySecond::start(self.cluster, &workload, url, rate));
     }
 
     async fn end_load(&mut self) -> Requests {

@@ -86,8 +86,8 @@ impl World for Hosts {
         if (200..300).contains(&answer.status) { Ok(answer.json()) } else { Err(answer.body) }
     }
 
-    async fn start_load(&mut self) {
-        self.mesh.start_load().await;
+    async fn start_load(&mut self, rate: u32) {
+        self.mesh.start_load_of(f64::from(rate)).await;
     }
 
     async fn end_load(&mut self) -> Requests {

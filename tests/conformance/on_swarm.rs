@@ -1,5 +1,5 @@
 //! Docker Swarm: a task's container is killed, and Swarm starts another one.
-use crate::world::{Place, RATE, Requests, World};
+use crate::world::{Place, Requests, World};
 use foremesh_tests::{EverySecond, Served, Swarm, hand_over::Files, place::root, until};
 use serde_json::{Value, json};
 use std::{fs, path::Path, time::Duration};
@@ -25,7 +25,7 @@ const SETTINGS: &str = "listen: 172.30.0.1:8700\nstateDirectory: state\n\
 const POLICIES: &str = "apiVersion: foremesh.dev/v1alpha1\nkind: RelocationPolicy\nmetadata: {name: web}\nspec:\n  \
     selector: {services: [shop_web]}\n  mode: approve\n  \
     trial: {waivedBy: the tests, reason: plans are made by hand}\n  rules:\n  \
-    - {name: slow-soon, predictedLatency: {quantile: 0.95, above: 200ms, within: 10s}}\n";
+    - {name: slow-soon, predictedLatency: {quantile: 0.95, above: 200ms, within: 10s}}\n  ramp: [50, 100]\n";
 
 /// The shared Swarm with the edge of `envoy-config/swarm`, and a planner beside the nodes.
 pub(crate) struct InSwarm {
@@ -215,13 +215,13 @@ impl World for InSwarm {
         self.planner.post(path, body).await
     }
 
-    async fn start_load(&mut self) {
+    async fn start_load(&mut self, rate: u32) {
         until("the edge to answer", SOON, async || {
             let answer = self.swarm.call(EDGE).await?;
             if answer["status"] == 200 { Ok(()) } else { Err(answer.to_string()) }
         })
         .await;
-        self.load = Some(EverySecond::start(self.swarm, &["workload"], EDGE, RATE));
+        self.load = Some(EverySecond::start(self.swarm, &["workload"], EDGE, rate));
     }
 
     async fn end_load(&mut self) -> Requests {

@@ -8,6 +8,7 @@ use foremesh_core::plan::{PairWeights, Traffic};
 use foremesh_tests::until;
 use serde_json::{Value, json};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// A whole replica with all of its traffic.
 const WHOLE: Traffic = Traffic::of_replica(100, 100);
@@ -207,15 +208,71 @@ pub(crate) async fn undo<W: World>() -> Seen {
     let ended = world.ends(&id).await;
     assert_eq!(ended["state"], "Succeeded", "{ended:#}");
     world.rests_on(&[Target]).await;
-    let asked = json!({"by": "ops@example.com", "reason": "the disk of that node is slow"});
-    let begun = until("the way back to begin", SOON, async || {
-        world.post(&format!("/api/v1/relocations/{id}/undo"), &asked).await
-    })
-    .await;
-    let back = begun["relocations"][0].as_str().expect("a relocation has begun").to_owned();
+    let back = world.taken_back(&id).await;
     let ended = world.ends(&back).await;
     assert_eq!(ended["state"], "Succeeded", "{ended:#}");
     conclude(world, &ended, &[Home]).await
+}
+
+/// The only replica goes to and fro, `moves` times, each as soon as the one before is over.
+pub(crate) async fn to_and_fro<W: World>(moves: usize, rate: u32) -> Seen {
+    let mut world = W::begin(&[Home]).await;
+    let mut under_way = world.taken_up_under(rate, Home, Target, WHOLE, false).await;
+    let (mut succeeded, mut turned_back, mut seconds) = (0, 0, Vec::new());
+    let mut last: Option<String> = None;
+    loop {
+        let begun = Instant::now();
+        let ended = world.ends(&under_way).await;
+        seconds.push(begun.elapsed().as_secs());
+        let state = ended["state"].as_str().unwrap_or_default();
+        println!(
+            "{} move {}: {state} in {} s",
+            W::PLATFORM,
+            succeeded + turned_back + 1,
+            seconds.last().unwrap_or(&0)
+        );
+        match state {
+            "Succeeded" => {
+                succeeded += 1;
+                last = Some(under_way);
+            }
+            // A gate that was in doubt, on a machine that others use too: no harm, and no move.
+            "RolledBack" => turned_back += 1,
+            // Nothing was done: what was seen lately is too little for a decision, as after a restart.
+            "Aborted" => {
+                turned_back += 1;
+                tokio::time::sleep(AFTER).await;
+            }
+            _ => panic!("{ended:#}"),
+        }
+        if succeeded == moves {
+            break;
+        }
+        assert!(
+            turned_back <= 3 + moves / 10,
+            "{turned_back} moves were turned back, the last one so: {ended:#}"
+        );
+        if succeeded == 1 {
+            // Not before: who hands the first plan over needs to see its state.
+            world.kill_planner().await;
+            world.make_brisk();
+            world.start_planner().await;
+        }
+        under_way = world.taken_back(last.as_deref().expect("the first move succeeds")).await;
+    }
+    let at = if moves.is_multiple_of(2) { Home } else { Target };
+    world.rests_on(&[at]).await;
+    tokio::time::sleep(AFTER).await;
+    let Requests { sent, failed, failures, .. } = world.end_load().await;
+    seconds.sort_unstable();
+    let ended = format!(
+        "{succeeded} moves, {turned_back} more called off or turned back, at {rate} requests a second, {} s each ({} to {})",
+        seconds[seconds.len() / 2],
+        seconds[0],
+        seconds[seconds.len() - 1]
+    );
+    assert_eq!(failed, 0, "{ended}: of {sent} requests; the first: {failures:#?}");
+    Seen { ended, requests: sent, failed }
 }
 
 async fn conclude<W: World>(mut world: W, ended: &Value, places: &[Place]) -> Seen {

@@ -4,8 +4,8 @@ use foremesh_tests::{
     hand_over::{Files, Goes, hand_over},
     until,
 };
-use serde_json::Value;
-use std::time::Duration;
+use serde_json::{Value, json};
+use std::{fs, time::Duration};
 
 /// Any change of a rollout, on a busy machine.
 const WITHIN: Duration = Duration::from_secs(120);
@@ -14,7 +14,7 @@ const DOWN: Duration = Duration::from_millis(800);
 /// Load before a plan is handed over: the past of the source, which the target is compared with.
 const WARM: Duration = Duration::from_secs(4);
 
-/// Requests a second of every load.
+/// Requests a second of a load where nothing else is said.
 pub(crate) const RATE: u32 = 200;
 
 /// The three nodes of a scenario.
@@ -95,8 +95,8 @@ pub(crate) trait World: Sized {
     /// Sends JSON to a path of the API; the error is the problem that it answers with.
     async fn post(&self, path: &str, body: &Value) -> Result<Value, String>;
 
-    /// Begins an open load of [`RATE`] through the proxies.
-    async fn start_load(&mut self);
+    /// Begins an open load of so many requests a second through the proxies.
+    async fn start_load(&mut self, rate: u32);
 
     /// Ends it, when all of its requests are answered.
     async fn end_load(&mut self) -> Requests;
@@ -121,8 +121,20 @@ pub(crate) trait World: Sized {
 
     /// Starts planner and load, and hands a plan over, as a planner that was killed before it did anything for it has it.
     async fn taken_up(&mut self, from: Place, to: Place, traffic: Traffic, shift: bool) -> String {
+        self.taken_up_under(RATE, from, to, traffic, shift).await
+    }
+
+    /// The same under a load of so many requests a second.
+    async fn taken_up_under(
+        &mut self,
+        rate: u32,
+        from: Place,
+        to: Place,
+        traffic: Traffic,
+        shift: bool,
+    ) -> String {
         self.start_planner().await;
-        self.start_load().await;
+        self.start_load(rate).await;
         tokio::time::sleep(WARM).await;
         self.kill_planner().await;
         let replica = self.replica_on(from).await;
@@ -144,6 +156,29 @@ pub(crate) trait World: Sized {
         let id = hand_over(self.files(), &goes).await.to_string();
         self.start_planner().await;
         id
+    }
+
+    /// Takes back a relocation that succeeded; gives the one that does it.
+    async fn taken_back(&self, id: &str) -> String {
+        let asked = json!({"by": "ops@example.com", "reason": "the disk of that node is slow"});
+        let begun = until("the way back to begin", WITHIN, async || {
+            self.post(&format!("/api/v1/relocations/{id}/undo"), &asked).await
+        })
+        .await;
+        begun["relocations"][0].as_str().expect("a relocation has begun").to_owned()
+    }
+
+    /// Lets states last no longer than they must: what acts in their middle needs time there, and many moves do not.
+    fn make_brisk(&self) {
+        let file = &self.files().settings;
+        let text = fs::read_to_string(file).expect("the settings can be read");
+        let mut settings: Value = yaml_serde::from_str(&text).expect("the settings are YAML");
+        let rollout = settings["rollout"].as_object_mut().expect("they say how moves go");
+        rollout.remove("dwell");
+        for wait in ["holdPerStep", "settle"] {
+            rollout.insert(wait.to_owned(), json!("3s"));
+        }
+        fs::write(file, format!("{settings:#}\n")).expect("the settings can be written");
     }
 
     /// Waits until a relocation is in a state.

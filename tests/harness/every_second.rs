@@ -8,8 +8,8 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// Longer than any test looks at a load that it ends itself.
-const LONG: &str = "900";
+/// Longer than any test looks at a load that it ends itself; a hundred moves take more than an hour.
+const LONG: &str = "10000";
 
 /// A load that goes on until it is ended, read second by second.
 #[derive(Debug)]

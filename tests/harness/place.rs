@@ -79,10 +79,17 @@ pub fn module(file: &str, remedy: &str) -> PathBuf {
     path
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test binary has no arguments of its own to name an Envoy with"
-)]
+/// A number that the environment gives to a test, or else this one.
+///
+/// # Panics
+/// When it gives something else.
+pub fn given(name: &str, otherwise: u32) -> u32 {
+    let number =
+        |text: String| text.parse().unwrap_or_else(|_| panic!("{name} is `{text}`, and not a number"));
+    variable(name).map_or(otherwise, number)
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test binary has no arguments of its own")]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }

@@ -32,8 +32,13 @@ impl Served {
         let mut command = self.testbed.script(&["exec", &binary(), "serve", "--config"]);
         command.arg(&self.files.settings).stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(log.expect("a log can be made"));
-        self.child = Some(command.spawn().expect("scripts/testbed can be started"));
-        until("the planner to have decided", SOON, async || self.get("/api/v1/services").await).await;
+        let mut child = command.spawn().expect("scripts/testbed can be started");
+        until("the planner to have decided", SOON, async || {
+            assert!(matches!(child.try_wait(), Ok(None)), "the planner has ended; its log has the reason");
+            self.get("/api/v1/services").await
+        })
+        .await;
+        self.child = Some(child);
     }
 
     /// SIGKILL of the planner itself, below the scripts that start it.

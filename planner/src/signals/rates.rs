@@ -1,7 +1,8 @@
 //! Counters of many devices, cores and processes become one mean rate for each subject, quantity and step.
 //!
 //! A step is given out when every counter of its subject was read after its end, so that no part is missing; a counter
-//! that fell silent holds the others up for [`PATIENCE_MS`] at most. What comes for a step that was given out is counted
+//! that fell silent, such as that of a container that was replaced, holds the others up for [`LOST_READINGS`] of the
+//! subject's own readings, and for [`PATIENCE_MS`] at most. What comes for a step that was given out is counted
 //! as late and left out: a number that is out cannot be corrected, and a part of it must not look like another reading.
 use crate::store::{Gauge, GaugeMetric, GaugeSource, GaugeSubject};
 use foremesh_core::{
@@ -13,8 +14,10 @@ use std::collections::BTreeMap;
 /// Longest time between two readings of a counter; the time between is a gap when it is longer. Two of the 60 s that
 /// OpenTelemetry SDKs push at by default may be lost.
 const MAX_GAP_MS: i64 = 200_000;
-/// How long a counter that fell silent is waited for.
+/// How long a counter that fell silent is waited for at most.
 const PATIENCE_MS: i64 = 150_000;
+/// The same, in times of the longest pause that there was between two readings of a counter of the subject.
+const LOST_READINGS: i64 = 5;
 /// Share of a step that readings must tell of.
 const LEAST_COVERED: f64 = 0.5;
 /// Most counters that are followed at once; what pushes under ever new names must not fill the memory.
@@ -27,6 +30,8 @@ pub(super) type CounterName = String;
 struct Followed {
     counter: Counter,
     steps: Steps,
+    /// Longest time between two readings.
+    pause_ms: Option<i64>,
 }
 
 /// All counters that make up one quantity of one subject.
@@ -127,10 +132,14 @@ impl Rates {
         let followed = group.counters.entry(name).or_insert_with(|| Followed {
             counter: Counter::new(MAX_GAP_MS.max(4 * step.ms())),
             steps: Steps::new(step),
+            pause_ms: None,
         });
+        let before = followed.counter.last_read();
         if let Some(increase) = read(&mut followed.counter) {
             followed.steps.add(increase);
         }
+        let pause_ms = followed.counter.last_read().zip(before).map(|(now, before)| now.ms_since(before));
+        followed.pause_ms = followed.pause_ms.max(pause_ms.filter(|pause_ms| *pause_ms > 0));
     }
 
     /// Means of the steps that are complete, and forgets counters that fell silent.
@@ -141,6 +150,8 @@ impl Rates {
         for ((subject, metric), group) in &mut self.groups {
             let reads = || group.counters.values().filter_map(|followed| followed.counter.last_read());
             let Some(newest) = reads().max() else { continue };
+            let pause_ms = group.counters.values().filter_map(|followed| followed.pause_ms).max();
+            let patience = pause_ms.map_or(patience, |pause_ms| patience.min(LOST_READINGS * pause_ms));
             let waited_for = newest.plus_ms(-patience);
             let complete = reads().filter(|last| *last >= waited_for).min().unwrap_or(newest);
             let mut whole: BTreeMap<Timestamp, StepPart> = BTreeMap::new();
@@ -211,6 +222,26 @@ mod tests {
             rates.read(&key(), "here".into(), None, at(s * 30), s as f64 * 30.0);
         }
         assert_eq!(taken(&mut rates), [(30, 2.0), (90, 1.0), (150, 1.0), (210, 1.0)]);
+    }
+
+    #[test]
+    fn the_more_often_counters_are_read_the_sooner_a_silent_one_is_given_up() {
+        let mut rates = Rates::new(Step::from_ms(1000).unwrap(), GaugeSource::Otlp);
+        let mut told = Vec::new();
+        for s in (0..30).step_by(2) {
+            rates.read(&key(), "here".into(), None, at(s), s as f64);
+            if s <= 10 {
+                rates.read(&key(), "gone".into(), None, at(s), s as f64);
+            }
+            told.extend(rates.take().iter().map(|gauge| (s, gauge.at.unix_ms() / 1000, gauge.value)));
+        }
+        assert_eq!(
+            told.iter().filter(|(read_at, ..)| (12..22).contains(read_at)).count(),
+            0,
+            "it is waited for"
+        );
+        assert!(told.contains(&(10, 9, 2000.0 / 1000.0)), "{told:?}");
+        assert!(told.contains(&(22, 10, 1.0)) && told.contains(&(22, 21, 1.0)), "{told:?}");
     }
 
     #[test]

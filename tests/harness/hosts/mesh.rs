@@ -71,6 +71,7 @@ pub struct Mesh {
     /// Requests that were answered besides the load's: by whom matters not, the edge saw them.
     probes: Probes,
     edge_only: bool,
+    settings: ServiceSettings,
     _turn: Turn,
 }
 
@@ -87,12 +88,21 @@ pub struct Setup<'a> {
     pub served: bool,
     /// Only the edge's Envoy has the filter.
     pub edge_only: bool,
+    /// Core-milliseconds of a request.
+    pub demand_ms: f64,
 }
 
 impl<'a> Setup<'a> {
     /// Endpoints by file, a filter in each Envoy, a trial that is waived.
     pub const fn usual(mode: &'a str, homes: &'a [&'a str]) -> Self {
-        Self { mode, proof: Proof::Waived, homes, served: false, edge_only: false }
+        Self {
+            mode,
+            proof: Proof::Waived,
+            homes,
+            served: false,
+            edge_only: false,
+            demand_ms: SETTINGS.demand_ms,
+        }
     }
 }
 
@@ -148,23 +158,24 @@ impl Mesh {
         mesh
     }
 
-    /// The same with a planner that has seen nothing yet.
+    /// The same with a planner that has seen nothing yet, and a service that hosts have room for at 500 requests a second.
     pub async fn prepare_without_past(mode: &str, homes: &[&str]) -> Self {
-        Self::without_past(Setup::usual(mode, homes)).await
+        Self::without_past(Setup { demand_ms: 1.0, ..Setup::usual(mode, homes) }).await
     }
 
     async fn without_past(setup: Setup<'_>) -> Self {
-        let Setup { mode, proof, homes, served, edge_only } = setup;
+        let Setup { mode, proof, homes, served, edge_only, demand_ms } = setup;
+        let settings = ServiceSettings { demand_ms, ..SETTINGS };
         let turn = Turn::take().await;
         let port = || free_ports(1).expect("loopback has free ports")[0];
         let ads = served.then(|| SocketAddr::from((Ipv4Addr::LOCALHOST, port())));
         let world = World::start(&spec(&turn, ads, edge_only)).await.expect("the world starts");
         for home in homes {
-            world.start_service(home, SETTINGS, READY_WITHIN).await.expect("the service starts");
+            world.start_service(home, settings, READY_WITHIN).await.expect("the service starts");
         }
-        let files = files::write(world.layout(), &SETTINGS, (mode, proof), homes, ads);
+        let files = files::write(world.layout(), &settings, (mode, proof), homes, ads);
         let planner = Planner::new(files, world.layout().planner);
-        Self { planner, world, load: None, probes: Probes::default(), edge_only, _turn: turn }
+        Self { planner, world, load: None, probes: Probes::default(), edge_only, settings, _turn: turn }
     }
 
     /// Leaves a plan for the planner, which does not run, as its own loop would.
@@ -188,6 +199,11 @@ impl Mesh {
 
     /// Waits until the edge has the planner's endpoints, then sends an open load until [`Self::end_load`].
     pub async fn start_load(&mut self) {
+        self.start_load_of(REQUESTS_PER_SECOND).await;
+    }
+
+    /// The same with so many requests a second.
+    pub async fn start_load_of(&mut self, rate: f64) {
         let edge = self.world.layout().edge.listen;
         let mut probes = self.probes;
         until("the edge to have endpoints", READY_WITHIN, async || {
@@ -199,7 +215,7 @@ impl Mesh {
         })
         .await;
         self.probes = probes;
-        let load = LoadSpec { host: SERVICE.to_owned(), ..LoadSpec::constant(edge, REQUESTS_PER_SECOND) };
+        let load = LoadSpec { host: SERVICE.to_owned(), ..LoadSpec::constant(edge, rate) };
         self.load = Some(start_load(load).expect("the load starts"));
     }
 
@@ -316,7 +332,7 @@ impl Mesh {
         if with_service {
             let port = self.world.layout().host(host).expect("the host is in the world").service_port;
             // Whether it is ever ready is not waited for: it may have to be stopped at once.
-            let settings = ServiceSettings { port, ..SETTINGS };
+            let settings = ServiceSettings { port, ..self.settings };
             self.agent(host).start(SERVICE, settings).await.expect("the service starts");
         }
     }
