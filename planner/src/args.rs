@@ -176,7 +176,7 @@ pub struct DemoArgs {
     /// fewer violation seconds.
     #[arg(long)]
     pub verify: bool,
-    /// Fewer and shorter days: under two minutes instead of three.
+    /// Fewer days: two and a half minutes instead of three and a half.
     #[arg(long)]
     pub quick: bool,
     /// Write what is shown as an asciicast (version 2) into this file, and its last picture beside it as an SVG.

@@ -47,8 +47,8 @@ struct Length {
 }
 
 impl Length {
-    const FULL: Self = Self { day: Duration::from_secs(20), learning_days: 3, days: 8 };
-    const QUICK: Self = Self { day: Duration::from_secs(15), learning_days: 3, days: 6 };
+    const FULL: Self = Self { day: Duration::from_secs(30), learning_days: 2, days: 6 };
+    const QUICK: Self = Self { day: Duration::from_secs(30), learning_days: 2, days: 4 };
 }
 
 /// Runs the demo and prints the comparison.

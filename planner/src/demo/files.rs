@@ -1,6 +1,6 @@
 //! The files that an operator would write for the demo's world: settings, hosts, policy.
-use foremesh_demo::{Scenario, WorldLayout};
-use serde_json::{Value, json};
+use foremesh_demo::{HostLayout, Scenario, WorldLayout};
+use serde_json::{Map, Value, json};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -39,12 +39,21 @@ fn hosts(layout: &WorldLayout, scenario: &Scenario) -> Value {
             })
         })
         .collect();
-    let ports: serde_json::Map<String, Value> =
-        layout.hosts.iter().map(|host| (host.name.clone(), json!(host.listen.port()))).collect();
+    let ports = |of: fn(&HostLayout) -> u16| -> Map<String, Value> {
+        layout.hosts.iter().map(|host| (host.name.clone(), json!(of(host)))).collect()
+    };
     json!({
         "hosts": hosts,
-        "workloads": [{"name": scenario.service, "port": ports, "runsOn": [scenario.home]}],
+        "workloads": [{"name": scenario.service, "port": ports(|host| host.listen.port()), "runsOn": [scenario.home]}],
         "traffic": {"edsDirectory": layout.edge.eds_file.parent()},
+        // Seconds, where the defaults say minutes.
+        "staging": {
+            "ports": ports(|host| host.copy_port),
+            "load": {
+                "maxRate": 300, "leastPeakShare": 0.5, "maxCpuShare": 0.8,
+                "maxDuration": "6s", "warmUp": "500ms", "startWithin": "3s",
+            },
+        },
     })
 }
 
@@ -59,12 +68,12 @@ fn settings(layout: &WorldLayout, scenario: &Scenario) -> Value {
         "policies": ["policies"],
         "step": format!("{STEP_MS}ms"),
         "season": format!("{season_ms}ms"),
-        "horizon": "14s",
+        "horizon": "20s",
         "interval": "500ms",
         "lateness": "700ms",
         "staleAfter": "5s",
         "silentAfter": "5s",
-        "planning": {"default_move_duration_ms": 5000},
+        "planning": {"default_move_duration_ms": 10000},
         "rollout": {
             "revalidateAfter": "600ms", "holdPerStep": "1500ms", "settle": "2s", "gateWait": "6s",
             "drainQuiet": "700ms", "drainLimit": "5s", "observationLag": "700ms", "poll": "100ms", "minSamples": 100,
@@ -86,13 +95,13 @@ fn policy(scenario: &Scenario) -> Value {
                     "quantile": scenario.quantile,
                     "above": format!("{}ms", scenario.objective_ms),
                     "for": {"steps": 3, "of": 5},
-                    "within": "13s",
+                    "within": "18s",
                     "probability": 0.5,
                 },
             }],
             "cooldown": "10m",
             "ramp": [50, 100],
-            "trial": {"waivedBy": "foremesh demo", "reason": "a day of the demo is too short for one"},
+            "trial": {"requests": [{"path": "/"}]},
         },
     })
 }

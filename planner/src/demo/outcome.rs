@@ -128,6 +128,9 @@ impl Outcome {
                 self.lead_time_seconds
             ));
         }
+        if self.moves > 0 && !self.trial.as_deref().is_some_and(|trial| trial.starts_with("pass")) {
+            broken.push(format!("the move was made without a trial that passed: {:?}", self.trial));
+        }
         if self.failed_requests_during_moves > 0 {
             broken.push(format!("{} requests failed during a move", self.failed_requests_during_moves));
         }

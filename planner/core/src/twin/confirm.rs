@@ -22,6 +22,8 @@ const MOST_OTHERS: f64 = 4.0;
 const FULLEST: f64 = 0.98;
 /// Effects of a move that are told from chance, as shares: of the formulas, and of the simulation.
 const CLEAR: (f64, f64) = (0.03, 0.15);
+/// Share of the objective below which it does not matter which of two latencies is the higher one.
+const HARMLESS: f64 = 0.5;
 
 /// What a simulation of single requests says of a move, at the moment at which the formulas expect the worst.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,10 +45,14 @@ pub(super) struct Confirmed {
 }
 
 impl Confirmed {
-    /// Both opinions, when one says that latency falls and the other that it rises.
-    pub(super) fn dispute(&self) -> Option<(f64, f64, Confirmation)> {
+    /// Both opinions, when one says that latency falls and the other that it rises, unless both are far below the objective all
+    /// the time: what moves for another reason, such as back because somebody wants it, need not get faster.
+    pub(super) fn dispute(&self, objective_ms: f64) -> Option<(f64, f64, Confirmation)> {
         let (from_ms, to_ms) = self.formulas_ms;
         let Confirmation { source_ms, target_ms, .. } = self.simulated;
+        if [from_ms, to_ms, source_ms, target_ms].iter().all(|ms| *ms <= HARMLESS * objective_ms) {
+            return None;
+        }
         let falls = to_ms < from_ms * (1.0 - CLEAR.0) && target_ms > source_ms * (1.0 + CLEAR.1);
         let rises = to_ms > from_ms * (1.0 + CLEAR.0) && target_ms < source_ms * (1.0 - CLEAR.1);
         (falls || rises).then_some((from_ms, to_ms, self.simulated))
@@ -183,10 +189,12 @@ mod tests {
             ("the simulation says that it falls", (50.0, 100.0), (90.0, 60.0), true),
             ("from a saturated node", (f64::INFINITY, 50.0), (900.0, 60.0), false),
             ("to a saturated node", (50.0, f64::INFINITY), (900.0, 60.0), true),
+            ("far below the objective", (0.7, 0.6), (0.7, 1.0), false),
+            ("no longer far below it", (0.7, 0.6), (0.7, 41.0), true),
         ];
         for (name, formulas_ms, (source_ms, target_ms), want) in cases {
             let simulated = Confirmation { source_ms, target_ms, requests: 1 };
-            assert_eq!(Confirmed { simulated, formulas_ms }.dispute().is_some(), want, "case: {name}");
+            assert_eq!(Confirmed { simulated, formulas_ms }.dispute(80.0).is_some(), want, "case: {name}");
         }
     }
 

@@ -205,7 +205,7 @@ fn predict(
     }
     let confirmed = confirm::confirm((&before, layout), replica, rule.quantile, knots, seed);
     // What moves for another need not get faster.
-    if for_itself && let Some(dispute) = confirmed.and_then(|confirmed| confirmed.dispute()) {
+    if for_itself && let Some(dispute) = confirmed.and_then(|confirmed| confirmed.dispute(rule.above_ms)) {
         let (from_ms, to_ms, simulated) = dispute;
         return Err(SimulationError::Disputed { workload: workload(), from_ms, to_ms, simulated });
     }
