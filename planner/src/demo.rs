@@ -47,8 +47,8 @@ struct Length {
 }
 
 impl Length {
-    const FULL: Self = Self { day: Duration::from_secs(30), learning_days: 2, days: 6 };
-    const QUICK: Self = Self { day: Duration::from_secs(30), learning_days: 2, days: 4 };
+    const FULL: Self = Self { day: Duration::from_secs(30), learning_days: 3, days: 7 };
+    const QUICK: Self = Self { day: Duration::from_secs(30), learning_days: 3, days: 5 };
 }
 
 /// Runs the demo and prints the comparison.

@@ -6,6 +6,7 @@
 //!
 //! It needs root, control groups of version 1, and what `scripts/setup cluster` builds.
 mod closed_loop;
+mod guide;
 mod installed;
 mod killed;
 mod moved;

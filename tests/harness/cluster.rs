@@ -10,7 +10,7 @@ mod planner;
 mod workload;
 
 pub use dump::Dump;
-pub use installed::{Installed, pack};
+pub use installed::{Installed, load_planner, pack};
 pub use load::Load;
 pub use namespace::Namespace;
 pub use planner::InCluster;

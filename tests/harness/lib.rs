@@ -13,6 +13,7 @@ pub mod backend;
 pub mod cluster;
 pub mod demo;
 pub mod every_second;
+pub mod guide;
 pub mod hand_over;
 pub mod hosts;
 pub mod load;

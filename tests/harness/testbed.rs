@@ -1,5 +1,8 @@
 //! A testbed of `scripts/testbed`, whatever runs in it: a folder that is started, entered and ended by the script.
-use crate::place::root;
+use crate::{
+    guide,
+    place::{foremesh_binary, root},
+};
 use serde_json::Value;
 use std::{
     collections::BTreeSet,
@@ -117,6 +120,22 @@ impl Testbed {
     pub async fn call_with(&self, method: &str, url: &str) -> Result<Value, String> {
         let text = self.exec(&["workload", "call", "--method", method, url]).await?;
         serde_json::from_str(&text).map_err(|error| format!("`workload call` gave no JSON ({error}): {text}"))
+    }
+
+    /// Runs the commands of a guide in a folder, with `FOREMESH` and the planner's binary as it has them; gives what they said.
+    ///
+    /// # Panics
+    /// When its script cannot be written.
+    pub async fn follow(&self, folder: &Path, commands: &str, within: Duration) -> Result<String, String> {
+        let file = folder.join("guide.sh");
+        let binary = foremesh_binary();
+        let programs = binary.parent().unwrap_or(Path::new("")).display();
+        let begin =
+            format!("cd {}\nexport FOREMESH={} PATH={programs}:$PATH\n", folder.display(), root().display());
+        std::fs::write(&file, guide::script(&format!("{begin}{commands}"))).expect("a file can be written");
+        let mut command = self.script(&["exec", "bash"]);
+        command.arg(&file);
+        said("the guide", within, run(command, None)).await
     }
 
     pub(crate) fn script(&self, argv: &[&str]) -> Command {

@@ -7,6 +7,7 @@
 //! It needs root, control groups of version 1, and what `scripts/setup swarm` installs.
 mod closed_loop;
 mod dead;
+mod guide;
 mod left;
 mod nodes;
 mod stack;

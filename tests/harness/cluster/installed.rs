@@ -34,12 +34,7 @@ impl Installed {
         std::fs::write(directory.path().join("settings.yaml"), settings).expect("a file can be written");
         std::fs::create_dir(directory.path().join("policies")).expect("a folder can be made");
         std::fs::write(directory.path().join("policies/policy.yaml"), policy).expect("a file can be written");
-        let archive = pack(directory.path(), None).await;
-        // As `scripts/testbed load` does for all nodes: a debug build is large, and the planner's volume is on this one.
-        let socket = format!("/run/{node}/containerd.sock");
-        let import = ["ctr", "-a", &socket, "-n", "k8s.io", "images", "import", &archive];
-        cluster.exec_with(&import, None, PACKED_WITHIN).await.unwrap_or_else(|error| panic!("{error}"));
-        std::fs::remove_file(&archive).expect("the archive can be removed");
+        load_planner(cluster, directory.path(), node).await;
         Self { cluster, directory, beside: Vec::new() }
     }
 
@@ -124,6 +119,19 @@ impl Drop for Installed {
             eprintln!("== planner\n{}", said.unwrap_or_else(|error| error.to_string()));
         }
     }
+}
+
+/// Packs the planner's image in a folder, under its usual name, and gives it to a node.
+///
+/// # Panics
+/// When the image cannot be made or loaded.
+pub async fn load_planner(cluster: &Cluster, folder: &Path, node: &str) {
+    let archive = pack(folder, None).await;
+    // As `scripts/testbed load` does for all nodes: a debug build is large, and the planner runs on this one.
+    let socket = format!("/run/{node}/containerd.sock");
+    let import = ["ctr", "-a", &socket, "-n", "k8s.io", "images", "import", &archive];
+    cluster.exec_with(&import, None, PACKED_WITHIN).await.unwrap_or_else(|error| panic!("{error}"));
+    std::fs::remove_file(&archive).expect("the archive can be removed");
 }
 
 /// Packs the planner that `cargo build` made as an image, under its usual name or another; gives the archive.
