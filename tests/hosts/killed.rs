@@ -13,32 +13,43 @@ const LATE: Duration = Duration::from_millis(400);
 /// Far above the objective of 200 ms, and no failure.
 const FAULT_MS: u64 = 600;
 
-/// Kills the planner in a state of a move that goes well.
-async fn on_the_way_on(state: &str) {
+/// While nothing is done yet: the gap in what was observed may make the plan doubtful, and then nothing is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn before_anything_is_done() {
     let mut mesh = Mesh::start().await;
-    let id = kill_in(&mut mesh, state).await;
+    let id = kill_in(&mut mesh, "Pending").await;
     let ended = mesh.planner.ends_of(&id, WITHIN).await;
-    let end = ended["state"].as_str().unwrap_or_default().to_owned();
-    // The gap in what was observed may make the plan doubtful; then nothing was done yet, and nothing is.
-    let may_give_up = state == "Pending";
-    assert!(end == "Succeeded" || (may_give_up && end == "Aborted"), "{ended:#}");
-    conclude(mesh, &[state], &id, if end == "Succeeded" { TARGET } else { HOME }).await;
+    assert!(ended["state"] == "Succeeded" || ended["state"] == "Aborted", "{ended:#}");
+    let place = if ended["state"] == "Succeeded" { TARGET } else { HOME };
+    conclude(mesh, &["Pending"], &id, place).await;
 }
 
-/// Kills the planner in a state of a move that the gate turns back, because the new replica is slow.
-async fn on_the_way_back(state: &str) {
+/// One move that goes well, and the planner is killed in each of its states.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_every_state_of_the_way_on() {
+    const STATES: [&str; 8] = [
+        "Trial",
+        "Reserving",
+        "Surging",
+        "Ramping(0)",
+        "Ramping(1)",
+        "Draining",
+        "Settling",
+        "Settling(retiring)",
+    ];
     let mut mesh = Mesh::start().await;
-    mesh.planner.reaches("Ramping(0)", WITHIN).await;
-    mesh.agent(TARGET).fault(SERVICE, FAULT_MS, 0.0).await.expect("the replica can be made slow");
-    let id = kill_in(&mut mesh, state).await;
-    let ended = mesh.planner.ends(WITHIN).await;
-    assert_eq!(ended["state"], "RolledBack", "{ended:#}");
-    conclude(mesh, &[state], &id, HOME).await;
+    let mut id = String::new();
+    for state in STATES {
+        id = kill_in(&mut mesh, state).await;
+    }
+    let ended = mesh.planner.ends_of(&id, WITHIN).await;
+    assert_eq!(ended["state"], "Succeeded", "{ended:#}");
+    conclude(mesh, &STATES, &id, TARGET).await;
 }
 
 /// One move, and the planner is killed three times on the way, each time when the state's action is done.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn again_and_again() {
+async fn when_the_action_of_a_state_is_done() {
     const STATES: [&str; 3] = ["Surging", "Draining", "Settling(retiring)"];
     let mut mesh = Mesh::start().await;
     let mut id = String::new();
@@ -50,6 +61,26 @@ async fn again_and_again() {
     let ended = mesh.planner.ends(WITHIN).await;
     assert_eq!(ended["state"], "Succeeded", "{ended:#}");
     conclude(mesh, &STATES, &id, TARGET).await;
+}
+
+/// The gate turns a move back, because the new replica is slow, and the planner is killed in each state of the way back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_every_state_of_the_way_back() {
+    const STATES: [&str; 3] = [
+        "RollingBack(shift, from Ramping)",
+        "RollingBack(drain, from Ramping)",
+        "RollingBack(stop, from Ramping)",
+    ];
+    let mut mesh = Mesh::start().await;
+    mesh.planner.reaches("Ramping(0)", WITHIN).await;
+    mesh.agent(TARGET).fault(SERVICE, FAULT_MS, 0.0).await.expect("the replica can be made slow");
+    let mut id = String::new();
+    for state in STATES {
+        id = kill_in(&mut mesh, state).await;
+    }
+    let ended = mesh.planner.ends(WITHIN).await;
+    assert_eq!(ended["state"], "RolledBack", "{ended:#}");
+    conclude(mesh, &STATES, &id, HOME).await;
 }
 
 /// Kills the planner in a state and starts it again; gives the relocation.
@@ -118,30 +149,4 @@ async fn assert_on_record(mesh: &Mesh, audit: &[Value], relocation: &Value) {
     let kinds: Vec<String> = of_plan.iter().map(|entry| text(entry, "kind")).collect();
     assert_eq!(&kinds[..2], ["decision", "plan"], "a plan is on record before anything is done");
     assert!(text(&page, "explanation").contains(TARGET), "{page:#}");
-}
-
-macro_rules! killed_in {
-    ($($name:ident: $kind:ident $state:literal;)*) => {
-        $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                $kind($state).await;
-            }
-        )*
-    };
-}
-
-killed_in! {
-    pending: on_the_way_on "Pending";
-    trial: on_the_way_on "Trial";
-    reserving: on_the_way_on "Reserving";
-    surging: on_the_way_on "Surging";
-    ramping_first_step: on_the_way_on "Ramping(0)";
-    ramping_second_step: on_the_way_on "Ramping(1)";
-    draining: on_the_way_on "Draining";
-    settling: on_the_way_on "Settling";
-    settling_retiring: on_the_way_on "Settling(retiring)";
-    rolling_back_shift: on_the_way_back "RollingBack(shift, from Ramping)";
-    rolling_back_drain: on_the_way_back "RollingBack(drain, from Ramping)";
-    rolling_back_stop: on_the_way_back "RollingBack(stop, from Ramping)";
 }
