@@ -151,7 +151,8 @@ impl Look<'_> {
     }
 
     /// What the source did before the ramp, as far back as it takes: nothing is added to it any more, so with too little of
-    /// it no patience would ever bring a verdict.
+    /// it no patience would ever bring a verdict. Where there is too little, as when nobody told which replica answered before
+    /// the planner's endpoints were in force, what it still did in the ramp counts too.
     async fn past_of_source(&self) -> Option<GateSample> {
         let relocation = &self.record.relocation;
         let until = self.record.shifted_at().unwrap_or(self.record.entered_at);
@@ -159,8 +160,11 @@ impl Look<'_> {
         let mut length = self.settings.settle.max(self.settings.hold_per_step).max(1);
         loop {
             let seen = self.sample(&relocation.from, until.plus_ms(-length), until).await?;
-            if seen.requests >= needed || length >= LONGEST_PAST_MS {
+            if seen.requests >= needed {
                 return Some(seen);
+            }
+            if length >= LONGEST_PAST_MS {
+                return self.sample(&relocation.from, until.plus_ms(-length), self.settled_now()).await;
             }
             length = length.saturating_mul(2).min(LONGEST_PAST_MS);
         }

@@ -204,18 +204,28 @@ async fn fault_sweep(failing_gate: bool, at_least: usize, states: &[&str]) {
 /// Nothing is added to the past of a source that has no traffic any more: what is too little stays too little.
 #[tokio::test(start_paused = true)]
 async fn the_past_of_a_source_with_little_traffic_is_looked_at_as_far_back_as_it_takes() {
-    for (rps, ends, longest_s) in
-        [(50, State::Succeeded, 10), (1, State::Succeeded, 320), (0, State::RolledBack, 3600)]
-    {
+    for (rps, in_ramp, ends, longest_s) in [
+        (50, 0, State::Succeeded, 10),
+        (1, 0, State::Succeeded, 320),
+        (0, 0, State::RolledBack, 3600),
+        (0, 200, State::Succeeded, 3600),
+    ] {
         let mut bench = Bench::new(RolloutSettings { min_samples: 200, ..settings() }).await;
         bench.fake.world().source_rps = Some(rps);
+        bench.fake.world().source_in_ramp = in_ramp;
         bench.rollouts.start(&tested(1, &["cart"])).await.unwrap();
         let record = bench.run_to_end().await.remove(0);
-        assert_eq!(record.state, ends, "{rps} requests a second: {:#?}", record.history);
+        assert_eq!(
+            record.state, ends,
+            "{rps} requests a second, {in_ramp} in the ramp: {:#?}",
+            record.history
+        );
         let samples = bench.fake.world().samples.clone();
-        let past = samples.iter().filter(|of| of.state == "Settling" && of.node == NodeId::from("h1"));
-        let longest = past.map(|of| of.to.ms_since(of.from)).max();
-        assert_eq!(longest, Some(longest_s * 1000), "{rps} requests a second");
+        let past: Vec<_> =
+            samples.iter().filter(|of| of.state == "Settling" && of.node == NodeId::from("h1")).collect();
+        let before_the_ramp = past.iter().filter(|of| of.to == past[0].to);
+        let longest = before_the_ramp.map(|of| of.to.ms_since(of.from)).max();
+        assert_eq!(longest, Some(longest_s * 1000), "{rps} requests a second, {in_ramp} in the ramp");
     }
 }
 

@@ -69,6 +69,8 @@ pub(super) struct World {
     pub(super) target_sample: Option<(u64, u64)>,
     /// Requests of the source in each second before the ramp; without it there are always enough.
     pub(super) source_rps: Option<i64>,
+    /// Requests of the source in the ramp, while [`Self::source_rps`] counts.
+    pub(super) source_in_ramp: i64,
     pub(super) reports: Vec<(String, usize, State)>,
     /// Windows that the gate asked for.
     pub(super) samples: Vec<Sampled>,
@@ -107,6 +109,7 @@ impl Fake {
             validity: Some(Validity::Holds),
             target_sample: Some((1000, 0)),
             source_rps: None,
+            source_in_ramp: 0,
             reports: Vec::new(),
             samples: Vec::new(),
             violations: Vec::new(),
@@ -303,6 +306,16 @@ impl GateSource for Fake {
             let (requests, server_errors) = if of_target { world.target_sample? } else { (1000, 0) };
             let settling = !of_target && world.state == "Settling";
             let few = world.source_rps.filter(|_| settling).map(|rps| rps * to.ms_since(from) / 1000);
+            // The past ends where the ramp began; a look that goes further sees the ramp too.
+            let began = world
+                .samples
+                .iter()
+                .filter(|of| of.state == "Settling" && of.node == *node)
+                .map(|of| of.to)
+                .min();
+            let few = few.map(|few| {
+                few + if began.is_some_and(|began| to > began) { world.source_in_ramp } else { 0 }
+            });
             let requests = few.map_or(requests, |few| u64::try_from(few).unwrap_or_default());
             // A replica without traffic has no requests, whatever it did before.
             let draining = world.state == "Draining" || world.state.starts_with("RollingBack(drain");
