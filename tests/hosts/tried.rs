@@ -11,12 +11,20 @@ const WITHIN: Duration = Duration::from_secs(90);
 const FAULT_MS: u64 = 900;
 const COPY: &str = "shop-trial";
 
-async fn copies(mesh: &Mesh) {
+/// Whether there came to be copies on both hosts; not when the plan was called off before, as on a machine that is so busy
+/// with other work that what was forecast does not hold.
+async fn copies(mesh: &Mesh) -> bool {
     until("copies on both hosts", WITHIN, async || {
         let there = mesh.answering_as(COPY).await;
-        if there == [HOME, TARGET] { Ok(()) } else { Err(format!("on {there:?}")) }
+        if there == [HOME, TARGET] {
+            return Ok(true);
+        }
+        let all = mesh.planner.json("/api/v1/relocations").await?;
+        let called_off =
+            all["relocations"].as_array().is_some_and(|all| all.iter().any(|of| of["state"] == "Aborted"));
+        if called_off { Ok(false) } else { Err(format!("on {there:?}")) }
     })
-    .await;
+    .await
 }
 
 /// What must hold at the end: no request of production failed, one replica and no copy, and nothing owed.
@@ -68,8 +76,15 @@ async fn a_slow_target_fails_and_production_is_not_touched() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_planner_that_is_killed_in_a_trial_tries_anew_and_leaves_nothing() {
-    let mut mesh = Mesh::start_tried().await;
-    copies(&mesh).await;
+    let mut tries = 0;
+    let mut mesh = loop {
+        let mesh = Mesh::start_tried().await;
+        if copies(&mesh).await {
+            break mesh;
+        }
+        tries += 1;
+        assert!(tries < 3, "the plan was called off each time");
+    };
     let id = mesh.planner.reaches("Trial", WITHIN).await["id"].as_str().unwrap_or_default().to_owned();
     mesh.planner.kill().await;
     mesh.run_for(Duration::from_millis(800)).await;
