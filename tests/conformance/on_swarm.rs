@@ -54,23 +54,6 @@ async fn open_only(swarm: &Swarm, nodes: &[&str]) {
     }
 }
 
-/// Nothing of an earlier scenario.
-async fn clear(swarm: &Swarm) {
-    for stack in ["shop", "front"] {
-        docker(swarm, &["stack", "rm", stack]).await;
-    }
-    until("all services to be gone", SOON, async || {
-        let mut left = swarm.docker(&["service", "ls", "--quiet"]).await?;
-        for name in NODES {
-            left += &swarm.on(name, &["docker", "ps", "--quiet"]).await?;
-        }
-        let networks = swarm.docker(&["network", "ls", "--quiet", "--filter", "name=foremesh"]).await?;
-        let left = left + &networks;
-        if left.is_empty() { Ok(()) } else { Err(left) }
-    })
-    .await;
-}
-
 /// The edge of `envoy-config/swarm` in front of the service, with the planner where it is here.
 async fn deploy_edge(swarm: &Swarm, directory: &Path) {
     let files = root().join("envoy-config/swarm");
@@ -145,7 +128,8 @@ impl World for InSwarm {
 
     async fn begin(homes: &[Place]) -> Self {
         let swarm = Swarm::shared().await;
-        clear(swarm).await;
+        // Nothing of an earlier scenario.
+        swarm.remove_stacks(&["shop", "front"]).await;
         let directory = TempDir::new().expect("a directory can be made");
         open_only(swarm, &NODES).await;
         deploy_edge(swarm, directory.path()).await;

@@ -10,7 +10,8 @@ mod planner;
 mod workload;
 
 pub use dump::Dump;
-pub use installed::{Installed, load_planner, pack};
+pub use installed::{Installed, load_planner};
+pub(crate) use installed::{PACKED_WITHIN, pack};
 pub use load::Load;
 pub use namespace::Namespace;
 pub use planner::InCluster;

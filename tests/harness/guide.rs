@@ -1,4 +1,6 @@
 //! Guides of the documentation, run from their own text.
+use crate::place::root;
+use std::path::{Path, PathBuf};
 
 /// What stands in the blocks of `sh` below the heading `Ten minutes` of a document, one after the other.
 ///
@@ -13,7 +15,20 @@ pub fn commands(document: &str) -> String {
     blocks.concat()
 }
 
-/// A script of a guide's commands that ends with the first one that fails, and takes along what it has started.
-pub fn script(commands: &str) -> String {
-    format!("set -eu\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{commands}")
+/// Writes a script of a guide's commands into the folder that they are run in, with `FOREMESH` and programs as the guide has
+/// them. It ends with the first command that fails, and takes along what it has started.
+///
+/// # Panics
+/// When it cannot be written.
+pub fn script(folder: &Path, programs: &[&Path], commands: &str) -> PathBuf {
+    let file = folder.join("guide.sh");
+    let programs: Vec<String> = programs.iter().map(|folder| folder.display().to_string()).collect();
+    let text = format!(
+        "set -eu\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\ncd {}\nexport FOREMESH={} PATH={}:$PATH\n{commands}",
+        folder.display(),
+        root().display(),
+        programs.join(":")
+    );
+    std::fs::write(&file, text).expect("a file can be written");
+    file
 }

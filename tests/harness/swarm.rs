@@ -1,7 +1,11 @@
 //! A real Docker Swarm, from `scripts/testbed swarm`.
 //!
 //! [`Swarm`] is one testbed in a folder of its own; it goes down with the process that started it, however that ends.
-use crate::testbed::{COMMAND_WITHIN, Node, Testbed, run, said};
+use crate::{
+    cluster::{PACKED_WITHIN, pack},
+    testbed::{COMMAND_WITHIN, Node, Testbed, run, said},
+    until,
+};
 use serde_json::Value;
 use std::{ops::Deref, path::Path, process::Stdio, time::Duration};
 use tokio::{process::Child, sync::OnceCell};
@@ -9,6 +13,9 @@ use tokio::{process::Child, sync::OnceCell};
 /// Nodes of the shared testbed, with their zones and quotas in millicores.
 pub const NODES: [Node; 3] =
     [("node-1", "zone-a", None), ("node-2", "zone-b", Some(500)), ("node-3", "zone-a", Some(800))];
+
+/// The last answers of what ends, and its network.
+const GONE_WITHIN: Duration = Duration::from_secs(90);
 
 static SHARED: OnceCell<Swarm> = OnceCell::const_new();
 
@@ -47,6 +54,16 @@ impl Swarm {
         serde_json::from_str(&text).map_err(|error| format!("docker gave no JSON ({error}): {text}"))
     }
 
+    /// Packs the planner that `cargo build` made as an image of this name, in a folder, and gives it to the manager.
+    ///
+    /// # Panics
+    /// When the image cannot be made or loaded.
+    pub async fn load_planner(&self, folder: &Path, name: &str) {
+        let archive = pack(folder, Some(name)).await;
+        let load = ["on", "node-1", "docker", "load", "--input", &archive];
+        self.within(&load, PACKED_WITHIN).await.unwrap_or_else(|error| panic!("{error}"));
+    }
+
     /// Runs a command on a node.
     pub async fn on(&self, node: &str, argv: &[&str]) -> Result<String, String> {
         self.command(&[&["on", node], argv].concat()).await
@@ -75,6 +92,27 @@ impl Swarm {
         let mut command = self.script(&[&deploy[..], &[stack]].concat());
         command.envs(environment.iter().copied());
         said("docker stack deploy", COMMAND_WITHIN, run(command, None)).await
+    }
+
+    /// Removes stacks, and waits until nothing that runs or connects is left of them: what is deployed under the same names
+    /// before that is refused.
+    ///
+    /// # Panics
+    /// When they are not gone in time.
+    pub async fn remove_stacks(&self, stacks: &[&str]) {
+        until("all services to be gone", GONE_WITHIN, async || {
+            // Of a stack that is just going, one part or another may be refused.
+            for stack in stacks {
+                self.docker(&["stack", "rm", stack]).await?;
+            }
+            let mut left = self.docker(&["service", "ls", "--quiet"]).await?;
+            for (name, _, _) in NODES {
+                left += &self.on(name, &["docker", "ps", "--quiet"]).await?;
+            }
+            left += &self.docker(&["network", "ls", "--quiet", "--filter", "name=foremesh"]).await?;
+            if left.is_empty() { Ok(()) } else { Err(left) }
+        })
+        .await;
     }
 
     /// Tasks that a service has now: the newest of each slot, with node and state.

@@ -127,12 +127,9 @@ impl Testbed {
     /// # Panics
     /// When its script cannot be written.
     pub async fn follow(&self, folder: &Path, commands: &str, within: Duration) -> Result<String, String> {
-        let file = folder.join("guide.sh");
-        let binary = foremesh_binary();
-        let programs = binary.parent().unwrap_or(Path::new("")).display();
-        let begin =
-            format!("cd {}\nexport FOREMESH={} PATH={programs}:$PATH\n", folder.display(), root().display());
-        std::fs::write(&file, guide::script(&format!("{begin}{commands}"))).expect("a file can be written");
+        let programs = foremesh_binary();
+        let programs: Vec<&Path> = programs.parent().into_iter().collect();
+        let file = guide::script(folder, &programs, commands);
         let mut command = self.script(&["exec", "bash"]);
         command.arg(&file);
         said("the guide", within, run(command, None)).await

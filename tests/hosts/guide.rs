@@ -1,12 +1,7 @@
 //! The guide of `docs/hosts.md`, run from its own text, up to the first recommended move.
 use foremesh_demo::{Child, ChildSpec, free_ports};
-use foremesh_tests::{
-    guide,
-    hosts::Turn,
-    place::{foremesh_binary, root},
-    until,
-};
-use std::time::Duration;
+use foremesh_tests::{guide, hosts::Turn, place::foremesh_binary, until};
+use std::{path::Path, time::Duration};
 
 const DOCUMENT: &str = include_str!("../../docs/hosts.md");
 /// The guide says ten minutes, of which most are the build.
@@ -27,17 +22,10 @@ async fn the_guide_ends_with_a_recommended_move() {
         .map(|(port, _)| format!("127.0.0.1:{port}"))
         .expect("the guide waits for the planner");
     let text = text.replace("stateDirectory: state\n", &format!("stateDirectory: state\nlisten: {server}\n"));
+    let text = format!("export FOREMESH_SERVER=http://{server}\n{text}");
     let binary = foremesh_binary();
-    let programs = [binary.parent(), turn.envoy().parent()].into_iter().flatten();
-    let programs: Vec<String> = programs.map(|folder| folder.display().to_string()).collect();
-    let script = format!(
-        "cd {}\nexport FOREMESH={} FOREMESH_SERVER=http://{server} PATH={}:$PATH\n{text}",
-        turn.directory().display(),
-        root().display(),
-        programs.join(":"),
-    );
-    let (file, log) = (turn.directory().join("guide.sh"), turn.directory().join("guide.log"));
-    std::fs::write(&file, guide::script(&script)).expect("the script can be written");
+    let programs: Vec<&Path> = [binary.parent(), turn.envoy().parent()].into_iter().flatten().collect();
+    let (file, log) = (guide::script(turn.directory(), &programs, &text), turn.directory().join("guide.log"));
     let mut child = Child::start(ChildSpec {
         name: "guide".to_owned(),
         program: "/bin/bash".into(),

@@ -1,6 +1,6 @@
 //! The files of `envoy-config/swarm`, deployed as they are: requests are served by the planner's endpoints, and without the planner
 //! and through other addresses by Swarm's DNS.
-use foremesh_tests::{Swarm, cluster::pack, place::root, until};
+use foremesh_tests::{Swarm, place::root, until};
 use std::{path::Path, time::Duration};
 use tokio::time::sleep;
 
@@ -8,17 +8,12 @@ const SOON: Duration = Duration::from_secs(60);
 /// Where the edge and the planner publish their ports.
 const EDGE: &str = "http://172.30.0.11:80/";
 const PLANNER: &str = "http://172.30.0.11:8700/api/v1/services";
-/// Packing a debug build, and giving it to a node.
-const PACKED_WITHIN: Duration = Duration::from_secs(180);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_are_served_with_the_planner_and_without_it() {
     let swarm = Swarm::shared().await;
     let folder = tempfile::TempDir::new().expect("a folder can be made");
-    let archive = pack(folder.path(), Some("localhost/foremesh:test")).await;
-    let load = ["docker", "load", "--input", &archive];
-    let loaded = swarm.within(&[&["on", "node-1"], &load[..]].concat(), PACKED_WITHIN).await;
-    loaded.unwrap_or_else(|error| panic!("{error}"));
+    swarm.load_planner(folder.path(), "localhost/foremesh:test").await;
 
     let files = root().join("envoy-config/swarm");
     let filter = root().join("build/foremesh_filter.wasm").display().to_string();
@@ -66,9 +61,7 @@ async fn requests_are_served_with_the_planner_and_without_it() {
     swarm.docker(&["service", "scale", "--detach", "foremesh_planner=1"]).await.expect("it can be scaled");
     until("the planner's endpoint in the edge", SOON, async || planned(swarm).await).await;
     until("an answer through the edge", SOON, async || answer(swarm, EDGE).await).await;
-    for stack in ["shop", "foremesh"] {
-        swarm.docker(&["stack", "rm", stack]).await.unwrap_or_else(|error| panic!("{error}"));
-    }
+    swarm.remove_stacks(&["shop", "foremesh"]).await;
 }
 
 /// The example service, as the demo application: its image, its command and its health check are other ones.

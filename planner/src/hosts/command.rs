@@ -25,6 +25,8 @@ const KEPT_LIST: usize = 1024 * 1024;
 const PASSED: [&str; 7] = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR"];
 /// Most of standard error that goes into an error text.
 const SHOWN_STDERR: usize = 400;
+/// Most of standard output that does.
+const SHOWN_STDOUT: usize = 200;
 /// How long output is waited for after the command itself has ended: a process that it left behind may hold the pipe open
 /// for ever.
 const OUTPUT_GRACE: Duration = Duration::from_millis(200);
@@ -125,6 +127,16 @@ impl Ended {
         let tail: String = text.chars().skip(skipped).collect();
         let stderr = if tail.is_empty() { "nothing on standard error".to_owned() } else { tail };
         PlatformError::Command { object: self.object, command: self.command, status, stderr }
+    }
+
+    /// The failure that its output is, where something else was expected of it.
+    pub(super) fn into_senseless(self, expected: &'static str) -> PlatformError {
+        PlatformError::Output {
+            object: self.object,
+            command: self.command,
+            output: String::from_utf8_lossy(&self.stdout).trim().chars().take(SHOWN_STDOUT).collect(),
+            expected,
+        }
     }
 }
 

@@ -44,7 +44,6 @@ impl Shared {
                 Ok(()) => {
                     tracing::info!(%workload, %host, copy = owed.copy, "what had to be stopped there is stopped");
                 }
-
                 Err(error) => {
                     let why = chain(&error);
                     tracing::warn!(%workload, %host, copy = owed.copy, why, "what has to be stopped there is not yet");

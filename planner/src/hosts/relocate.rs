@@ -1,7 +1,7 @@
 //! Starts and stops replicas with the hosts' own commands.
 use super::{
     HostsPlatform, Shared,
-    command::{Copied, Subject},
+    command::{Copied, Ended, Subject},
     config::{Host, HostedWorkload, Kind},
     placements::Owed,
     replica_id,
@@ -69,9 +69,7 @@ impl Shared {
         node: &NodeId,
         copy: Option<Copied>,
     ) -> Result<Answered, PlatformError> {
-        let (host, _, subject) = self.subject(workload, node)?;
-        let argv = host.commands.argv(Kind::Ready, copy.is_some()).unwrap_or_default();
-        let ended = self.commands.run(Kind::Ready, Subject { copy, ..subject }, argv).await?;
+        let ended = self.run(Kind::Ready, workload, node, copy).await?;
         match ended.status.code() {
             Some(0) => Ok(Answered::Yes),
             Some(code) if !COULD_NOT_ASK.contains(&code) => Ok(Answered::No(chain(&ended.into_error()))),
@@ -81,17 +79,12 @@ impl Shared {
 
     /// How the replica is, by the host's `status`.
     pub(super) async fn status(&self, workload: &WorkloadId, node: &NodeId) -> Result<Status, PlatformError> {
-        let (host, _, subject) = self.subject(workload, node)?;
-        let argv = host.commands.argv(Kind::Status, false).unwrap_or_default();
-        let ended = self.commands.run(Kind::Status, subject, argv).await?;
+        let ended = self.run(Kind::Status, workload, node, None).await?;
         match Status::read(&ended) {
             Some(status) => Ok(status),
-            None if ended.status.success() => Err(PlatformError::Output {
-                object: ended.object,
-                command: ended.command,
-                output: String::from_utf8_lossy(&ended.stdout).trim().chars().take(200).collect(),
-                expected: "JSON such as {\"state\": \"running\"}, what `systemctl show` or `is-active` writes, or nothing",
-            }),
+            None if ended.status.success() => Err(ended.into_senseless(
+                "JSON such as {\"state\": \"running\"}, what `systemctl show` or `is-active` writes, or nothing",
+            )),
             None => Err(ended.into_error()),
         }
     }
@@ -112,13 +105,28 @@ impl Shared {
         !matches!(timeout(ACCEPTED_WITHIN, connecting).await, Ok(Ok(_)))
     }
 
+    /// Runs a command about a workload, or about a copy of it.
+    async fn run(
+        &self,
+        kind: Kind,
+        workload: &WorkloadId,
+        node: &NodeId,
+        copy: Option<Copied>,
+    ) -> Result<Ended, PlatformError> {
+        let (host, _, subject) = self.subject(workload, node)?;
+        let argv = host.commands.argv(kind, copy.is_some()).unwrap_or_default();
+        self.commands.run(kind, Subject { copy, ..subject }, argv).await
+    }
+
+    /// The same for a command that has to succeed.
     pub(super) async fn must(
         &self,
         kind: Kind,
-        subject: Subject<'_>,
-        argv: &[String],
+        workload: &WorkloadId,
+        node: &NodeId,
+        copy: Option<Copied>,
     ) -> Result<(), PlatformError> {
-        let ended = self.commands.run(kind, subject, argv).await?;
+        let ended = self.run(kind, workload, node, copy).await?;
         if ended.status.success() { Ok(()) } else { Err(ended.into_error()) }
     }
 
@@ -129,20 +137,18 @@ impl Shared {
         node: &NodeId,
         copy: Option<Copied>,
     ) -> Result<Stopped, PlatformError> {
-        let (host, _, subject) = self.subject(workload, node)?;
-        let argv = host.commands.argv(Kind::Stop, copy.is_some()).unwrap_or_default();
-        let (error, is_unconnected) =
-            match self.commands.run(Kind::Stop, Subject { copy, ..subject }, argv).await {
-                Ok(ended) if ended.status.success() => return self.gone(workload, node, copy).await,
-                Ok(ended) => {
-                    let code = ended.status.code();
-                    (ended.into_error(), code == Some(NOT_CONNECTED))
-                }
-                Err(error) => {
-                    let is_late = matches!(error, PlatformError::Deadline { .. });
-                    (error, is_late)
-                }
-            };
+        let (host, _, _) = self.subject(workload, node)?;
+        let (error, is_unconnected) = match self.run(Kind::Stop, workload, node, copy).await {
+            Ok(ended) if ended.status.success() => return self.gone(workload, node, copy).await,
+            Ok(ended) => {
+                let code = ended.status.code();
+                (ended.into_error(), code == Some(NOT_CONNECTED))
+            }
+            Err(error) => {
+                let is_late = matches!(error, PlatformError::Deadline { .. });
+                (error, is_late)
+            }
+        };
         let is_unasked =
             if host.commands.asks_host() { self.used(node, host).await.is_err() } else { is_unconnected };
         if is_unasked { Ok(Stopped::Unasked(error)) } else { Err(error) }
@@ -187,9 +193,9 @@ impl Shared {
 #[async_trait]
 impl Relocator for HostsPlatform {
     async fn prepare(&self, workload: &WorkloadId, node: &NodeId) -> Result<(), PlatformError> {
-        let (host, _, subject) = self.shared.subject(workload, node)?;
+        let (host, _, _) = self.shared.subject(workload, node)?;
         match host.commands.argv(Kind::Prepare, false) {
-            Some(argv) => self.shared.must(Kind::Prepare, subject, argv).await,
+            Some(_) => self.shared.must(Kind::Prepare, workload, node, None).await,
             None => Ok(()),
         }
     }
@@ -200,7 +206,8 @@ impl Relocator for HostsPlatform {
         node: &NodeId,
         _: Option<&ReplicaId>,
     ) -> Result<ReplicaId, PlatformError> {
-        let (host, _, subject) = self.shared.subject(workload, node)?;
+        // What is refused is not recorded.
+        self.shared.subject(workload, node)?;
         {
             // Who is stopping it there ends first.
             let _alone = self.shared.paying.lock().await;
@@ -209,7 +216,7 @@ impl Relocator for HostsPlatform {
         // An answering replica is not started again, so that `start` need not be idempotent where it matters most:
         // when the planner died right after it.
         if !matches!(self.shared.answered(workload, node, None).await, Ok(Answered::Yes)) {
-            self.shared.must(Kind::Start, subject, &host.commands.start).await?;
+            self.shared.must(Kind::Start, workload, node, None).await?;
         }
         Ok(replica_id(workload, node))
     }

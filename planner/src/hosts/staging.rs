@@ -5,7 +5,7 @@
 //! whoever starts next stops it.
 use super::{
     HostsPlatform,
-    command::{Copied, Subject},
+    command::Copied,
     config::{Kind, Staging},
     placements::Owed,
     relocate::Answered,
@@ -92,9 +92,7 @@ impl HostTrials {
 
     async fn start(&self, order: &TrialOrder, node: &NodeId, copy: Copied) -> Result<(), PlatformError> {
         let shared = &self.platform.shared;
-        let (host, _, subject) = shared.subject(&order.workload, node)?;
-        let argv = host.commands.argv(Kind::Start, true).unwrap_or_default();
-        shared.must(Kind::Start, Subject { copy: Some(copy), ..subject }, argv).await?;
+        shared.must(Kind::Start, &order.workload, node, Some(copy)).await?;
         let deadline = Instant::now() + Duration::from_millis(order.start_within_ms.unsigned_abs());
         loop {
             let why = match shared.answered(&order.workload, node, Some(copy)).await? {

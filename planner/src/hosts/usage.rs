@@ -132,7 +132,7 @@ impl Shared {
         let Some(ended) = self.of_host(Kind::Usage, name, host).await? else { return Ok(None) };
         match serde_json::from_slice::<Usage>(&ended.stdout).ok().filter(Usage::is_sensible) {
             Some(usage) => Ok(Some(usage)),
-            None => Err(senseless(ended, expected)),
+            None => Err(ended.into_senseless(expected)),
         }
     }
 
@@ -146,7 +146,7 @@ impl Shared {
         let Some(ended) = self.of_host(Kind::Inventory, name, host).await? else { return Ok(None) };
         match Inventory::read(&String::from_utf8_lossy(&ended.stdout)) {
             Some(inventory) => Ok(Some(inventory)),
-            None => Err(senseless(ended, expected)),
+            None => Err(ended.into_senseless(expected)),
         }
     }
 
@@ -155,15 +155,6 @@ impl Shared {
         let subject = Subject { host_name: name, host, workload: None, copy: None };
         let ended = self.commands.run(kind, subject, argv).await?;
         if ended.status.success() { Ok(Some(ended)) } else { Err(ended.into_error()) }
-    }
-}
-
-fn senseless(ended: Ended, expected: &'static str) -> PlatformError {
-    PlatformError::Output {
-        object: ended.object,
-        command: ended.command,
-        output: String::from_utf8_lossy(&ended.stdout).trim().chars().take(200).collect(),
-        expected,
     }
 }
 

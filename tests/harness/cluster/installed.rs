@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 
 const SOON: Duration = Duration::from_secs(60);
 /// A debug build has to be packed, and given to every node.
-const PACKED_WITHIN: Duration = Duration::from_secs(180);
+pub(crate) const PACKED_WITHIN: Duration = Duration::from_secs(180);
 /// A command of the documentation.
 const DONE_WITHIN: Duration = Duration::from_secs(240);
 
@@ -138,7 +138,7 @@ pub async fn load_planner(cluster: &Cluster, folder: &Path, node: &str) {
 ///
 /// # Panics
 /// When it cannot be packed.
-pub async fn pack(folder: &Path, name: Option<&str>) -> String {
+pub(crate) async fn pack(folder: &Path, name: Option<&str>) -> String {
     let archive = folder.join("image.tar").display().to_string();
     let mut pack = Command::new(root().join("scripts/image"));
     pack.arg("--binary").arg(foremesh_binary()).args(["--out", &archive]).kill_on_drop(true);
