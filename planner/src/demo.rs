@@ -16,7 +16,7 @@ use foremesh_demo::{
     Child, ChildSpec, EndpointSource, FilterSpec, LoadHandle, LoadReport, Scenario, Window, World,
     WorldPlace, envoy::find_binary, start_load, unix_ms,
 };
-use outcome::{Outcome, Side, paragraph};
+use outcome::{Outcome, Side, UNANSWERED_SECONDS, paragraph};
 use screen::Screen;
 use std::{
     path::{Path, PathBuf},
@@ -115,7 +115,7 @@ impl Stage<'_> {
             interval_ms: PUSH_INTERVAL_MS,
             edge_only: false,
         };
-        let (alone, planned) = tokio::try_join!(
+        let (mut alone, mut planned) = tokio::try_join!(
             self.world(&scenario, "without", EndpointSource::Host(scenario.home.clone()), None, day_start),
             self.world(&scenario, "with", EndpointSource::Planner, Some(filter), day_start),
         )?;
@@ -127,7 +127,13 @@ impl Stage<'_> {
         let load =
             |world: &World| start_load(scenario.load(world.layout().edge.listen, day_start, days.clone()));
         let (alone_load, planned_load) = (load(&alone)?, load(&planned)?);
-        let (without, with) = self.watch(&scenario, &planner, screen, alone_load, planned_load).await?;
+        let must_run = || {
+            alone.must_run().context("the world without Foremesh is broken")?;
+            planned.must_run().context("the world with Foremesh is broken")?;
+            watch::must_run(&mut process)
+        };
+        let loads = (alone_load, planned_load);
+        let (without, with) = watch(&scenario, &planner, screen, loads, must_run).await?;
         let sight = planner.look().await;
         process.stop(END_PATIENCE).await.context("the planner did not end in order")?;
         alone.stop().await?;
@@ -173,29 +179,49 @@ impl Stage<'_> {
         })
         .await?)
     }
+}
 
-    /// Follows both loads to their end, second by second.
-    async fn watch(
-        &self,
-        scenario: &Scenario,
-        planner: &Planner,
-        screen: &mut Screen,
-        mut alone: LoadHandle,
-        mut planned: LoadHandle,
-    ) -> anyhow::Result<(Side, Side)> {
-        let (mut without, mut with) = (Side::default(), Side::default());
-        loop {
-            let (a, b) = tokio::join!(alone.windows.recv(), planned.windows.recv());
-            let (Some(a), Some(b)) = (a, b) else { break };
-            without.add(scenario, &a);
-            with.add(scenario, &b);
-            let sight = planner.look().await;
-            screen.show(&a, &b, &sight);
+/// Follows both loads to their end, second by second, while everything runs that must.
+async fn watch(
+    scenario: &Scenario,
+    planner: &Planner,
+    screen: &mut Screen,
+    (mut alone, mut planned): (LoadHandle, LoadHandle),
+    mut must_run: impl FnMut() -> anyhow::Result<()>,
+) -> anyhow::Result<(Side, Side)> {
+    let (mut without, mut with) = (Side::default(), Side::default());
+    loop {
+        let (a, b) = tokio::join!(alone.windows.recv(), planned.windows.recv());
+        let (Some(a), Some(b)) = (a, b) else { break };
+        without.add(scenario, &a);
+        with.add(scenario, &b);
+        must_run()?;
+        if without.is_unanswered() {
+            return Err(unanswered("without", alone).await);
         }
-        without.report = Some(finish(alone).await?);
-        with.report = Some(finish(planned).await?);
-        Ok((without, with))
+        if with.is_unanswered() {
+            return Err(unanswered("with", planned).await);
+        }
+        let sight = planner.look().await;
+        screen.show(&a, &b, &sight);
     }
+    without.report = Some(finish(alone).await?);
+    with.report = Some(finish(planned).await?);
+    Ok((without, with))
+}
+
+/// Why a world is broken although everything in it runs.
+async fn unanswered(name: &str, load: LoadHandle) -> anyhow::Error {
+    load.stop();
+    let report = match finish(load).await {
+        Ok(report) => report,
+        Err(error) => return error,
+    };
+    let why = report.failures.last().map_or("none has ended", |failure| failure.text.as_str());
+    anyhow::anyhow!(
+        "no request was answered in the first {UNANSWERED_SECONDS} s of the world {name} Foremesh: {why}; the logs of its \
+         Envoys and of the planner say more"
+    )
 }
 
 /// The rest of a load, whose windows may have one left when the other load's had none.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener};
+use std::sync::{Mutex, PoisonError};
 
 use rand::RngExt;
 
@@ -13,6 +14,10 @@ const DEFAULT_EPHEMERAL: (u16, u16) = (32_768, 60_999);
 
 /// Fewest ports beside the outgoing ones that make a search worth it.
 const MIN_SPAN: u16 = 1_000;
+
+/// What this process was given before: two worlds that start beside each other must not get the same port, of which one
+/// Envoy would not tell the other, for they share ports where they can.
+static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
 
 /// Why no free ports were found.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +32,7 @@ pub struct PortError {
     highest: u16,
 }
 
-/// Finds different ports on which nobody listens now.
+/// Finds different ports on which nobody listens now, and which this process was not given before.
 ///
 /// They are not reserved: another process may take one before it is used, so the user tries again with other
 /// ports. They lie outside of the range that the kernel gives to outgoing connections, because a service may start minutes
@@ -37,15 +42,18 @@ pub fn free_ports(wanted: usize) -> Result<Vec<u16>, PortError> {
     let tries = 100 * wanted;
     let mut random = rand::rng();
     let mut found = BTreeSet::new();
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
     for _ in 0..tries {
         if found.len() == wanted {
             break;
         }
         let port = random.random_range(lowest..highest);
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+        if !given.contains(&port) && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
             found.insert(port);
         }
     }
+    given.extend(&found);
+    drop(given);
     if found.len() < wanted {
         return Err(PortError { found: found.len(), wanted, tries, lowest, highest });
     }
@@ -79,7 +87,8 @@ mod tests {
 
     #[test]
     fn ports_are_different_and_free() {
-        let ports = free_ports(20).unwrap();
+        // Nothing listens on the first ten when the others are chosen.
+        let ports = [free_ports(10).unwrap(), free_ports(10).unwrap()].concat();
         assert_eq!(ports.iter().collect::<BTreeSet<_>>().len(), 20);
         assert!(ports.iter().all(|port| *port >= LOWEST));
     }

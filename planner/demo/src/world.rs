@@ -4,6 +4,7 @@ mod layout;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use futures::future::{join_all, try_join_all};
@@ -113,6 +114,18 @@ pub enum WorldError {
         host: String,
         /// How long it was waited for.
         deadline: Duration,
+        /// Its log.
+        log: PathBuf,
+        /// What the log says.
+        text: String,
+    },
+    /// A host's process ended by itself.
+    #[error("host `{host}` ended ({status}); its log {log}:\n{text}")]
+    HostEnded {
+        /// Name of the host.
+        host: String,
+        /// How it ended.
+        status: ExitStatus,
         /// Its log.
         log: PathBuf,
         /// What the log says.
@@ -264,6 +277,21 @@ impl World {
     pub fn host_envoy(&mut self, host: &str) -> Result<&mut EnvoyProcess, WorldError> {
         let index = self.layout.index(host)?;
         self.host_envoys.get_mut(index).ok_or_else(|| WorldError::UnknownHost { host: host.to_owned() })
+    }
+
+    /// Whether all processes still run; the error names one that does not, and says what its log does.
+    pub fn must_run(&mut self) -> Result<(), WorldError> {
+        for envoy in self.host_envoys.iter_mut().chain([&mut self.edge]) {
+            envoy.must_run()?;
+        }
+        for (child, place) in self.hosts.iter_mut().zip(&self.layout.hosts) {
+            if let Some(status) = child.ended() {
+                let (host, log) = (place.name.clone(), child.log().to_owned());
+                let text = std::fs::read_to_string(&log).unwrap_or_default();
+                return Err(WorldError::HostEnded { host, status, log, text });
+            }
+        }
+        Ok(())
     }
 
     /// Ids of all processes that run.

@@ -7,17 +7,28 @@ use serde_json::Value;
 
 /// Least factor of violation seconds that the demo promises.
 const PROMISED_FACTOR: u64 = 5;
+/// A world that has answered nothing for so long at its start is broken, and compares with nothing.
+pub(super) const UNANSWERED_SECONDS: u64 = 10;
 
 /// One world as its load saw it.
 #[derive(Debug, Default)]
 pub(super) struct Side {
     days: Vec<DayViolations>,
+    seconds: u64,
+    answered: u64,
     pub(super) report: Option<LoadReport>,
 }
 
 impl Side {
     pub(super) fn add(&mut self, scenario: &Scenario, window: &Window) {
         scenario.count(&mut self.days, window);
+        self.seconds += 1;
+        self.answered += window.ok;
+    }
+
+    /// Whether nothing was answered from the beginning, for longer than a start explains.
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.answered == 0 && self.seconds >= UNANSWERED_SECONDS
     }
 
     fn violations(&self, days: impl Fn(u64) -> bool) -> u64 {

@@ -36,13 +36,9 @@ impl Planner {
             if request(&self.server, Method::GET, "/api/v1/relocations").await.is_ok() {
                 return Ok(());
             }
-            let ended = process.ended();
-            let log = || std::fs::read_to_string(process.log()).unwrap_or_default();
-            if let Some(status) = ended {
-                anyhow::bail!("the planner ended with {status}; its log:\n{}", log());
-            }
+            must_run(process)?;
             if started.elapsed() > within {
-                anyhow::bail!("the planner did not answer within {within:?}; its log:\n{}", log());
+                anyhow::bail!("the planner did not answer within {within:?}; its log:\n{}", log(process));
             }
             tokio::time::sleep(POLL).await;
         }
@@ -62,6 +58,18 @@ impl Planner {
             .unwrap_or_default();
         Sight { service: service.ok(), relocations }
     }
+}
+
+/// Fails when the planner's process has ended by itself.
+pub(super) fn must_run(process: &mut Child) -> anyhow::Result<()> {
+    match process.ended() {
+        None => Ok(()),
+        Some(status) => anyhow::bail!("the planner ended with {status}; its log:\n{}", log(process)),
+    }
+}
+
+fn log(process: &Child) -> String {
+    std::fs::read_to_string(process.log()).unwrap_or_default()
 }
 
 impl Sight {

@@ -40,8 +40,8 @@ pub enum EnvoyError {
         #[source]
         source: ChildError,
     },
-    /// The process ended while it should start.
-    #[error("Envoy `{name}` ended ({status}) before it was ready; the end of its log {log}:\n{tail}")]
+    /// The process ended by itself.
+    #[error("Envoy `{name}` ended ({status}); the end of its log {log}:\n{tail}")]
     Ended {
         /// Name of the Envoy.
         name: String,
@@ -165,12 +165,27 @@ impl EnvoyProcess {
                 tokio::time::sleep(POLL).await;
             }
         };
-        let result = tokio::time::timeout(deadline, poll).await;
-        let (name, log) = (self.child.name().to_owned(), self.log.clone());
-        match result {
+        match tokio::time::timeout(deadline, poll).await {
             Ok(None) => Ok(()),
-            Ok(Some(status)) => Err(EnvoyError::Ended { name, status, log, tail: self.tail() }),
-            Err(_) => Err(EnvoyError::NotReady { name, deadline, log, tail: self.tail() }),
+            Ok(Some(status)) => Err(self.has_ended(status)),
+            Err(_) => {
+                let (name, log) = (self.child.name().to_owned(), self.log.clone());
+                Err(EnvoyError::NotReady { name, deadline, log, tail: self.tail() })
+            }
+        }
+    }
+
+    /// Whether it still runs; the error says how it ended, and the end of its log.
+    pub fn must_run(&mut self) -> Result<(), EnvoyError> {
+        self.child.ended().map_or(Ok(()), |status| Err(self.has_ended(status)))
+    }
+
+    fn has_ended(&self, status: ExitStatus) -> EnvoyError {
+        EnvoyError::Ended {
+            name: self.child.name().to_owned(),
+            status,
+            log: self.log.clone(),
+            tail: self.tail(),
         }
     }
 
