@@ -1,36 +1,32 @@
 //! The composition root: builds every part, connects them, and takes them down in order.
+mod place;
+
+pub use place::PlatformPorts;
+use place::{Opened, Place};
+
 use crate::{
     api::{self, ApiState},
     approvals::{ApprovalLimits, ApprovalParts, Approvals, Turn},
     args::ServeArgs,
     audit::{Audit, AuditRetention, Kind},
     calendar::{CalendarMetrics, Calendars, FetchLimits},
-    causes::chain,
     clock::Clock,
     control::{Control, ControlSettings, LatestInputs, Parts},
-    endpoints::{
-        EndpointFiles,
-        ads::{Ads, AdsSettings},
-    },
+    endpoints::ads::Ads,
     filter_module::{FilterModule, MODULE_PATH},
     forecasts::{ExpertsSettings, NetSettings, NetTraining},
     gates::StoreGates,
-    hosts::{
-        HostsPlatform,
-        config::{Hosts, HostsFileError},
-    },
     ingest::{self, IngestSettings, IngestState, metrics::IngestMetrics},
-    kubernetes::{Candidate, Documents, Kubernetes},
+    kubernetes::{Candidate, Documents},
     lock::{LockError, lock},
     metrics::Metrics,
     observed::{Observed, ObservedSettings},
-    platform::{Inventory, Relocator, StagingMesh, TrafficShifter},
     policies::{self, Policies},
     published::Published,
     regressors::Regressors,
     retention::Retention,
     rollout::{RolloutPorts, Rollouts},
-    settings::{KubernetesSettings, Platform, Settings, Span, SwarmSettings},
+    settings::{Platform, Settings, Span},
     signals::{Signals, status::Statuses},
     store::{Level, Levels, SeriesStore, SqliteStore, StoreSettings, metrics::StoreMetrics},
     swarm::Swarm,
@@ -126,88 +122,6 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where services run, with its files read and nothing opened.
-enum Place<'a> {
-    Hosts(Box<Hosts>),
-    Kubernetes(&'a KubernetesSettings),
-    Swarm(&'a SwarmSettings),
-}
-
-/// An open platform.
-struct Opened {
-    ports: PlatformPorts,
-    /// This planner's part in finding out which one acts, where several may work at the same time.
-    candidate: Option<Candidate>,
-    /// Endpoints that can be served.
-    endpoints: Option<EndpointFiles>,
-    /// Whose endpoints follow its tasks.
-    swarm: Option<Swarm>,
-}
-
-impl<'a> Place<'a> {
-    fn read(platform: &'a Platform) -> Result<Self, HostsFileError> {
-        match platform {
-            Platform::Hosts(file) => Ok(Self::Hosts(Box::new(Hosts::read(file)?))),
-            Platform::Kubernetes(cluster) => Ok(Self::Kubernetes(cluster)),
-            Platform::Swarm(swarm) => Ok(Self::Swarm(swarm)),
-        }
-    }
-
-    /// Where endpoints are served, if anywhere.
-    fn ads(&self) -> Option<&AdsSettings> {
-        match self {
-            Self::Hosts(hosts) => hosts.ads(),
-            Self::Swarm(swarm) => swarm.ads.as_ref(),
-            Self::Kubernetes(_) => None,
-        }
-    }
-
-    /// Where that is set.
-    const fn ads_setting(&self) -> &'static str {
-        match self {
-            Self::Swarm(_) => "platform.swarm.ads.listen",
-            _ => "traffic.ads.listen of the hosts file",
-        }
-    }
-
-    async fn open(self, settings: &Settings) -> anyhow::Result<Opened> {
-        Ok(match self {
-            Self::Hosts(hosts) => {
-                let platform = HostsPlatform::open(*hosts, &settings.state_directory, Clock::System).await?;
-                let endpoints = Some(platform.endpoints());
-                let trials = platform.staging(&settings.rollout);
-                if let Some(trials) = &trials
-                    && let Err(error) = trials.sweep().await
-                {
-                    tracing::warn!(
-                        why = chain(&error),
-                        "what an interrupted trial had left is not all stopped yet"
-                    );
-                }
-                let staging = trials.map(|trials| Arc::new(trials) as _);
-                let ports = PlatformPorts { staging, ..PlatformPorts::of(platform) };
-                Opened { ports, candidate: None, endpoints, swarm: None }
-            }
-            Self::Kubernetes(cluster) => {
-                let platform = Kubernetes::connect(cluster, Clock::System).await?;
-                let staging = platform.staging(&settings.rollout).map(|trials| Arc::new(trials) as _);
-                let candidate = platform.candidate(cluster, &settings.state_directory, Clock::System).await?;
-                let (ports, candidate) = match candidate {
-                    Some((fenced, candidate)) => (PlatformPorts::of(fenced), Some(candidate)),
-                    None => (PlatformPorts::of(platform), None),
-                };
-                let ports = PlatformPorts { staging, ..ports };
-                Opened { ports, candidate, endpoints: None, swarm: None }
-            }
-            Self::Swarm(swarm) => {
-                let platform = Swarm::open(swarm, &settings.state_directory, Clock::System).await?;
-                let (endpoints, ports) = (Some(platform.endpoints()), PlatformPorts::of(platform.clone()));
-                Opened { ports, candidate: None, endpoints, swarm: Some(platform) }
-            }
-        })
-    }
-}
-
 /// Refuses a state directory that another planner works with: two would make different decisions on the same hosts.
 fn lock_directory(directory: &Path) -> anyhow::Result<File> {
     lock(&directory.join("planner.lock")).map_err(|error| match error {
@@ -221,31 +135,6 @@ fn lock_directory(directory: &Path) -> anyhow::Result<File> {
             directory.display()
         )),
     })
-}
-
-/// The ports to where services run.
-#[derive(Clone, Debug)]
-pub struct PlatformPorts {
-    /// What runs where.
-    pub inventory: Arc<dyn Inventory>,
-    /// Starts and stops replicas.
-    pub relocator: Arc<dyn Relocator>,
-    /// Shares out traffic.
-    pub traffic: Arc<dyn TrafficShifter>,
-    /// Tries moves; none where there is no staging mesh.
-    pub staging: Option<Arc<dyn StagingMesh>>,
-}
-
-impl PlatformPorts {
-    /// All ports of one platform, whose clones share it.
-    fn of(platform: impl Inventory + Relocator + TrafficShifter + Clone + 'static) -> Self {
-        Self {
-            inventory: Arc::new(platform.clone()),
-            relocator: Arc::new(platform.clone()),
-            traffic: Arc::new(platform),
-            staging: None,
-        }
-    }
 }
 
 /// All parts, connected and not yet running: what [`Planner`] runs, and what tests drive step by step.
@@ -581,6 +470,7 @@ fn control_settings(settings: &Settings, policies: &Policies, step: Step) -> Con
         experts: ExpertsSettings {
             budget_us: settings.forecast.cpu_share * settings.interval.ms() as f64 * 1e3,
             refit_ms: settings.forecast.refit.map_or(settings.season.ms() / 24, Span::ms).max(1),
+            memory_bytes: settings.forecast.memory_bytes,
         },
         net: NetSettings {
             file: settings.state_directory.join("lstm.json"),

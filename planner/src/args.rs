@@ -310,6 +310,9 @@ pub enum BenchCommand {
     Plan(crate::bench::PlanArgs),
     /// Time from a change of endpoints to the last of many streams that has it.
     Ads(crate::bench::AdsArgs),
+    /// The past and the traffic of a fleet, for what measures a planner that has both.
+    #[command(hide = true)]
+    Fleet(crate::bench::FleetArgs),
     /// The server side of `bench ingest`, in a process of its own so that its CPU time is its own.
     #[command(hide = true)]
     IngestServer(crate::bench::IngestServerArgs),

@@ -1,23 +1,32 @@
 //! Benchmarks of the planner's parts, run by `foremesh bench`.
 pub mod ads;
 pub mod events;
+pub mod fleet;
 pub mod forecast;
 pub mod ingest;
 pub mod plan;
 
-use crate::backtest::{Selection, read::read};
+use crate::{
+    backtest::{Selection, read::read},
+    clock::Clock,
+};
 use ads::AdsBench;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets::NOTHING};
 use events::EventsBench;
+use fleet::FleetBench;
 use forecast::{ForecastBench, ForecastReport};
+use foremesh_core::time::Step;
 use ingest::{IngestBench, IngestReport, server};
 use plan::PlanBench;
-use std::{path::PathBuf, process::ExitCode};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 /// Most routes of one summary.
 const MAX_ROUTES: u16 = 4000;
+const MINUTES_PER_HOUR: i64 = 60;
+/// Of the proxy that goes on after its past, which was that of an earlier start.
+const LIVE_EPOCH: u64 = 2;
 
 /// Arguments of `foremesh bench ingest`.
 #[derive(Clone, Debug, Args)]
@@ -177,6 +186,28 @@ pub enum Format {
     Table,
     /// One JSON object on one line.
     Json,
+}
+
+/// Arguments of `foremesh bench fleet`.
+#[derive(Clone, Debug, Args)]
+pub struct FleetArgs {
+    /// The planner's store, `series.db` in its state directory, which is made.
+    pub file: PathBuf,
+    /// Hosts `h0`, `h1`, and so on.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..))]
+    pub hosts: u16,
+    /// Workloads `w0`, `w1`, and so on, on the hosts in turn.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=4000))]
+    pub workloads: u16,
+    /// Hours of one-minute steps.
+    #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(i64).range(1..=48))]
+    pub hours: i64,
+    /// Seed of the latencies.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Write nothing, but send what the edge's proxy would to the planner at this address, until this is ended.
+    #[arg(long)]
+    pub send: Option<SocketAddr>,
 }
 
 /// Arguments of the process that `foremesh bench ingest` measures.
@@ -362,6 +393,27 @@ pub fn events(args: EventsArgs) -> anyhow::Result<ExitCode> {
     match args.output {
         Format::Json => println!("{}", serde_json::to_string(&report)?),
         Format::Table => println!("{}", events::render(&report)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs `foremesh bench fleet`.
+///
+/// # Errors
+/// When the store does not take the past, or the planner does not take a summary.
+pub async fn fleet(args: FleetArgs) -> anyhow::Result<ExitCode> {
+    let bench = FleetBench {
+        file: args.file,
+        hosts: args.hosts.into(),
+        workloads: args.workloads.into(),
+        steps: args.hours * MINUTES_PER_HOUR,
+        seed: args.seed,
+        step: Step::MINUTE,
+    };
+    if let Some(server) = args.send {
+        fleet::Edge::new(&bench, LIVE_EPOCH).send(server).await?;
+    } else {
+        fleet::write(&bench, Clock::System.now()).await?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -50,6 +50,12 @@ use std::{
 /// Steps that the newest values may be later than usual before the far end of the horizon is not forecast.
 const LATE_STEPS: usize = 4;
 
+/// Probability of a breach from which on a series may take the memory of dear models from one that is below it.
+const AT_RISK: f64 = 0.1;
+/// Most series that lose theirs for that in one pass, or a wave of risks would take from many what the budget of CPU time
+/// cannot give to the others in it.
+const MOST_DISPLACED: usize = 8;
+
 /// What a pass knows around the series.
 #[derive(Clone, Debug)]
 pub struct Known {
@@ -96,6 +102,8 @@ pub struct PassForecasts {
     pub effects: Vec<LearnedEffect>,
     /// What became of fits and predictions of each dear model since the planner started.
     pub models: BTreeMap<&'static str, ModelCounts>,
+    /// Memory of the dear models of all series, in bytes.
+    pub model_bytes: usize,
     /// Forecasts since the planner started in which models had to stand in for those that a policy names.
     pub fallbacks: u64,
     /// Resources of nodes that may run out within the horizon.
@@ -156,6 +164,7 @@ impl Forecasts {
         self.experts.begin_pass(known.now, |id| wanted.contains(id));
         self.relearning.begin_pass(|id| wanted.contains(id));
         self.futures = self.forecast_regressors(known);
+        self.make_room(known);
         let mut all = BTreeMap::new();
         for id in self.in_order(&wanted) {
             all.extend(self.one(id, observed, known, false).map(|shown| (id.clone(), shown)));
@@ -175,12 +184,30 @@ impl Forecasts {
             accuracy: accuracies(&self.kept),
             effects: self.learned(),
             models: self.experts.counts(),
+            model_bytes: self.experts.held_bytes(),
             fallbacks: self.fallbacks,
             exhausted: exhaustion::exhausted(&all, observed, known),
             relearning: self.relearning.waiting(),
             net: NetState::default(),
             all,
         }
+    }
+
+    /// Lets series that are at risk have dear models in place of those that are not, where there is no room for both.
+    fn make_room(&mut self, known: &Known) {
+        let risk = |id: &SeriesId| self.risks.get(id).copied().unwrap_or(0.0);
+        let lacking =
+            self.kept.iter().filter(|(id, live)| risk(id) >= AT_RISK && !self.experts.has_any(live));
+        let lacking = lacking.count().min(MOST_DISPLACED);
+        if lacking == 0 {
+            return;
+        }
+        let can_do_without = self.kept.iter_mut().filter(|(id, live)| {
+            risk(id) < AT_RISK && self.experts.has_any(live) && chosen(id, &known.policies).is_empty()
+        });
+        let mut can_do_without: Vec<_> = can_do_without.collect();
+        can_do_without.sort_by(|(a, _), (b, _)| risk(a).total_cmp(&risk(b)));
+        self.experts.make_room(lacking, can_do_without.into_iter());
     }
 
     fn look_at_risks(&mut self, all: &BTreeMap<SeriesId, Shown>, known: &Known) {

@@ -61,6 +61,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Bench(BenchCommand::Events(args)) => bench::events(args),
         Command::Bench(BenchCommand::Plan(args)) => bench::plan(&args),
         Command::Bench(BenchCommand::Ads(args)) => bench::ads(args).await,
+        Command::Bench(BenchCommand::Fleet(args)) => bench::fleet(args).await,
         Command::Bench(BenchCommand::IngestServer(args)) => bench::ingest_server(args).await,
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "foremesh", &mut std::io::stdout());

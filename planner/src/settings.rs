@@ -133,6 +133,10 @@ pub struct ForecastEffort {
     /// costs. Series most likely to breach an objective come first, then those that have waited longest. A fit that costs
     /// more than one pass may spend is made too, and the passes after it pay. 0 fits none.
     pub cpu_share: f64,
+    /// Memory for these models, of all series together. Where it is full, a series that is likely to breach an objective
+    /// gets one in place of a series that is not; the others are forecast by the cheap models. What policies name counts
+    /// too, but is always made.
+    pub memory_bytes: usize,
     /// Time after which a model is fitted again; a 24th of the season when left out.
     pub refit: Option<Span>,
     /// CPU time for learning events and regressors again, as `cpuShare`: when an event ends, the series that it concerns
@@ -148,6 +152,7 @@ impl Default for ForecastEffort {
         Self {
             models: vec!["extra_trees".to_owned()],
             cpu_share: 0.05,
+            memory_bytes: 32 << 20,
             refit: None,
             relearn_share: 0.2,
             lstm: LstmTraining::default(),

@@ -460,6 +460,11 @@ impl LiveSeries {
         self.forecaster.attach_judged(name, model, values, fitted_to);
     }
 
+    /// Lets a model take part no more.
+    pub fn detach(&mut self, name: &str) {
+        self.forecaster.detach(name);
+    }
+
     /// Whether a model of this name takes part.
     pub fn has(&self, name: &str) -> bool {
         self.forecaster.has(name)

@@ -3,6 +3,7 @@
 //! One forest serves the whole horizon: how far ahead a row looks is a column. It is fitted as several small forests,
 //! each without one block of time; the errors of each on its own block are the band (cross-conformal prediction, Vovk
 //! 2015), and all of them together are the prediction. So a band costs nothing beside the fit.
+mod grove;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use foremesh_core::forecast::{
     LEVELS,
     model::{Cost, Family, Fitted, History, Model, ModelError, Prediction},
 };
+use grove::Grove;
 use rows::{Drawn, Table};
 use smartcore::{
     ensemble::extra_trees_regressor::{ExtraTreesRegressor, ExtraTreesRegressorParameters},
@@ -108,10 +110,10 @@ impl Model for ExtraTrees {
         }
         let rows =
             Drawn::from(&recent, &values, &covariates_from(history, first), history.horizon, self.seed);
-        let (forests, residuals) = cross_fit(&rows, self.seed)?;
+        let (trees, residuals) = cross_fit(&rows, self.seed)?;
         let keep = reach(season, history.step.ms(), history.horizon).max(64);
         let covariates = history.covariates.iter().map(|covariate| newest(covariate.values)).collect();
-        Ok(Box::new(Grown { recent: recent.keeping(keep), scale, bounds, forests, residuals, covariates }))
+        Ok(Box::new(Grown { recent: recent.keeping(keep), scale, bounds, trees, residuals, covariates }))
     }
 }
 
@@ -128,8 +130,8 @@ fn group_of(ahead: usize) -> usize {
     GROUPS.partition_point(|first| *first <= ahead) - 1
 }
 
-/// Forests that each leave out one block, and by group the errors on what was left out.
-fn cross_fit(rows: &Drawn, seed: u64) -> Result<(Vec<Forest>, Vec<Residuals>), ModelError> {
+/// Trees of forests that each leave out one block, and by group the errors on what was left out.
+fn cross_fit(rows: &Drawn, seed: u64) -> Result<(Grove, Vec<Residuals>), ModelError> {
     if rows.targets.len() < FEWEST_ROWS {
         return Err(ModelError::NotEnoughHistory { have: rows.targets.len(), need: FEWEST_ROWS });
     }
@@ -138,7 +140,7 @@ fn cross_fit(rows: &Drawn, seed: u64) -> Result<(Vec<Forest>, Vec<Residuals>), M
         .with_max_depth(12)
         .with_min_samples_leaf(5)
         .with_m(rows.columns.div_ceil(2));
-    let mut forests = Vec::with_capacity(FOLDS);
+    let mut trees = Grove::default();
     let mut errors: Vec<Vec<f64>> = vec![Vec::new(); GROUPS.len()];
     for fold in 0..FOLDS {
         // The library seeds the trees of a forest with consecutive numbers.
@@ -154,13 +156,13 @@ fn cross_fit(rows: &Drawn, seed: u64) -> Result<(Vec<Forest>, Vec<Residuals>), M
                 errors[group].push(target - predicted);
             }
         }
-        forests.push(forest);
+        trees.plant(&forest)?;
     }
     let groups = group_of(rows.horizon.saturating_sub(1)) + 1;
     let residuals = (0..groups).map(|group| pooled(&errors, group));
     let residuals: Option<Vec<Residuals>> = residuals.collect();
     let why = "no error could be observed".to_owned();
-    Ok((forests, residuals.ok_or(ModelError::Failed { why })?))
+    Ok((trees, residuals.ok_or(ModelError::Failed { why })?))
 }
 
 /// Cuts the farthest thirtieth of the targets on each side to what lies within: trees minimise squares, and a few bursts
@@ -199,7 +201,7 @@ struct Grown {
     recent: Recent,
     scale: Scale,
     bounds: Bounds,
-    forests: Vec<Forest>,
+    trees: Grove,
     /// Errors by group of the horizon, on the scale.
     residuals: Vec<Residuals>,
     /// Newest known value of each regressor.
@@ -227,6 +229,10 @@ impl Fitted for Grown {
         }
     }
 
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.trees.bytes() + self.recent.bytes()
+    }
+
     fn predict(&mut self, future: &[&[f64]], out: &mut [Prediction]) {
         let scaled = self.scaled(future, out.len());
         for (ahead, prediction) in out.iter_mut().enumerate() {
@@ -247,7 +253,7 @@ impl Fitted for Grown {
 }
 
 impl Grown {
-    /// Points on the scale; empty when there are none.
+    /// Points on the scale.
     fn scaled(&self, future: &[&[f64]], steps: usize) -> Vec<f64> {
         let table = Table::new(&self.recent);
         let origin = self.recent.values().len();
@@ -261,11 +267,8 @@ impl Grown {
             table.append(origin, ahead, covariates, &mut rows);
         }
         let mut sums = vec![table.level(origin); steps];
-        let Ok(rows) = DenseMatrix::new(steps, columns, rows, false) else { return Vec::new() };
-        for forest in &self.forests {
-            let Ok(differences) = forest.predict(&rows) else { return Vec::new() };
-            let share = 1.0 / self.forests.len() as f64;
-            sums.iter_mut().zip(differences).for_each(|(sum, difference)| *sum += share * difference);
+        for (sum, row) in sums.iter_mut().zip(rows.chunks(columns)) {
+            *sum += self.trees.predict(row);
         }
         sums
     }

@@ -146,6 +146,11 @@ impl Recent {
         }
     }
 
+    /// Bytes of what it keeps.
+    pub(crate) fn bytes(&self) -> usize {
+        self.values.capacity() * size_of::<f64>()
+    }
+
     /// Takes the next value; `NaN` for a gap. Values before the first observed one are dropped, as nothing can stand
     /// in for them.
     pub(crate) fn push(&mut self, value: f64) {

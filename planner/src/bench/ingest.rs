@@ -10,7 +10,9 @@ pub mod server;
 mod traffic;
 
 pub use history::HistoryReport;
+pub(super) use load::{connect, push};
 pub(super) use process::own_number;
+pub(super) use traffic::window;
 
 use crate::{
     clock::Clock,

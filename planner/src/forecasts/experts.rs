@@ -2,7 +2,8 @@
 //!
 //! The budget is spent by what models say they cost ([`foremesh_core::forecast::model::Cost`]), not by a clock, so that
 //! the same passes fit the same models. Series that are most likely to breach an objective come first, then those that
-//! have waited longest.
+//! have waited longest. Memory has a limit too: where it is reached, a series gets a model only when one that is no
+//! nearer to a breach than usual can give its own up.
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +33,8 @@ pub struct ExpertsSettings {
     pub budget_us: f64,
     /// Time after which a model is fitted again, in milliseconds.
     pub refit_ms: i64,
+    /// Memory for the models that every series may get, of all series together, in bytes.
+    pub memory_bytes: usize,
 }
 
 /// The dear models and what they were fitted to.
@@ -47,6 +50,11 @@ pub struct Experts {
     tried: BTreeMap<SeriesId, BTreeMap<&'static str, Timestamp>>,
     /// What is left of the budget, in microseconds; below 0 after a fit that cost more than there was.
     left_us: f64,
+    /// Bytes of the models that each series has, and of all together.
+    held: BTreeMap<SeriesId, usize>,
+    held_bytes: usize,
+    /// Bytes of the largest model that was fitted; what the next one is expected to take.
+    largest_bytes: usize,
     now: Timestamp,
     tally: Tally,
 }
@@ -61,6 +69,9 @@ impl Experts {
             stand_ins: BTreeSet::new(),
             tried: BTreeMap::new(),
             left_us: 0.0,
+            held: BTreeMap::new(),
+            held_bytes: 0,
+            largest_bytes: 0,
             now: Timestamp::default(),
             tally: Tally::default(),
         }
@@ -96,10 +107,52 @@ impl Experts {
         self.now = now;
         self.tally.at(now);
         self.tried.retain(|id, _| there(id));
+        self.held.retain(|id, _| there(id));
+        self.held_bytes = self.held.values().sum();
         // What a pass did not spend is not saved, since a burst would delay a pass. What it overspent is paid back, so
         // that a fit that costs more than a pass may spend comes about too, only seldom.
         let budget = self.settings.budget_us;
         self.left_us = (self.left_us + budget).min(budget);
+    }
+
+    /// Bytes of the models of all series.
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    /// Takes the models away from series that can do without, in this order, until so many others have room for theirs.
+    pub(super) fn make_room<'l>(
+        &mut self,
+        others: usize,
+        can_do_without: impl Iterator<Item = (&'l SeriesId, &'l mut LiveSeries)>,
+    ) {
+        let needed = others.saturating_mul(self.largest_bytes);
+        for (id, live) in can_do_without {
+            if self.held_bytes.saturating_add(needed) <= self.settings.memory_bytes {
+                break;
+            }
+            self.models.iter().for_each(|model| live.detach(model.name()));
+            self.note_held(id, live);
+        }
+    }
+
+    /// Whether a series has a model that was fitted here.
+    pub(super) fn has_any(&self, live: &LiveSeries) -> bool {
+        self.models.iter().any(|model| live.has(model.name()))
+    }
+
+    fn has_room(&self) -> bool {
+        self.held_bytes.saturating_add(self.largest_bytes) <= self.settings.memory_bytes
+    }
+
+    fn note_held(&mut self, id: &SeriesId, live: &LiveSeries) {
+        let of = |model: &dyn Model| live.forecaster().attached_bytes(model.name());
+        let bytes = self.models.iter().filter_map(|model| of(model.as_ref())).sum();
+        let before = self.held.get(id).copied().unwrap_or(0);
+        if bytes != before {
+            self.held_bytes = self.held_bytes + bytes - before;
+            self.held.insert(id.clone(), bytes);
+        }
     }
 
     /// When a dear model was tried last for this series; the first ever before all others.
@@ -109,6 +162,20 @@ impl Experts {
 
     /// Fits what is due for a series and affordable.
     pub(super) fn look_at(
+        &mut self,
+        id: &SeriesId,
+        live: &mut LiveSeries,
+        series: &Series,
+        around: &Surroundings<'_>,
+        chosen: &[String],
+    ) {
+        // It may have lost one by itself, in a long silence.
+        self.note_held(id, live);
+        self.fit_what_is_due(id, live, series, around, chosen);
+        self.note_held(id, live);
+    }
+
+    fn fit_what_is_due(
         &mut self,
         id: &SeriesId,
         live: &mut LiveSeries,
@@ -128,6 +195,7 @@ impl Experts {
             if !wanted.iter().any(|wanted| wanted == name)
                 || (chosen.is_empty() && self.stand_ins.contains(name))
                 || self.left_us <= 0.0
+                || (chosen.is_empty() && !there && !self.has_room())
                 || observed < model.warm_up(shape.season, shape.horizon)
             {
                 continue;
@@ -166,6 +234,7 @@ impl Experts {
             let Some(fitted) = guard::fit(model.as_ref(), &id.to_string(), &history, &self.tally) else {
                 continue;
             };
+            self.largest_bytes = self.largest_bytes.max(fitted.bytes());
             if fitted_to < values.len() {
                 live.attach_judged(name, fitted, values, fitted_to);
             } else {

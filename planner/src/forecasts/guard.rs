@@ -148,6 +148,10 @@ impl Fitted for Guarded {
         self.guarded("a prediction", |model| model.breach(future, window)).flatten()
     }
 
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.series.capacity() + self.model.as_ref().map_or(0, |model| model.bytes())
+    }
+
     fn contributions(&self) -> Vec<Contribution> {
         self.model.as_ref().map(|model| model.contributions()).unwrap_or_default()
     }

@@ -66,7 +66,7 @@ fn the_worst_series_are_listed_first_and_those_that_nobody_could_judge_last() {
 #[test]
 fn who_is_most_likely_to_breach_gets_dear_models_first_then_who_has_waited_longest() {
     let how = ForecastSettings::new(HORIZON, Some(12), 600_000);
-    let settings = ExpertsSettings { budget_us: 1.0, refit_ms: 1 };
+    let settings = ExpertsSettings { budget_us: 1.0, refit_ms: 1, memory_bytes: usize::MAX };
     let mut forecasts = Forecasts::new(how, 0, Experts::new(settings, Vec::new(), Vec::new()), 0.0);
     let wanted = ["calm", "new", "risky", "riskier"].map(id).into_iter().collect();
     forecasts.risks = BTreeMap::from([(id("risky"), 0.3), (id("riskier"), 0.9), (id("calm"), 0.0)]);

@@ -54,6 +54,7 @@ pub(super) struct ForecastMetrics {
     weight: FloatGauge<OfModel>,
     series: Gauge,
     fell_back: Gauge,
+    model_bytes: Gauge,
     fallbacks: Counter,
     drifts: Gauge,
     fits: Family<OfFit, Counter>,
@@ -115,6 +116,11 @@ impl ForecastMetrics {
             "model_fits",
             "Fits of dear models by result: fitted, refused for want of history, failed",
             self.fits.clone(),
+        );
+        registry.register(
+            "model_memory_bytes",
+            "Memory of the models that were fitted to series, of all together",
+            self.model_bytes.clone(),
         );
         registry.register(
             "model_bad_predictions",
@@ -180,6 +186,7 @@ impl ForecastMetrics {
         self.series.set(count(forecasts.all.len()));
         self.fell_back.set(count(forecasts.all.values().filter(|shown| shown.fell_back).count()));
         self.fallbacks.inner().store(forecasts.fallbacks, Ordering::Relaxed);
+        self.model_bytes.set(count(forecasts.model_bytes));
         for (model, counts) in &forecasts.models {
             let results = [("fitted", counts.fitted), ("refused", counts.refused), ("failed", counts.failed)];
             for (result, count) in results {

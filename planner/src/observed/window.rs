@@ -38,7 +38,6 @@ impl Window {
         }
         if values.is_empty() {
             *start = at;
-            // All of the window at once: doubling would take up to twice the memory.
             values.reserve_exact(self.steps(at, self.end) + 1);
         }
         if at < *start {
@@ -47,9 +46,7 @@ impl Window {
             *start = at;
         }
         let index = self.steps(*start, at);
-        if index >= values.len() {
-            values.resize(index + 1, empty);
-        }
+        self.grow(values, index + 1, empty);
         if let Some(cell) = values.get_mut(index) {
             *cell = value;
         }
@@ -67,11 +64,17 @@ impl Window {
             values.drain(..before);
             *start = self.start;
         }
-        let length = self.steps(*start, self.end);
+        self.grow(values, self.steps(*start, self.end), empty);
+    }
+
+    /// Fills up to so many values. A vector that has to be moved gets room for what comes until it is cut, and no more:
+    /// doubling would take twice the memory for ever.
+    fn grow<T: Copy>(&self, values: &mut Vec<T>, length: usize, empty: T) {
+        if length > values.capacity() {
+            let slack = self.steps(self.start, self.end) / SLACK + 1;
+            values.reserve_exact(length - values.len() + slack);
+        }
         if length > values.len() {
-            if length > values.capacity() {
-                values.reserve_exact(length - values.len() + whole / SLACK + 1);
-            }
             values.resize(length, empty);
         }
     }

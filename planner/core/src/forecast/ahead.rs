@@ -12,6 +12,7 @@ use super::{
     tracker::storm,
 };
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// A forecast never leaves the range of the history by more than this share of it.
 const BEYOND: f64 = 0.25;
@@ -29,8 +30,8 @@ const F32: f64 = f32::MAX as f64;
 /// Sample paths of the horizon that hang together as past ones did.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SamplePaths {
-    /// Row by row, each as long as the horizon; in the unit of the series.
-    pub(super) values: Vec<f32>,
+    /// Row by row, each as long as the horizon; in the unit of the series. Whoever has a copy of a forecast shares them.
+    pub(super) values: Arc<[f32]>,
     /// Steps of one path.
     pub(super) horizon: usize,
     pub(super) calibration: Calibration,
@@ -144,7 +145,9 @@ impl Forecaster {
     pub fn sample_paths(&self, points: &[Prediction]) -> SamplePaths {
         let horizon = points.len().min(self.shape.horizon);
         let calibration = self.calibration;
-        let Some(scale) = self.scale else { return SamplePaths { values: Vec::new(), horizon, calibration } };
+        let Some(scale) = self.scale else {
+            return SamplePaths { values: Arc::default(), horizon, calibration };
+        };
         let storm = storm(self.spread);
         let sure = if self.memory.steps < self.unsure_until { UNSURE } else { 1.0 };
         let (lowest, highest) = self.bounds();
@@ -185,7 +188,7 @@ impl Forecaster {
             });
             values.extend(bands.map(|value| value.clamp(-F32, F32) as f32));
         }
-        SamplePaths { values, horizon, calibration }
+        SamplePaths { values: values.into(), horizon, calibration }
     }
 }
 
@@ -214,9 +217,12 @@ impl SamplePaths {
     /// Changes each value, given its step.
     pub(super) fn change(&mut self, change: impl Fn(usize, f64) -> f64) {
         let horizon = self.horizon.max(1);
-        for (place, value) in self.values.iter_mut().enumerate() {
-            *value = change(place % horizon, f64::from(*value)).clamp(-F32, F32) as f32;
-        }
+        let changed = self
+            .values
+            .iter()
+            .enumerate()
+            .map(|(place, value)| change(place % horizon, f64::from(*value)).clamp(-F32, F32) as f32);
+        self.values = changed.collect();
     }
 
     /// The paths, each as long as the horizon.

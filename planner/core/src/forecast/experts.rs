@@ -51,6 +51,11 @@ impl Expert {
         self.model.update(value, beside);
     }
 
+    /// Bytes of the model itself.
+    pub(super) fn bytes(&self) -> usize {
+        self.model.bytes()
+    }
+
     pub(super) fn skip(&mut self, steps: u64) {
         self.model.skip(steps);
     }

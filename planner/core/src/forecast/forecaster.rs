@@ -277,6 +277,20 @@ impl Forecaster {
         }
     }
 
+    /// Lets a model take part no more, and forgets what it got right.
+    pub fn detach(&mut self, name: &str) {
+        let before = self.experts.len();
+        self.experts.retain(|expert| expert.name != name);
+        if self.experts.len() < before {
+            self.refit();
+        }
+    }
+
+    /// Bytes of the model of this name, if one was attached.
+    pub fn attached_bytes(&self, name: &str) -> Option<usize> {
+        self.experts.iter().find(|expert| expert.name == name).map(Expert::bytes)
+    }
+
     /// Whether a model of this name was attached.
     pub fn has(&self, name: &str) -> bool {
         self.experts.iter().any(|expert| expert.name == name)

@@ -215,6 +215,12 @@ pub trait Fitted: std::fmt::Debug + Send {
         None
     }
 
+    /// Bytes that it holds. The default counts the value itself and nothing that it points to, which is right for models
+    /// that are a few numbers.
+    fn bytes(&self) -> usize {
+        size_of_val(self)
+    }
+
     /// What the prediction is made of, nearest part first; empty from a model that is one piece.
     fn contributions(&self) -> Vec<Contribution> {
         Vec::new()

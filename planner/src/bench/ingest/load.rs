@@ -2,9 +2,13 @@
 use super::{BenchError, IngestBench, traffic};
 use crate::clock::Clock;
 use bytes::Bytes;
-use foremesh_summary::{Accumulator, PUSH_PATH, encode};
+use foremesh_summary::{Accumulator, PUSH_PATH, encode, wire::WindowSummary};
 use http_body_util::{BodyExt, Full};
-use hyper::{Request, StatusCode, client::conn::http1, header};
+use hyper::{
+    Request, StatusCode,
+    client::conn::http1::{self, SendRequest},
+    header,
+};
 use hyper_util::rt::TokioIo;
 use std::{
     net::SocketAddr,
@@ -75,26 +79,14 @@ async fn send(
     address: SocketAddr,
     shared: Arc<Shared>,
 ) -> Result<u64, BenchError> {
-    let stream = TcpStream::connect(address).await.map_err(BenchError::io("connect to the server"))?;
-    stream.set_nodelay(true).map_err(BenchError::io("set up a connection"))?;
-    let (mut sender, connection) = http1::handshake::<_, Full<Bytes>>(TokioIo::new(stream)).await?;
-    let connection = tokio::spawn(connection);
+    let mut sender = connect(address).await?;
     let mut sent = 0;
     while !shared.stopping.load(Ordering::Relaxed) {
         let message = traffic.next(Clock::System.now());
         let observations = traffic::observations(message);
-        let mut request = Request::new(Full::new(Bytes::from(encode(message))));
-        *request.method_mut() = hyper::Method::POST;
-        *request.uri_mut() = hyper::Uri::from_static(PUSH_PATH);
-        request.headers_mut().insert(header::HOST, header::HeaderValue::from_static("foremesh"));
         let started = Instant::now();
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        response.into_body().collect().await?;
+        push(&mut sender, message).await?;
         let took = started.elapsed();
-        if status != StatusCode::OK {
-            return Err(BenchError::Refused(status.as_u16()));
-        }
         sent += observations;
         if shared.counting.load(Ordering::Relaxed) {
             let mut counted = shared.counted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -102,8 +94,30 @@ async fn send(
             counted.latency_us.record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         }
     }
-    drop(sender);
-    // The connection ends because its sender is gone; how it ends does not matter any more.
-    drop(connection.await);
     Ok(sent)
+}
+
+/// A connection of a proxy to the planner.
+pub(in crate::bench) async fn connect(server: SocketAddr) -> Result<SendRequest<Full<Bytes>>, BenchError> {
+    let stream = TcpStream::connect(server).await.map_err(BenchError::io("connect to the server"))?;
+    stream.set_nodelay(true).map_err(BenchError::io("set up a connection"))?;
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // It ends when its sender is gone; how it ends does not matter any more.
+    tokio::spawn(async { drop(connection.await) });
+    Ok(sender)
+}
+
+/// Sends a summary and waits for the acknowledgement.
+pub(in crate::bench) async fn push(
+    sender: &mut SendRequest<Full<Bytes>>,
+    message: &WindowSummary,
+) -> Result<(), BenchError> {
+    let mut request = Request::new(Full::new(Bytes::from(encode(message))));
+    *request.method_mut() = hyper::Method::POST;
+    *request.uri_mut() = hyper::Uri::from_static(PUSH_PATH);
+    request.headers_mut().insert(header::HOST, header::HeaderValue::from_static("foremesh"));
+    let response = sender.send_request(request).await?;
+    let status = response.status();
+    response.into_body().collect().await?;
+    if status == StatusCode::OK { Ok(()) } else { Err(BenchError::Refused(status.as_u16())) }
 }

@@ -63,7 +63,7 @@ pub(super) fn observations(message: &WindowSummary) -> u64 {
 }
 
 /// 100 to 500 observations, log-normal around a median of the route's own from 1 to 40 ms, with a heavy tail of 2 %.
-fn window(random: &mut SplitMix, number: usize, service: usize) -> RouteWindow {
+pub(in crate::bench) fn window(random: &mut SplitMix, number: usize, service: usize) -> RouteWindow {
     let inbound = number.is_multiple_of(5);
     let count = 100 + random.next_u64() % 401;
     let median_us = 1000.0 * (1.0 + (number * 13 % 40) as f64);

@@ -14,7 +14,7 @@ fn minute(minute: i64) -> Timestamp {
 
 /// Which of the series were fitted in each of so many passes, a minute apart, in the order of `names`.
 fn fitted(cost_us: f64, budget_us: f64, refit_ms: i64, names: &[&'static str], passes: i64) -> Vec<String> {
-    let settings = ExpertsSettings { budget_us, refit_ms };
+    let settings = ExpertsSettings { budget_us, refit_ms, memory_bytes: usize::MAX };
     let mut experts = Experts::new(
         settings,
         vec![Box::new(Dear { fit_us: cost_us, from: 3 })],

@@ -132,7 +132,11 @@ impl World {
 }
 
 fn forecasts(model: Dear, budget_us: f64, relearn_us: f64) -> Forecasts {
-    let settings = ExpertsSettings { budget_us, refit_ms: 24 * 3_600_000 };
+    forecasts_within(usize::MAX, model, budget_us, relearn_us)
+}
+
+fn forecasts_within(memory_bytes: usize, model: Dear, budget_us: f64, relearn_us: f64) -> Forecasts {
+    let settings = ExpertsSettings { budget_us, refit_ms: 24 * 3_600_000, memory_bytes };
     let experts = Experts::new(settings, vec![Box::new(model)], vec!["extra_trees".to_owned()]);
     Forecasts::new(ForecastSettings::new(HORIZON, Some(60), 600_000), 1, experts, relearn_us)
 }
@@ -160,6 +164,42 @@ async fn the_riskiest_series_is_fitted_first_and_a_dear_fit_is_paid_back_over_pa
     assert_eq!(passes, [100, 102, 105, 107, 110], "{fitted:?}");
     assert!(fitted.iter().all(|(_, new)| new.len() <= 1), "{fitted:?}");
     assert_eq!(forecasts.experts.counts()["extra_trees"].fitted, 5);
+}
+
+#[tokio::test]
+async fn where_memory_is_full_a_series_at_risk_takes_that_of_one_that_is_not() {
+    let mut world = World::new(&[("calm", 20.0), ("late", 20.0)], None).await;
+    let model = || Dear { fit_us: 1.0, from: 100 };
+    let with = |forecasts: &Forecasts| -> Vec<String> {
+        let has = forecasts.kept.iter().filter(|(_, live)| live.has("extra_trees"));
+        has.map(|(id, _)| id.to_string()).collect()
+    };
+    let mut unlimited = forecasts(model(), 100.0, 0.0);
+    let made = unlimited.pass(&world.observed(100), &world.known(100));
+    assert_eq!(with(&unlimited).len(), 6);
+    // Of the six, two and a half.
+    let limit = made.model_bytes * 5 / 12;
+    let mut forecasts = forecasts_within(limit, model(), 100.0, 0.0);
+    for end in 100..104 {
+        let made = forecasts.pass(&world.observed(end), &world.known(end));
+        assert_eq!(with(&forecasts).len(), 2, "at {end}");
+        assert!(made.model_bytes <= limit && made.model_bytes > 0, "{} of {limit}", made.model_bytes);
+    }
+    let late = "service/late/latency_p99_ms".to_owned();
+    assert!(!with(&forecasts).contains(&late));
+    world.services[1].1 = 95.0;
+    for end in 104..120 {
+        let made = forecasts.pass(&world.observed(end), &world.known(end));
+        assert!(made.model_bytes <= limit, "at {end}: {} of {limit}", made.model_bytes);
+    }
+    assert!(with(&forecasts).contains(&late), "{:?}", with(&forecasts));
+    assert!(
+        forecasts
+            .pass(&world.observed(120), &world.known(120))
+            .all
+            .values()
+            .all(|shown| shown.forecast.is_ok())
+    );
 }
 
 #[tokio::test]
