@@ -125,8 +125,8 @@ pub async fn write(bench: &FleetBench, now: Timestamp) -> Result<(), BenchError>
     let mut edge = Edge::new(bench, 1);
     for back in (1..=bench.steps).rev() {
         let start = end.plus_ms(-back * bench.step.ms());
-        let message = edge.summary(start, start.plus_ms(bench.step.ms())).clone();
         let received = start.plus_ms(bench.step.ms());
+        let message = edge.summary(start, received).clone();
         store.append(Summary { body: encode(&message).into(), message, received }).await?;
         store.append_gauges(gauges(bench, start)).await?;
         if back % FLUSH_EVERY == 1 {

@@ -171,18 +171,6 @@ impl Experts {
     ) {
         // It may have lost one by itself, in a long silence.
         self.note_held(id, live);
-        self.fit_what_is_due(id, live, series, around, chosen);
-        self.note_held(id, live);
-    }
-
-    fn fit_what_is_due(
-        &mut self,
-        id: &SeriesId,
-        live: &mut LiveSeries,
-        series: &Series,
-        around: &Surroundings<'_>,
-        chosen: &[String],
-    ) {
         let observed = live.forecaster().observed();
         let shape = *live.forecaster().shape();
         // Taking the values together is dear enough not to be done for nothing.
@@ -241,6 +229,7 @@ impl Experts {
                 live.attach(name, fitted);
             }
         }
+        self.note_held(id, live);
     }
 }
 
